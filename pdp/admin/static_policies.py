@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pdp.admin.pages import Page, PageRequest, list_page, version_page
+from pdp.admin.placements import check_placement
 from pdp.admin.preconditions import NO_PRECONDITION, Precondition, Versioned
 from pdp.domain.static_policy import (
+    ACTIONS,
     KIND,
     OVERRIDE_KIND,
     StaticOverride,
@@ -150,11 +152,12 @@ class StaticPolicies:
         """Creates a policy of the tenant from `draft`; its id, version and times are set here.
 
         Raises:
-            InvalidArgument: the tenant has too many policies.
+            InvalidArgument: the tenant has too many policies, or the placement is invalid.
             InvalidPattern: the pattern is not RE2.
             PolicyNameExists: the name is in use.
         """
         CompiledPattern(draft.pattern)
+        check_placement(draft, ACTIONS)
 
         def work(transaction: Transaction) -> Versioned[StaticPolicy]:
             if transaction.count(KIND, tenant_id) >= MAX_POLICIES:
@@ -195,6 +198,7 @@ class StaticPolicies:
             precondition: checked against the revision of the policy.
 
         Raises:
+            InvalidArgument: the placement is invalid.
             InvalidPattern: the pattern is not RE2.
             PolicyNotFound: the tenant has no such policy.
             PolicyNameExists: the name is in use.
@@ -209,6 +213,7 @@ class StaticPolicies:
             changed = replace(
                 policy, **changes, version=policy.version + 1, updated_at=transaction.now
             )
+            check_placement(changed, ACTIONS)
             text = _summary(policy, changed) if summary is None else summary
             return _put(transaction, tenant_id, actor, changed, text)
 
@@ -292,23 +297,30 @@ class StaticOverrides:
         return await self._workspace.read(work)
 
     async def set(
-        self, tenant_id: str, actor: str, policy_id: str, action: str, reason: str
+        self, tenant_id: str, actor: str, draft: StaticOverride
     ) -> WriteResult[StaticOverride]:
         """Sets the action of a system policy for the tenant, and replaces an earlier override.
 
+        Args:
+            tenant_id: the tenant.
+            actor: who makes the change.
+            draft: the override; its time is set here.
+
         Raises:
             PolicyNotFound: there is no such policy.
-            InvalidArgument: it is a policy of the tenant.
+            InvalidArgument: it is a policy of the tenant, or the placement is invalid.
         """
+        check_placement(draft, ACTIONS)
+        policy_id = draft.policy_id
 
         def work(transaction: Transaction) -> StaticOverride:
             policy = _find(transaction, tenant_id, policy_id)
             if not policy.system:
                 why = "is not a system policy; edit the policy itself"
                 raise InvalidArgument.of(Violation("id", why))
-            override = StaticOverride(policy_id, action, reason, transaction.now)
+            override = replace(draft, created_at=transaction.now)
             entity = StoredEntity(OVERRIDE_KIND, tenant_id, policy_id, body_of(override))
-            summary = f"Overrode {policy.action} with {action}"
+            summary = f"Overrode {policy.action} with {draft.action}"
             transaction.put(entity, actor=actor, summary=summary)
             return override
 

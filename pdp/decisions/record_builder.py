@@ -75,7 +75,11 @@ def is_recorded(level: str, decision: Decision) -> bool:
     if decision.pii_detected:
         return True
     if level == STANDARD:
-        return decision.risk.level in _RISKY or decision.outcome >= Outcome.PROMPT
+        return (
+            decision.risk.level in _RISKY
+            or decision.outcome >= Outcome.PROMPT
+            or any(match.would_be or match.excepted_by for match in decision.matches)
+        )
     if level == MINIMAL:
         return decision.incomplete and decision.allowed
     return True

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pdp.domain import dlp_rule, policy_pack, static_policy
 from pdp.domain.layers import CHAIN, DLP, LIMITS, STATIC
+from pdp.domain.placement import ARGUMENTS
 from pdp.domain.request import Entity, Request, Subject, Target, Usage
 from pdp.engine.dlp.entities import EntityFinding
 from pdp.engine.evaluate import evaluate
@@ -100,15 +101,13 @@ class RecordedFindings(Findings):
         self._by_pattern = by_pattern
         self._by_detector = by_detector
 
-    def first(self, detector: PatternDetector) -> Location | None:
-        """Returns the first place at which `detector` matched."""
+    def locations(self, detector: PatternDetector) -> Iterator[Location]:
+        """Yields the places at which `detector` matched."""
         where = self._by_pattern.get(detector.pattern)
-        return where if where is not None else super().first(detector)
-
-    def all(self, detector: PatternDetector) -> tuple[Location, ...]:
-        """Returns every place at which `detector` matched."""
-        where = self._by_pattern.get(detector.pattern)
-        return (where,) if where is not None else super().all(detector)
+        if where is None:
+            yield from super().locations(detector)
+        else:
+            yield where
 
     def entities(self, detector: EntityDetector) -> tuple[EntityFinding, ...]:
         """Returns the entities that `detector` found."""
@@ -219,6 +218,7 @@ def _findings(
         after.platform.validators,
     )
     whole = Location(Segment(None, request.text, b""), 0, len(request.text))
+    in_arguments = Location(Segment("", request.text, b""), 0, len(request.text))
     by_pattern: dict[str, Location] = {}
     by_detector: dict[str, list[EntityFinding]] = {}
     for each in record.entities:
@@ -231,7 +231,7 @@ def _findings(
             )
     for match in record.matches:
         for pattern in _patterns_of(match, before.platform.policies, before.policies):
-            by_pattern[pattern] = whole
+            by_pattern[pattern] = in_arguments if match.scope == ARGUMENTS else whole
         for detector in _detectors_of(match, before):
             entity = EntityFinding(detector.id, detector.entity_type, detector.category, 1.0, whole)
             by_detector.setdefault(detector.id, [entity])

@@ -74,6 +74,8 @@ class Match(NamedTuple):
         would_be: the name of the outcome that a policy in monitor mode would have given; empty if
             the policy is enforced. Such a match has no other effect.
         excepted_by: the ID of the exception that lifts the effect of the match; empty for none.
+        scope: the place of `pdp.domain.placement.SCOPES` where the policy matched; empty if the
+            policy does not look into the request.
     """
 
     layer: str
@@ -84,6 +86,7 @@ class Match(NamedTuple):
     reason: str
     would_be: str = ""
     excepted_by: str = ""
+    scope: str = ""
 
 
 class PolicyWarning(NamedTuple):

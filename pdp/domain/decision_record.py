@@ -204,7 +204,7 @@ _LISTS: Final = {
     "layers": LayerTime,
 }
 
-_OPTIONAL_IN_MATCH: Final = ("would_be", "excepted_by")
+_OPTIONAL_IN_MATCH: Final = ("would_be", "excepted_by", "scope")
 """The fields of a match that are absent if they are empty."""
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 KIND: Final = "dlp_rule"
 CUSTOMISATION_KIND: Final = "dlp_customisation"
@@ -38,6 +38,7 @@ class DlpRule:
         bundle_id: the compliance bundle of the rule; empty for none.
         clause: the clause that the rule serves, for instance "GDPR Art. 9"; empty without a bundle.
         created_at, updated_at: seconds since the epoch.
+        expression, scope, scope_actions, mode: see `pdp.domain.placement.Placed`.
     """
 
     id: str
@@ -52,6 +53,22 @@ class DlpRule:
     clause: str = ""
     created_at: float = 0.0
     updated_at: float = 0.0
+    expression: str = ""
+    scope: Sequence[str] = ()
+    scope_actions: Mapping[str, str] = field(default_factory=dict)
+    mode: str = ""
+
+
+CUSTOMISABLE: Final = (
+    "enabled",
+    "action_tier",
+    "confidence_threshold",
+    "expression",
+    "scope",
+    "scope_actions",
+    "mode",
+)
+"""The fields of a platform rule that a tenant may set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +83,18 @@ class DlpCustomisation:
     action_tier: str | None = None
     confidence_threshold: float | None = None
     updated_at: float = 0.0
+    expression: str | None = None
+    scope: Sequence[str] | None = None
+    scope_actions: Mapping[str, str] | None = None
+    mode: str | None = None
 
 
 def apply_customisation(rule: DlpRule, own: DlpCustomisation | None) -> DlpRule:
     """Returns a platform rule with a tenant's changes."""
     if own is None:
         return rule
-    return replace(
-        rule,
-        enabled=rule.enabled if own.enabled is None else own.enabled,
-        action_tier=own.action_tier or rule.action_tier,
-        confidence_threshold=(
-            rule.confidence_threshold
-            if own.confidence_threshold is None
-            else own.confidence_threshold
-        ),
-        updated_at=max(rule.updated_at, own.updated_at),
-    )
+    changes = {name: value for name in CUSTOMISABLE if (value := getattr(own, name)) is not None}
+    return replace(rule, **changes, updated_at=max(rule.updated_at, own.updated_at))
 
 
 def body_of(value: DlpRule | DlpCustomisation) -> dict[str, Any]:

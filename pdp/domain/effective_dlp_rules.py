@@ -139,15 +139,16 @@ def _stronger_tier(one: str, other: str) -> str:
 
 
 def is_acting(rule: DlpRule) -> bool:
-    """Whether a rule is in force: enabled, with a tier other than `none`."""
-    return rule.enabled and rule.action_tier != NONE
+    """Whether a rule is in force: enabled, with a tier other than `none` in some place."""
+    tiers = (rule.action_tier, *rule.scope_actions.values())
+    return rule.enabled and any(tier != NONE for tier in tiers)
 
 
 def rule_in_bundle(rule: DlpRule, change: DlpCustomisation | None, *, enabled: bool) -> DlpRule:
     """Returns a seeded bundle's rule with a tenant's customisation.
 
-    If the bundle is in force, a customisation cannot disable the rule. If it is not, the tenant can
-    still enable single rules of the bundle.
+    If the bundle is in force, a customisation can neither disable the rule nor only monitor it. If
+    it is not, the tenant can still enable single rules of the bundle.
 
     Args:
         rule: the rule as shipped.
@@ -158,7 +159,12 @@ def rule_in_bundle(rule: DlpRule, change: DlpCustomisation | None, *, enabled: b
     if not enabled:
         return customised
     tier = rule.action_tier if customised.action_tier == NONE else customised.action_tier
-    return replace(customised, enabled=True, action_tier=tier)
+    actions = {
+        scope: action for scope, action in customised.scope_actions.items() if action != NONE
+    }
+    return replace(
+        customised, enabled=True, action_tier=tier, scope_actions=actions, mode=rule.mode
+    )
 
 
 def _framework_rules(

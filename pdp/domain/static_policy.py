@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 ACTIONS: Final = ("log", "warn", "block")
 """From weakest to strongest."""
@@ -28,6 +31,7 @@ class StaticPolicy:
         validator: name of the check that a matched value must pass; empty for none.
         version: starts at 1 and rises with every change.
         created_at, updated_at: seconds since the epoch.
+        expression, scope, scope_actions, mode: see `pdp.domain.placement.Placed`.
     """
 
     id: str
@@ -45,16 +49,30 @@ class StaticPolicy:
     version: int = 1
     created_at: float = 0.0
     updated_at: float = 0.0
+    expression: str = ""
+    scope: Sequence[str] = ()
+    scope_actions: Mapping[str, str] = field(default_factory=dict)
+    mode: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class StaticOverride:
-    """A tenant's own action for a system policy."""
+    """A tenant's own action for a system policy.
+
+    Attributes:
+        expression, scope: when and where the override applies; otherwise the policy's own action
+            does.
+        scope_actions, mode: replace those of the policy where the override applies.
+    """
 
     policy_id: str
     action: str
     reason: str = ""
     created_at: float = 0.0
+    expression: str = ""
+    scope: Sequence[str] = ()
+    scope_actions: Mapping[str, str] = field(default_factory=dict)
+    mode: str = ""
 
 
 PERSONAL_FAMILIES: Final = frozenset({"pii", "financial", "medical"})

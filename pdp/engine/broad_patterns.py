@@ -86,7 +86,7 @@ def _own_patterns(snapshot: Snapshot) -> Iterator[str]:
 
 def _of_static_policies(layer: StaticLayer) -> Iterator[str]:
     for pattern, policies in layer.by_pattern.items():
-        yield from (pattern for policy in policies if not policy.system)
+        yield from (pattern for each in policies if not each.policy.system)
 
 
 def _of_dlp_rules(layer: DlpLayer) -> Iterator[str]:

@@ -101,14 +101,14 @@ class Findings:
 
     def first(self, detector: PatternDetector) -> Location | None:
         """Returns the first location of a detector; None if its validator accepts no match."""
-        return next(self._locate(detector), None)
+        return next(self.locations(detector), None)
 
     def all(self, detector: PatternDetector) -> tuple[Location, ...]:
         """Returns each location of a detector at which its validator accepts the match."""
         locations = self._locations.get(detector)
         if locations is None:
             # A match in the text itself usually occurs in its normalized variants too.
-            locations = tuple(dict.fromkeys(self._locate(detector)))
+            locations = tuple(dict.fromkeys(self.locations(detector)))
             self.work.add_finds(len(locations))
             self._locations[detector] = locations
         return locations
@@ -141,7 +141,8 @@ class Findings:
         hit = self.hits.get(pattern)
         return () if hit is None else hit[1]
 
-    def _locate(self, detector: PatternDetector) -> Iterator[Location]:
+    def locations(self, detector: PatternDetector) -> Iterator[Location]:
+        """Yields the locations of `all`, as far as the caller iterates, and some repeatedly."""
         matches = self.matches(detector.pattern)
         if not matches:
             return

@@ -25,7 +25,10 @@ class DecisionObserver:
         """Counts a decision, and logs its faults."""
         self._metrics.decision(decision.outcome, decision.reason_code)
         for match in decision.matches:
-            self._metrics.match(match.layer, match.action)
+            if match.would_be:
+                self._metrics.monitored(match.layer, match.would_be)
+            else:
+                self._metrics.match(match.layer, match.action)
         for fault in decision.faults:
             self._metrics.fault(fault.layer)
             # The error's own words may hold parts of the request, so only its type is logged.

@@ -44,6 +44,7 @@ class Metrics(Collector):
         self._latencies: defaultdict[tuple[str, str], _Latency] = defaultdict(_Latency)
         self._decisions: defaultdict[tuple[Outcome, str], int] = defaultdict(int)
         self._matches: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self._monitored: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._faults: defaultdict[str, int] = defaultdict(int)
         self._refused_credentials: defaultdict[str, int] = defaultdict(int)
         self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
@@ -71,6 +72,10 @@ class Metrics(Collector):
     def match(self, layer: str, action: str) -> None:
         """Counts one policy that matched in a decision."""
         self._matches[layer, action] += 1
+
+    def monitored(self, layer: str, would_be: str) -> None:
+        """Counts one match of a policy in monitor mode, with the outcome it would have given."""
+        self._monitored[layer, would_be] += 1
 
     def fault(self, layer: str) -> None:
         """Counts one internal error in an evaluation."""
@@ -127,6 +132,14 @@ class Metrics(Collector):
         for match, count in self._matches.items():
             matches.add_metric(match, count)
         yield matches
+        monitored = CounterMetricFamily(
+            "pdp_monitored_matches",
+            "Matches of policies in monitor mode, by the outcome they would have given.",
+            labels=("layer", "would_be"),
+        )
+        for match, count in self._monitored.items():
+            monitored.add_metric(match, count)
+        yield monitored
         faults = CounterMetricFamily(
             "pdp_faults", "Internal errors in evaluations, by layer.", labels=("layer",)
         )

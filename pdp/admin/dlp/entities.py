@@ -5,16 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from pdp.admin.placements import check_placement
 from pdp.admin.policy_sets import BUNDLE_KINDS, DLP_RULE_KINDS, PolicySets, read_policy_sets
 from pdp.domain.compliance_bundle import STATE_KIND, all_bundles
 from pdp.domain.dlp_rule import (
+    ACTION_TIERS,
+    CUSTOMISABLE,
     CUSTOMISATION_KIND,
     KIND,
+    NONE,
     DlpCustomisation,
     DlpRule,
+    apply_customisation,
     body_of,
 )
 from pdp.domain.effective_dlp_rules import platform_rules
+from pdp.domain.placement import MONITOR
 from pdp.domain.stored_entity import StoredEntity
 from pdp.domain.tenant import PLATFORM
 from pdp.errors import (
@@ -34,9 +40,6 @@ if TYPE_CHECKING:
 
 MAX_RULES: Final = 10_000
 """How many DLP rules of its own one tenant may have."""
-
-CUSTOMISABLE: Final = ("enabled", "action_tier", "confidence_threshold")
-"""The fields of a platform rule that a tenant may set."""
 
 
 class StoredDlpRule(NamedTuple):
@@ -135,6 +138,7 @@ def customise_rule(
     """Writes a tenant's customisation of a platform rule; returns the customised rule.
 
     Raises:
+        InvalidArgument: the placement of the rule would be invalid.
         PlatformReadonly: `changes` would change another field than the `CUSTOMISABLE` ones.
         RuleRequired: `changes` would switch the rule off, and an enabled bundle requires it.
     """
@@ -145,6 +149,7 @@ def customise_rule(
     current = DlpCustomisation(**entity.body) if entity else DlpCustomisation(rule.id)
     settings = {name: changes[name] for name in CUSTOMISABLE if name in changes}
     customisation = replace(current, **settings, updated_at=transaction.now)
+    check_placement(apply_customisation(rule, customisation), ACTION_TIERS)
     summary = f"Set {', '.join(settings)}" if settings else "No change"
     entity = StoredEntity(CUSTOMISATION_KIND, tenant_id, rule.id, body_of(customisation))
     transaction.put(entity, actor=actor, summary=summary)
@@ -180,9 +185,11 @@ def _check_not_required(
 ) -> None:
     off_switches = [
         name
-        for name, value in (("enabled", False), ("action_tier", "none"))
+        for name, value in (("enabled", False), ("action_tier", NONE), ("mode", MONITOR))
         if changes.get(name) == value and name in changes
     ]
+    if NONE in changes.get("scope_actions", {}).values():
+        off_switches.append("scope_actions")
     if not (off_switches and rule.bundle_id):
         return
     bundle = all_bundles(*read_policy_sets(reader, tenant_id, BUNDLE_KINDS)).get(rule.bundle_id)

@@ -9,20 +9,22 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import uuid4
 
 from pdp.admin.dlp.entities import (
-    CUSTOMISABLE,
     StoredDlpRule,
     check_rule_count,
     customise_rule,
     put_rule,
     read_rules,
 )
+from pdp.admin.placements import check_placement
 from pdp.domain.dlp_rule import (
     ACTION_TIERS,
+    CUSTOMISABLE,
     CUSTOMISATION_KIND,
     DETECTOR_TYPES,
     REGEX,
     DlpRule,
 )
+from pdp.domain.placement import MODES, PLACEMENT_FIELDS, SCOPES
 from pdp.engine.dlp.config import read_config
 from pdp.errors import (
     InvalidArgument,
@@ -55,7 +57,15 @@ _IGNORED_FIELDS: Final = frozenset({"id", "source", "bundle_id", "clause", "warn
 """The fields of an exported rule, or of the answer of a write, that an import does not use."""
 
 _KNOWN_FIELDS: Final = frozenset(
-    {*_TEXT_FIELDS, *_CHOICES, "enabled", "confidence_threshold", "config_json", *_IGNORED_FIELDS}
+    {
+        *_TEXT_FIELDS,
+        *_CHOICES,
+        "enabled",
+        "confidence_threshold",
+        "config_json",
+        *PLACEMENT_FIELDS,
+        *_IGNORED_FIELDS,
+    }
 )
 
 
@@ -128,6 +138,7 @@ class DlpRuleImportExport:
             try:
                 draft = read_draft(document)
                 read_config(draft, self._catalog)
+                check_placement(draft, ACTION_TIERS)
                 drafts.append(draft)
             except InvalidArgument as error:
                 drafts.append(ImportFailure(_name_of(document, index), _error_text(error)))
@@ -244,6 +255,10 @@ def read_draft(document: Any) -> DlpRule:
         enabled=True if enabled is None else enabled,
         confidence_threshold=0.5 if threshold is None else float(threshold),
         config_json=document.get("config_json") or {},
+        expression=document.get("expression") or "",
+        scope=document.get("scope") or [],
+        scope_actions=document.get("scope_actions") or {},
+        mode=document.get("mode") or "",
     )
 
 
@@ -268,6 +283,21 @@ def _violations(document: Mapping[str, Any]) -> Iterator[Violation]:
         yield Violation("confidence_threshold", "must be from 0 to 1")
     if not isinstance(document.get("config_json"), (dict, type(None))):
         yield Violation("config_json", "must be an object")
+    yield from _placement_violations(document)
+
+
+def _placement_violations(document: Mapping[str, Any]) -> Iterator[Violation]:
+    if not isinstance(document.get("expression"), (str, type(None))):
+        yield Violation("expression", "must be a string")
+    scope = document.get("scope")
+    if scope is not None and not (
+        isinstance(scope, list) and all(isinstance(each, str) and each in SCOPES for each in scope)
+    ):
+        yield Violation("scope", f"must be a list of {', '.join(SCOPES)}")
+    if not isinstance(document.get("scope_actions"), (dict, type(None))):
+        yield Violation("scope_actions", "must be an object")
+    if document.get("mode") not in (None, "", *MODES):
+        yield Violation("mode", f"must be one of {', '.join(MODES)}")
 
 
 def _is_confidence(value: Any) -> bool:

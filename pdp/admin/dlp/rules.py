@@ -17,8 +17,9 @@ from pdp.admin.dlp.entities import (
 )
 from pdp.admin.dlp.versions import DlpRuleVersion, read_versions
 from pdp.admin.pages import Page, PageRequest, list_page
+from pdp.admin.placements import check_placement
 from pdp.admin.preconditions import NO_PRECONDITION, Precondition, Versioned
-from pdp.domain.dlp_rule import KIND, DlpRule
+from pdp.domain.dlp_rule import ACTION_TIERS, KIND, DlpRule
 from pdp.domain.tenant import PLATFORM
 from pdp.engine.dlp.config import read_config
 from pdp.errors import PlatformReadonly, Violation
@@ -99,6 +100,7 @@ class DlpRules:
             NameExists: another rule of the tenant has the name.
         """
         read_config(draft, self._catalog)
+        check_placement(draft, ACTION_TIERS)
 
         def work(transaction: Transaction) -> Versioned[StoredDlpRule]:
             check_rule_count(transaction, tenant_id, 1)
@@ -140,6 +142,7 @@ class DlpRules:
             else:
                 rule = replace(current.rule, **changes, updated_at=transaction.now)
                 read_config(rule, self._catalog)
+                check_placement(rule, ACTION_TIERS)
                 summary = f"Updated {', '.join(changes)}" if changes else "No change"
                 changed = put_rule(transaction, tenant_id, rule, actor=actor, summary=summary)
             return Versioned(changed, changed.revision)

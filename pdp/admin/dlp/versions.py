@@ -23,6 +23,7 @@ from pdp.domain.dlp_rule import (
     apply_customisation,
 )
 from pdp.domain.effective_dlp_rules import rule_in_bundle
+from pdp.domain.placement import PLACEMENT_FIELDS
 from pdp.domain.tenant import PLATFORM
 from pdp.errors import RuleNotFound
 
@@ -42,6 +43,7 @@ VERSION_FIELDS: Final = (
     "confidence_threshold",
     "config_json",
     "bundle_id",
+    *PLACEMENT_FIELDS,
 )
 """The fields that a version may show."""
 
@@ -214,6 +216,7 @@ def _values(rule: DlpRule | None) -> dict[str, Any] | None:
     if rule is None:
         return None
     values = {name: getattr(rule, name) for name in VERSION_FIELDS}
-    if not rule.bundle_id:
-        del values["bundle_id"]
+    for name in ("bundle_id", *PLACEMENT_FIELDS):
+        if not values[name]:
+            del values[name]
     return values

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pdp.admin.customer_policies import check_policy as check_customer_policy
-from pdp.admin.dlp.entities import CUSTOMISABLE
+from pdp.admin.placements import check_placement
 from pdp.admin.policy_packs.chains import ChainEntryDraft, build_entries
 from pdp.admin.policy_packs.rules import build_rules, check_drafts
 from pdp.domain import (
@@ -25,7 +25,7 @@ from pdp.domain import (
 from pdp.domain import (
     org_policy as org,
 )
-from pdp.domain.dlp_rule import DlpCustomisation, DlpRule
+from pdp.domain.dlp_rule import CUSTOMISABLE, DlpCustomisation, DlpRule
 from pdp.domain.effective_dlp_rules import tenant_rules
 from pdp.domain.policy_chain import PolicyChain
 from pdp.domain.policy_pack import MAX_TENANT_RULES, PolicyPack, PolicyRule
@@ -134,6 +134,8 @@ def _check_patterns(candidates: Sequence[StaticPolicy]) -> None:
             violations.append(Violation(field, error.violations[0].reason))
     if violations:
         raise InvalidPattern.of(*violations)
+    for index, candidate in enumerate(candidates):
+        check_placement(candidate, static_policy.ACTIONS, f"{_STATIC_PATH}[{index}].")
 
 
 def add_packs(
@@ -248,6 +250,7 @@ def _add_dlp_rules(own: PolicySet, platform: Platform, candidates: Sequence[DlpR
                     candidate, id=rule_id, bundle_id=original.bundle_id, clause=original.clause
                 )
                 read_config(rule, platform.detectors, f"{_DLP_PATH}[{index}].")
+                check_placement(rule, dlp_rule.ACTION_TIERS, f"{_DLP_PATH}[{index}].")
                 rules[rule_id] = rule
         except InvalidArgument as error:
             errors.append(error)
@@ -269,4 +272,5 @@ def _customisation(rule: DlpRule, candidate: DlpRule, index: int) -> DlpCustomis
     ]
     if violations:
         raise InvalidArgument.of(*violations)
-    return DlpCustomisation(rule.id, *(getattr(candidate, name) for name in CUSTOMISABLE))
+    check_placement(candidate, dlp_rule.ACTION_TIERS, f"{_DLP_PATH}[{index}].")
+    return DlpCustomisation(rule.id, **{name: getattr(candidate, name) for name in CUSTOMISABLE})

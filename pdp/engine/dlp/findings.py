@@ -11,6 +11,7 @@ from pdp.engine.dlp.named_entities import (
     named_entity_findings,
     unsearched_labels,
 )
+from pdp.engine.rules.placement import scope_of
 from pdp.engine.text import locations
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pdp.engine.dlp.entities import EntityFinding
     from pdp.engine.dlp.named_entities import UnsearchedLabel
     from pdp.engine.dlp.rules import CompiledDlpRule, RuleBook, RuleSetting
+    from pdp.engine.rules.placement import Placement
     from pdp.engine.scan import Findings
 
 
@@ -28,21 +30,32 @@ class RuleFindings(NamedTuple):
 
     Attributes:
         rule: the rule.
-        setting: how strict the rule is for the subject.
+        setting: how strict the rule is for the subject, where the findings are.
         findings: the findings that count; empty if the rule does not match.
         below_threshold: the findings whose confidence is below the threshold.
+        scope: the place of `pdp.domain.placement.SCOPES` of the first finding.
+        obstacle: why the rule does not apply; empty if it does.
     """
 
     rule: CompiledDlpRule
     setting: RuleSetting
     findings: Sequence[EntityFinding]
     below_threshold: Sequence[EntityFinding]
+    scope: str = ""
+    obstacle: str = ""
+
+    @property
+    def is_monitored(self) -> bool:
+        """Whether the rule is judged and recorded only."""
+        return _is_monitored(self.rule)
 
 
 def collect_rule_findings(
     book: RuleBook, request: Request, findings: Findings
 ) -> list[RuleFindings]:
     """Returns the findings of each rule for which anything was found, in the order of the rules.
+
+    A rule with other tiers in single places has one entry for each tier.
 
     Args:
         book: the rules.
@@ -60,11 +73,43 @@ def collect_rule_findings(
     if not by_rule:
         return []
     groups = book.groups_of(request.subject)
+    collected: list[RuleFindings] = []
+    for index in sorted(by_rule):
+        rule = book.rules[index]
+        setting = rule.setting(groups)
+        if setting is None:
+            continue
+        result = _rule_findings(rule, setting, by_rule[index], request)
+        if rule.placement is None:
+            collected.append(result)
+        else:
+            collected += _placed(result, rule.placement, request, findings)
+    return collected
+
+
+def _placed(
+    own: RuleFindings, placement: Placement, request: Request, findings: Findings
+) -> list[RuleFindings]:
+    """Returns the findings of a rule by the tier that it has where they are, strictest first."""
+    if placement.expression is not None:
+        judgement = placement.expression.judge(request, findings)
+        if not judgement.is_met:
+            return [own._replace(findings=(), obstacle=judgement.reason)]
+    by_rank: dict[int, list[EntityFinding]] = {}
+    for each in own.findings:
+        rank = own.rule.rank_in(scope_of(each.location, request), own.setting)
+        by_rank.setdefault(rank, []).append(each)
+    elsewhere = by_rank.pop(0, None)
+    if not by_rank:
+        obstacle = "it does not look there" if elsewhere else ""
+        return [own._replace(findings=(), obstacle=obstacle)]
     return [
-        _rule_findings(rule, setting, by_rule[index])
-        for index in sorted(by_rule)
-        for rule in (book.rules[index],)
-        if (setting := rule.setting(groups)) is not None
+        own._replace(
+            setting=own.setting._replace(rank=rank),
+            findings=by_rank[rank],
+            scope=scope_of(by_rank[rank][0].location, request),
+        )
+        for rank in sorted(by_rank, reverse=True)
     ]
 
 
@@ -74,7 +119,7 @@ def collect_unsearched_labels(book: RuleBook, request: Request) -> list[Unsearch
     return [
         label
         for index in book.model_rules
-        if book.rules[index].setting(groups) is not None
+        if book.rules[index].setting(groups) is not None and not _is_monitored(book.rules[index])
         for label in unsearched_labels(book.rules[index].rule, request, book.pattern_types)
     ]
 
@@ -96,8 +141,15 @@ def _pattern_findings(book: RuleBook, findings: Findings) -> dict[int, list[Enti
     return by_rule
 
 
+def _is_monitored(rule: CompiledDlpRule) -> bool:
+    return rule.placement is not None and rule.placement.is_monitored
+
+
 def _rule_findings(
-    rule: CompiledDlpRule, setting: RuleSetting, findings: Sequence[EntityFinding]
+    rule: CompiledDlpRule,
+    setting: RuleSetting,
+    findings: Sequence[EntityFinding],
+    request: Request,
 ) -> RuleFindings:
     counted: list[EntityFinding] = []
     below_threshold: list[EntityFinding] = []
@@ -105,7 +157,8 @@ def _rule_findings(
         if each.location.start == each.location.end and each.detector_id != CALLER:
             continue  # an empty match is not data
         (counted if each.confidence >= setting.threshold else below_threshold).append(each)
-    return RuleFindings(rule, setting, counted, below_threshold)
+    scope = scope_of(counted[0].location, request) if counted else ""
+    return RuleFindings(rule, setting, counted, below_threshold, scope)
 
 
 def describe(result: RuleFindings) -> str:
@@ -116,6 +169,8 @@ def describe(result: RuleFindings) -> str:
         count = len(result.findings)
         times = "1 time" if count == 1 else f"{count} times"
         return f"{rule.entity_type} found {times}, first in {_describe_location(first)}"
+    if result.obstacle:
+        return f"{rule.entity_type} found, but {result.obstacle}"
     if result.below_threshold:
         best = max(result.below_threshold, key=lambda each: each.confidence)
         least = result.setting.threshold

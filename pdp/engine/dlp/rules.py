@@ -22,6 +22,7 @@ from pdp.engine.dlp.config import ENTITY_TYPE_PLACEHOLDER, read_stored_config
 from pdp.engine.dlp.group_index import NO_GROUPS, GroupIndex
 from pdp.engine.dlp.named_entities import labels_of, model_entities
 from pdp.engine.dlp.overlay import Overlay
+from pdp.engine.rules.placement import Placement, compile_placement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -70,6 +71,7 @@ class CompiledDlpRule:
         detectors: the detectors whose patterns the rule uses.
         model_entities: the entities of the rule that only a model can find.
         replacement, message: see `DlpConfig`.
+        placement: where and when the rule applies; None if it always does, with one tier.
     """
 
     rule: DlpRule
@@ -80,6 +82,7 @@ class CompiledDlpRule:
     model_entities: tuple[EntityLabel, ...]
     replacement: str
     message: str
+    placement: Placement | None = None
 
     def setting(self, groups: frozenset[str]) -> RuleSetting | None:
         """Returns the setting for a subject in `groups`; None if the rule is not in force for it.
@@ -92,6 +95,26 @@ class CompiledDlpRule:
                 if group_id in groups:
                     setting = each if setting is None else _strictest(setting, each)
         return setting
+
+    def rank_in(self, scope: str, setting: RuleSetting) -> int:
+        """Returns the rank of the tier of findings in a place; 0 if the rule does not look there.
+
+        A tier in `scope_actions` replaces the rule's own, but not one that a group makes stricter.
+
+        Args:
+            scope: the place; one of `pdp.domain.placement.SCOPES`.
+            setting: the setting for the subject.
+        """
+        placement = self.placement
+        if placement is None:
+            return setting.rank
+        if not placement.looks_in(scope):
+            return 0
+        action = placement.actions.get(scope)
+        if action is None:
+            return setting.rank
+        is_stricter = self.everyone is None or setting.rank > self.everyone.rank
+        return max(TIER_RANKS[action], setting.rank) if is_stricter else TIER_RANKS[action]
 
     def entity_type(self, finding: EntityFinding) -> str:
         """Returns the rule's entity type; the finding's own if the rule has several labels."""
@@ -440,6 +463,7 @@ def _compile_rule(
         model_entities=model_entities(rule, pattern_types),
         replacement=config.replacement,
         message=config.message,
+        placement=compile_placement(rule),
     )
 
 

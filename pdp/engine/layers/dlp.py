@@ -115,12 +115,20 @@ class DlpLayer:
         matched = [each for each in rules if each.findings]
         if not matched:
             return NO_VERDICT._replace(rows=rows) if rows else NO_VERDICT
-        return self._verdict(matched, rows)
+        matched.sort(key=lambda each: -each.setting.rank)  # stable: keeps the order within a tier
+        enforced = [each for each in matched if not each.is_monitored]
+        monitored = [each for each in matched if each.is_monitored]
+        if not enforced:
+            return Verdict(matches=tuple(map(_match, monitored)), rows=rows)
+        verdict = self._verdict(enforced, rows)
+        if not monitored:
+            return verdict
+        return verdict._replace(matches=(*verdict.matches, *map(_match, monitored)))
 
     def _verdict(self, matched: list[RuleFindings], rows: tuple[TraceRow, ...]) -> Verdict:
+        """Returns the verdict of the rules that are enforced, strictest first."""
         ranks = {each.setting.rank for each in matched}
         redactions = tuple(_redactions(matched)) if TIER_RANKS["redact"] in ranks else ()
-        matched.sort(key=lambda each: -each.setting.rank)  # stable: keeps the order within a tier
         strongest = matched[0]
         tier = strongest.setting.tier
         clauses = (each.rule.rule.clause for each in matched)
@@ -303,17 +311,28 @@ def _redactions_in_place(
 
 def _match(finding: RuleFindings) -> Match:
     rule, tier = finding.rule.rule, finding.setting.tier
-    return Match(DLP, rule.id, rule.detector_name, tier, _SEVERITIES[tier], describe(finding))
+    return Match(
+        DLP,
+        rule.id,
+        rule.detector_name,
+        tier,
+        _SEVERITIES[tier],
+        describe(finding),
+        would_be=OUTCOMES[tier].name if finding.is_monitored else "",
+        scope=finding.scope,
+    )
 
 
 def _row(finding: RuleFindings) -> TraceRow:
     rule = finding.rule.rule
     matched = bool(finding.findings)
+    has_effect = matched and not finding.is_monitored
+    reason = describe(finding)
     return TraceRow(
         layer=DLP,
-        reason=describe(finding),
+        reason=f"{reason}; in monitor mode" if finding.is_monitored else reason,
         matched=matched,
-        outcome=OUTCOMES[finding.setting.tier] if matched else Outcome.ALLOW,
+        outcome=OUTCOMES[finding.setting.tier] if has_effect else Outcome.ALLOW,
         policy_id=rule.id,
         policy_name=rule.detector_name,
     )

@@ -6,6 +6,9 @@ system policy stricter or weaker. The action of a policy gives the outcome:
 - block: BLOCK
 - warn: WARN, with a warning
 - log: a match, and no other effect
+
+A policy in monitor mode gives a match, and no other effect.
+`pdp.engine.rules.static_policies` finds what each policy does in a request.
 """
 
 from __future__ import annotations
@@ -26,21 +29,17 @@ from pdp.domain.decision import (
 from pdp.domain.layers import STATIC
 from pdp.domain.policy_set import changed_ids
 from pdp.domain.risk import SEVERITIES
-from pdp.domain.static_policy import (
-    KIND,
-    OVERRIDE_KIND,
-    PERSONAL_FAMILIES,
-    StaticOverride,
-    StaticPolicy,
-)
-from pdp.engine.text.locations import Location, Reading, describe
-from pdp.engine.text.patterns import PatternDetector
+from pdp.domain.static_policy import KIND, OVERRIDE_KIND, PERSONAL_FAMILIES
+from pdp.engine.rules.static_policies import compile_policy, find_hit
+from pdp.engine.text.locations import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pdp.domain.request import Request
+    from pdp.domain.static_policy import StaticOverride, StaticPolicy
     from pdp.engine.layers.base import Layer, Policies
+    from pdp.engine.rules.static_policies import CompiledStaticPolicy, StaticHit
     from pdp.engine.scan import Findings
 
 _OUTCOMES: Final = {"block": Outcome.BLOCK, "warn": Outcome.WARN, "log": Outcome.ALLOW}
@@ -50,14 +49,9 @@ _REASON_CODES: Final = {
     "log": "",
 }
 _STATUS_HINTS: Final = {"block": 403, "warn": 200, "log": 200}
-_ATTACK_FAMILIES: Final = frozenset({"sqli", "command"})
-_VALUE_FAMILIES: Final = PERSONAL_FAMILIES | {"secret"}
 _RANKS: Final = {severity: rank for rank, severity in enumerate(SEVERITIES)}
 
-PoliciesByPattern = Mapping[str, tuple[StaticPolicy, ...]]
-
-PolicyHit = tuple[StaticPolicy, Location | None]
-"""A policy whose pattern was found, and the location; None if its validator accepts no value."""
+PoliciesByPattern = Mapping[str, "tuple[CompiledStaticPolicy, ...]"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,49 +81,45 @@ class StaticLayer:
         """Returns the verdict of the policies whose patterns were found."""
         if not findings.hits:
             return NO_VERDICT
-        hits = list(self._hits(findings))
-        matched = [hit for hit in hits if hit[1] is not None]
-        rows = tuple(_row(policy, location) for policy, location in hits) if request.explain else ()
+        hits = list(self._hits(findings, request))
+        matched = [hit for hit in hits if hit.location is not None]
+        rows = tuple(map(_row, hits)) if request.explain else ()
         if not matched:
             return NO_VERDICT._replace(rows=rows)
         matched.sort(key=_strength)
-        strongest = matched[0][0]
+        enforced = [hit for hit in matched if not hit.is_monitored]
+        return self._verdict(enforced, tuple(map(_match, matched)), rows)
+
+    def _verdict(
+        self, hits: Sequence[StaticHit], matches: tuple[Match, ...], rows: tuple[TraceRow, ...]
+    ) -> Verdict:
+        """Returns the verdict of the hits that are enforced, strongest first."""
+        if not hits:
+            return Verdict(matches=matches, rows=rows)
+        strongest = hits[0]
         return Verdict(
             outcome=_OUTCOMES[strongest.action],
             reason_code=_REASON_CODES[strongest.action],
             message="" if strongest.action == "log" else _message(strongest),
             status_hint=_STATUS_HINTS[strongest.action],
-            matches=tuple(_match(policy, location) for policy, location in matched),
+            matches=matches,
             warnings=tuple(
-                PolicyWarning(policy.id, _message(policy))
-                for policy, _ in matched
-                if policy.action == "warn"
+                PolicyWarning(hit.policy.id, _message(hit)) for hit in hits if hit.action == "warn"
             ),
             floors=tuple(
-                RiskFactor(STATIC, policy.id, self.points[policy.severity]) for policy, _ in matched
+                RiskFactor(STATIC, hit.policy.id, self.points[hit.policy.severity]) for hit in hits
             ),
-            pii_detected=any(policy.family in PERSONAL_FAMILIES for policy, _ in matched),
+            pii_detected=any(hit.policy.family in PERSONAL_FAMILIES for hit in hits),
             rows=rows,
         )
 
-    def _hits(self, findings: Findings) -> Iterator[PolicyHit]:
+    def _hits(self, findings: Findings, request: Request) -> Iterator[StaticHit]:
         for pattern in findings.hits:
             policies = self.by_pattern.get(pattern)
-            for policy in self.shared.get(pattern, ()) if policies is None else policies:
-                detector = PatternDetector(pattern, policy.validator, _ignored_reading(policy))
-                location = findings.first(detector)
-                if location is not None or policy.validator:
-                    yield policy, location
-
-
-def _ignored_reading(policy: StaticPolicy) -> Reading | None:
-    """Returns the reading in which a policy does not apply.
-
-    A label does not make its value an attack, and words of a command line are no personal data.
-    """
-    if policy.family in _ATTACK_FAMILIES:
-        return Reading.LABELLED
-    return Reading.COMMAND if policy.family in _VALUE_FAMILIES else None
+            for compiled in self.shared.get(pattern, ()) if policies is None else policies:
+                hit = find_hit(compiled, findings, request)
+                if hit is not None:
+                    yield hit
 
 
 def build(policies: Policies) -> Layer | None:
@@ -155,11 +145,11 @@ def build(policies: Policies) -> Layer | None:
     return layer if layer.patterns or shared.by_pattern else None
 
 
-def _by_pattern(system: Iterable[StaticPolicy]) -> dict[str, list[StaticPolicy]]:
-    by_pattern: dict[str, list[StaticPolicy]] = {}
+def _by_pattern(system: Iterable[StaticPolicy]) -> dict[str, list[CompiledStaticPolicy]]:
+    by_pattern: dict[str, list[CompiledStaticPolicy]] = {}
     for policy in system:
         if policy.enabled:
-            by_pattern.setdefault(policy.pattern, []).append(policy)
+            by_pattern.setdefault(policy.pattern, []).append(compile_policy(policy))
     return by_pattern
 
 
@@ -186,7 +176,7 @@ def _changed_patterns(
 
 def _own_patterns(
     policies: Policies, shared: PoliciesByPattern, only: set[str] | None
-) -> dict[str, list[StaticPolicy]]:
+) -> dict[str, list[CompiledStaticPolicy]]:
     """Returns the patterns whose policies differ from `shared`, each with its policies.
 
     Args:
@@ -203,17 +193,17 @@ def _own_patterns(
     if only is not None:
         changed = [policy for policy in changed if policy.pattern in only]
         candidates = [policy for policy in candidates if policy.pattern in only]
-    by_pattern: dict[str, list[StaticPolicy]] = {}
+    by_pattern: dict[str, list[CompiledStaticPolicy]] = {}
     for policy in (*changed, *candidates):
         if policy.pattern not in by_pattern:
             by_pattern[policy.pattern] = [
                 _overridden(each, overrides)
                 for each in shared.get(policy.pattern, ())
-                if each.id not in own
+                if each.policy.id not in own
             ]
     for policy in candidates:
         if policy.enabled:
-            by_pattern[policy.pattern].append(policy)
+            by_pattern[policy.pattern].append(compile_policy(policy))
     return by_pattern
 
 
@@ -230,51 +220,65 @@ def _unchanged_and(layer: StaticLayer, previous: StaticLayer, changed: set[str])
     )
 
 
-def _overridden(policy: StaticPolicy, overrides: Mapping[str, StaticOverride]) -> StaticPolicy:
-    override = overrides.get(policy.id)
-    return replace(policy, action=override.action) if override else policy
+def _overridden(
+    compiled: CompiledStaticPolicy, overrides: Mapping[str, StaticOverride]
+) -> CompiledStaticPolicy:
+    override = overrides.get(compiled.policy.id)
+    return compile_policy(compiled.policy, override) if override else compiled
 
 
-def _layer(by_pattern: Mapping[str, list[StaticPolicy]], policies: Policies) -> StaticLayer:
+def _layer(by_pattern: Mapping[str, list[CompiledStaticPolicy]], policies: Policies) -> StaticLayer:
     return StaticLayer(
         by_pattern={pattern: tuple(each) for pattern, each in by_pattern.items()},
         patterns={
-            pattern: f"static policy {each[0].id}" for pattern, each in by_pattern.items() if each
+            pattern: f"static policy {each[0].policy.id}"
+            for pattern, each in by_pattern.items()
+            if each
         },
         points=policies.risk.severity,
         source=policies.platform.of_kind(KIND),
     )
 
 
-def _strength(hit: PolicyHit) -> tuple[int, int, str]:
+def _strength(hit: StaticHit) -> tuple[bool, int, int, str]:
     """Sort key: strongest first, then by ID, so that equal findings give equal decisions."""
-    policy = hit[0]
-    return (-_OUTCOMES[policy.action], -_RANKS[policy.severity], policy.id)
+    policy = hit.policy
+    return (hit.is_monitored, -_OUTCOMES[hit.action], -_RANKS[policy.severity], policy.id)
 
 
-def _message(policy: StaticPolicy) -> str:
-    if policy.message:
-        return policy.message
-    verb = "Blocked" if policy.action == "block" else "Flagged"
-    return f'{verb} by policy "{policy.name}".'
+def _message(hit: StaticHit) -> str:
+    if hit.policy.message:
+        return hit.policy.message
+    verb = "Blocked" if hit.action == "block" else "Flagged"
+    return f'{verb} by policy "{hit.policy.name}".'
 
 
-def _location_reason(location: Location) -> str:
-    return f"pattern found in {describe(location)}"
+def _reason(hit: StaticHit) -> str:
+    return f"pattern found in {describe(hit.location)}" if hit.location else hit.reason
 
 
-def _match(policy: StaticPolicy, location: Location | None) -> Match:
-    reason = _location_reason(location) if location else ""
-    return Match(STATIC, policy.id, policy.name, policy.action, policy.severity, reason)
+def _match(hit: StaticHit) -> Match:
+    policy = hit.policy
+    return Match(
+        STATIC,
+        policy.id,
+        policy.name,
+        hit.action,
+        policy.severity,
+        _reason(hit),
+        would_be=_OUTCOMES[hit.action].name if hit.is_monitored else "",
+        scope=hit.scope,
+    )
 
 
-def _row(policy: StaticPolicy, location: Location | None) -> TraceRow:
-    reason = f"pattern found, but no value passed {policy.validator}"
+def _row(hit: StaticHit) -> TraceRow:
+    has_effect = hit.location is not None and not hit.is_monitored
+    reason = _reason(hit)
     return TraceRow(
         layer=STATIC,
-        reason=_location_reason(location) if location else reason,
-        matched=location is not None,
-        outcome=_OUTCOMES[policy.action] if location else Outcome.ALLOW,
-        policy_id=policy.id,
-        policy_name=policy.name,
+        reason=f"{reason}; in monitor mode" if hit.is_monitored else reason,
+        matched=hit.location is not None,
+        outcome=_OUTCOMES[hit.action] if has_effect else Outcome.ALLOW,
+        policy_id=hit.policy.id,
+        policy_name=hit.policy.name,
     )

@@ -13,6 +13,11 @@ from pdp.jsonpb.structs import struct_object, value_of
 from pdp.transport.etag import expectation, with_etag, with_new_etag, with_revision
 from pdp.transport.paging import answer_list
 from pdp.transport.servicers.fields import present_fields, to_struct, to_timestamp
+from pdp.transport.servicers.placements import (
+    placement_changes,
+    placement_fields,
+    placement_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
@@ -94,7 +99,7 @@ class DlpRuleServicer:
     async def update(self, call: Call, message: Message) -> pb.UpdateDlpRuleResponse:
         """Changes the fields that are set in the request."""
         request = cast("pb.UpdateDlpRuleRequest", message)
-        changes = present_fields(request, _FIELDS)
+        changes = present_fields(request, _FIELDS) | placement_changes(request)
         if request.HasField("config_json"):
             changes["config_json"] = struct_object(request.config_json)
         written = await self._rules.update(
@@ -174,6 +179,7 @@ def rule_draft(message: pb.CreateDlpRuleRequest | simulate_pb2.OverlayDlpRule) -
         enabled=message.enabled if message.HasField("enabled") else True,
         confidence_threshold=threshold,
         config_json=struct_object(message.config_json),
+        **placement_of(message),
     )
 
 
@@ -191,6 +197,7 @@ def _rule(stored_rule: StoredDlpRule) -> pb.DlpRule:
         source="platform" if stored_rule.of_platform else "",
         bundle_id=rule.bundle_id,
         clause=rule.clause,
+        **placement_fields(rule),
     )
 
 

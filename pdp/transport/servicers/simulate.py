@@ -19,6 +19,7 @@ from pdp.transport.servicers.customer_policy import candidate_of
 from pdp.transport.servicers.dlp_rule import dlp_candidate
 from pdp.transport.servicers.limits import quotas_of, rate_limits_of
 from pdp.transport.servicers.org_policy import changes_of
+from pdp.transport.servicers.placements import placement_of
 from pdp.transport.servicers.policy_chain import chain_of, chain_request, chain_response
 from pdp.transport.servicers.policy_pack import packs_of
 from pdp.transport.servicers.policy_simulation import decide_request
@@ -169,6 +170,7 @@ def _candidates(overlay: pb.Overlay) -> list[StaticPolicy]:
             severity=each.severity or "medium",
             enabled=each.enabled if each.HasField("enabled") else True,
             message=each.message,
+            **placement_of(each),
         )
         for each in overlay.static_policies
     ]

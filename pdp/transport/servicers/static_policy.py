@@ -5,10 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from pdp._gen.pdp.v1 import static_policy_pb2 as pb
-from pdp.domain.static_policy import StaticPolicy
+from pdp.domain.static_policy import StaticOverride, StaticPolicy
 from pdp.transport.etag import expectation, with_etag, with_new_etag, with_revision
 from pdp.transport.paging import answer_list
 from pdp.transport.servicers.fields import present_fields, to_timestamp
+from pdp.transport.servicers.placements import (
+    placement_changes,
+    placement_fields,
+    placement_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,6 +101,7 @@ class StaticPolicyServicer:
             severity=request.severity or "medium",
             enabled=request.enabled if request.HasField("enabled") else True,
             message=request.message,
+            **placement_of(request),
         )
         written = await self._policies.create(call.tenant_id, call.principal.name, draft)
         return pb.CreateStaticPolicyResponse(
@@ -111,7 +117,7 @@ class StaticPolicyServicer:
     async def update(self, call: Call, message: Message) -> pb.UpdateStaticPolicyResponse:
         """Changes the fields that are set in the request."""
         request = cast("pb.UpdateStaticPolicyRequest", message)
-        changes = present_fields(request, _UPDATABLE)
+        changes = present_fields(request, _UPDATABLE) | placement_changes(request)
         policy = with_new_etag(call, await self._change(call, request, changes))
         return pb.UpdateStaticPolicyResponse(
             success=True,
@@ -219,9 +225,8 @@ class StaticPolicyServicer:
     async def override(self, call: Call, message: Message) -> pb.CreateStaticPolicyOverrideResponse:
         """Overrides a system policy."""
         request = cast("pb.CreateStaticPolicyOverrideRequest", message)
-        written = await self._overrides.set(
-            call.tenant_id, call.principal.name, request.id, request.action, request.reason
-        )
+        draft = StaticOverride(request.id, request.action, request.reason, **placement_of(request))
+        written = await self._overrides.set(call.tenant_id, call.principal.name, draft)
         override = with_revision(call, written)
         return pb.CreateStaticPolicyOverrideResponse(
             success=True,
@@ -231,6 +236,7 @@ class StaticPolicyServicer:
                 action=override.action,
                 reason=override.reason,
                 created_at=to_timestamp(override.created_at),
+                **placement_fields(override),
             ),
         )
 
@@ -258,6 +264,7 @@ class StaticPolicyServicer:
                 override_action=each.override.action,
                 reason=each.override.reason,
                 created_at=to_timestamp(each.override.created_at),
+                **placement_fields(each.override),
             )
             for each in policies
             if each.override is not None
@@ -282,6 +289,7 @@ def _policy(policy: StaticPolicy) -> pb.StaticPolicy:
         version=policy.version,
         created_at=to_timestamp(policy.created_at),
         updated_at=to_timestamp(policy.updated_at),
+        **placement_fields(policy),
     )
 
 
@@ -298,6 +306,7 @@ def _summary(policy: StaticPolicy) -> pb.StaticPolicySummary:
         system=policy.system,
         created_at=to_timestamp(policy.created_at),
         updated_at=to_timestamp(policy.updated_at),
+        **placement_fields(policy),
     )
 
 
@@ -321,9 +330,13 @@ def _effective(each: EffectiveStaticPolicy) -> pb.EffectiveStaticPolicy:
         enabled=policy.enabled,
         action=policy.action,
         source="system" if policy.system else "tenant",
+        **placement_fields(policy),
     )
     if policy.system:
         message.override.SetInParent()
     if override is not None:
-        message.override.action, message.override.reason = override.action, override.reason
+        applied = pb.AppliedOverride(
+            action=override.action, reason=override.reason, **placement_fields(override)
+        )
+        message.override.CopyFrom(applied)
     return message

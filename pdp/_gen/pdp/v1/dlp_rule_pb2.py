@@ -26,10 +26,11 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from pdp._gen.pdp.v1 import options_pb2 as pdp_dot_v1_dot_options__pb2
+from pdp._gen.pdp.v1 import scope_pb2 as pdp_dot_v1_dot_scope__pb2
 from pdp._gen.pdp.v1 import write_warning_pb2 as pdp_dot_v1_dot_write__warning__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15pdp/v1/dlp_rule.proto\x12\x06pdp.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pdp/v1/options.proto\x1a\x1apdp/v1/write_warning.proto\"\x99\x03\n\x07\x44lpRule\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12#\n\rdetector_name\x18\x02 \x01(\tR\x0c\x64\x65tectorName\x12#\n\rdetector_type\x18\x03 \x01(\tR\x0c\x64\x65tectorType\x12\x1f\n\x0b\x65ntity_type\x18\x04 \x01(\tR\nentityType\x12\x1f\n\x0b\x61\x63tion_tier\x18\x05 \x01(\tR\nactionTier\x12\x18\n\x07\x65nabled\x18\x06 \x01(\x08R\x07\x65nabled\x12\x31\n\x14\x63onfidence_threshold\x18\x07 \x01(\x01R\x13\x63onfidenceThreshold\x12@\n\x0b\x63onfig_json\x18\x08 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xd2\xf3\x18\x02\x08\x01R\nconfigJson\x12\x1e\n\x06source\x18\t \x01(\tB\x06\xd2\xf3\x18\x02\x08\x02R\x06source\x12#\n\tbundle_id\x18\n \x01(\tB\x06\xd2\xf3\x18\x02\x08\x02R\x08\x62undleId\x12\x1e\n\x06\x63lause\x18\x0b \x01(\tB\x06\xd2\xf3\x18\x02\x08\x02R\x06\x63lause\"\xb4\x01\n\x13ListDlpRulesRequest\x12\x1d\n\x07\x65nabled\x18\x01 \x01(\x08H\x00R\x07\x65nabled\x88\x01\x01\x12#\n\rdetector_type\x18\x02 \x01(\tR\x0c\x64\x65tectorType\x12 \n\tpage_size\x18\x03 \x01(\x05H\x01R\x08pageSize\x88\x01\x01\x12\x1d\n\npage_token\x18\x04 \x01(\tR\tpageTokenB\n\n\x08_enabledB\x0c\n\n_page_size\"m\n\x14ListDlpRulesResponse\x12%\n\x05rules\x18\x01 \x03(\x0b\x32\x0f.pdp.v1.DlpRuleR\x05rules\x12.\n\x0fnext_page_token\x18\x02 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x02R\rnextPageToken\"\xe0\x02\n\x14\x43reateDlpRuleRequest\x12#\n\rdetector_name\x18\x01 \x01(\tR\x0c\x64\x65tectorName\x12#\n\rdetector_type\x18\x02 \x01(\tR\x0c\x64\x65tectorType\x12\x1f\n\x0b\x65ntity_type\x18\x03 \x01(\tR\nentityType\x12\x1f\n\x0b\x61\x63tion_tier\x18\x04 \x01(\tR\nactionTier\x12\x1d\n\x07\x65nabled\x18\x05 \x01(\x08H\x00R\x07\x65nabled\x88\x01\x01\x12\x36\n\x14\x63onfidence_threshold\x18\x06 \x01(\x01H\x01R\x13\x63onfidenceThreshold\x88\x01\x01\x12@\n\x0b\x63onfig_json\x18\x07 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xd2\xf3\x18\x02\x10\x03R\nconfigJsonB\n\n\x08_enabledB\x17\n\x15_confidence_threshold\"~\n\x15\x43reateDlpRuleResponse\x12+\n\x04rule\x18\x01 \x01(\x0b\x32\x0f.pdp.v1.DlpRuleB\x06\xd2\xf3\x18\x02\x08\x01R\x04rule\x12\x38\n\x08warnings\x18\x02 \x03(\x0b\x32\x14.pdp.v1.WriteWarningB\x06\xd2\xf3\x18\x02\x08\x02R\x08warnings\",\n\x11GetDlpRuleRequest\x12\x17\n\x07rule_id\x18\x01 \x01(\tR\x06ruleId\"A\n\x12GetDlpRuleResponse\x12+\n\x04rule\x18\x01 \x01(\x0b\x32\x0f.pdp.v1.DlpRuleB\x06\xd2\xf3\x18\x02\x08\x01R\x04rule\"\xd1\x03\n\x14UpdateDlpRuleRequest\x12\x17\n\x07rule_id\x18\x01 \x01(\tR\x06ruleId\x12(\n\rdetector_name\x18\x02 \x01(\tH\x00R\x0c\x64\x65tectorName\x88\x01\x01\x12(\n\rdetector_type\x18\x03 \x01(\tH\x01R\x0c\x64\x65tectorType\x88\x01\x01\x12$\n\x0b\x65ntity_type\x18\x04 \x01(\tH\x02R\nentityType\x88\x01\x01\x12$\n\x0b\x61\x63tion_tier\x18\x05 \x01(\tH\x03R\nactionTier\x88\x01\x01\x12\x1d\n\x07\x65nabled\x18\x06 \x01(\x08H\x04R\x07\x65nabled\x88\x01\x01\x12\x36\n\x14\x63onfidence_threshold\x18\x07 \x01(\x01H\x05R\x13\x63onfidenceThreshold\x88\x01\x01\x12@\n\x0b\x63onfig_json\x18\x08 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xd2\xf3\x18\x02\x10\x03R\nconfigJsonB\x10\n\x0e_detector_nameB\x10\n\x0e_detector_typeB\x0e\n\x0c_entity_typeB\x0e\n\x0c_action_tierB\n\n\x08_enabledB\x17\n\x15_confidence_threshold\"~\n\x15UpdateDlpRuleResponse\x12+\n\x04rule\x18\x01 \x01(\x0b\x32\x0f.pdp.v1.DlpRuleB\x06\xd2\xf3\x18\x02\x08\x01R\x04rule\x12\x38\n\x08warnings\x18\x02 \x03(\x0b\x32\x14.pdp.v1.WriteWarningB\x06\xd2\xf3\x18\x02\x08\x02R\x08warnings\"/\n\x14\x44\x65leteDlpRuleRequest\x12\x17\n\x07rule_id\x18\x01 \x01(\tR\x06ruleId\"\x17\n\x15\x44\x65leteDlpRuleResponse\"\x84\x01\n\x1aListDlpRuleVersionsRequest\x12\x17\n\x07rule_id\x18\x01 \x01(\tR\x06ruleId\x12 \n\tpage_size\x18\x02 \x01(\x05H\x00R\x08pageSize\x88\x01\x01\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageTokenB\x0c\n\n_page_size\"\x81\x01\n\x1bListDlpRuleVersionsResponse\x12\x32\n\x08versions\x18\x01 \x03(\x0b\x32\x16.pdp.v1.DlpRuleVersionR\x08versions\x12.\n\x0fnext_page_token\x18\x02 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x02R\rnextPageToken\"\xbc\x02\n\x0e\x44lpRuleVersion\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n\x07rule_id\x18\x02 \x01(\tR\x06ruleId\x12\x1d\n\nchanged_by\x18\x03 \x01(\tR\tchangedBy\x12\x1f\n\x0b\x63hange_type\x18\x04 \x01(\tR\nchangeType\x12>\n\nold_values\x18\x05 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xd2\xf3\x18\x02\x08\x01R\toldValues\x12>\n\nnew_values\x18\x06 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xd2\xf3\x18\x02\x08\x01R\tnewValues\x12\x41\n\nchanged_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\tchangedAt\"\x17\n\x15\x45xportDlpRulesRequest\"\xb4\x01\n\x16\x45xportDlpRulesResponse\x12\x18\n\x07version\x18\x01 \x01(\tR\x07version\x12\x43\n\x0b\x65xported_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\nexportedAt\x12\x14\n\x05\x63ount\x18\x03 \x01(\x05R\x05\x63ount\x12%\n\x05rules\x18\x04 \x03(\x0b\x32\x0f.pdp.v1.DlpRuleR\x05rules\"Y\n\x15ImportDlpRulesRequest\x12,\n\x05rules\x18\x01 \x03(\x0b\x32\x16.google.protobuf.ValueR\x05rules\x12\x12\n\x04mode\x18\x02 \x01(\tR\x04mode\"\xd8\x01\n\x16ImportDlpRulesResponse\x12\x18\n\x07\x63reated\x18\x01 \x01(\x05R\x07\x63reated\x12\x18\n\x07skipped\x18\x02 \x01(\x05R\x07skipped\x12 \n\x0boverwritten\x18\x03 \x01(\x05R\x0boverwritten\x12.\n\x06\x65rrors\x18\x04 \x03(\x0b\x32\x16.pdp.v1.DlpImportErrorR\x06\x65rrors\x12\x38\n\x08warnings\x18\x05 \x03(\x0b\x32\x14.pdp.v1.WriteWarningB\x06\xd2\xf3\x18\x02\x08\x02R\x08warnings\"K\n\x0e\x44lpImportError\x12#\n\rdetector_name\x18\x01 \x01(\tR\x0c\x64\x65tectorName\x12\x14\n\x05\x65rror\x18\x02 \x01(\tR\x05\x65rror\":\n\x1cListAvailablePatternsRequest\x12\x1a\n\x08\x63\x61tegory\x18\x01 \x01(\tR\x08\x63\x61tegory\"n\n\x1dListAvailablePatternsResponse\x12\x37\n\ncategories\x18\x01 \x03(\x0b\x32\x17.pdp.v1.PatternCategoryR\ncategories\x12\x14\n\x05total\x18\x02 \x01(\x05R\x05total\"y\n\x0fPatternCategory\x12\x1a\n\x08\x63\x61tegory\x18\x01 \x01(\tR\x08\x63\x61tegory\x12\x14\n\x05\x63ount\x18\x02 \x01(\x05R\x05\x63ount\x12\x34\n\x08patterns\x18\x03 \x03(\x0b\x32\x18.pdp.v1.AvailablePatternR\x08patterns\"\x9c\x02\n\x10\x41vailablePattern\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x1f\n\x0b\x65ntity_type\x18\x03 \x01(\tR\nentityType\x12\x1a\n\x08\x63\x61tegory\x18\x04 \x01(\tR\x08\x63\x61tegory\x12 \n\x0b\x64\x65scription\x18\x05 \x01(\tR\x0b\x64\x65scription\x12\x1c\n\tvalidator\x18\x06 \x01(\tR\tvalidator\x12\x1e\n\nconfidence\x18\x07 \x01(\x01R\nconfidence\x12-\n\x12\x63ontext_confidence\x18\x08 \x01(\x01R\x11\x63ontextConfidence\x12\x18\n\x07\x63ontext\x18\t \x03(\tR\x07\x63ontext2\xee\t\n\x0e\x44lpRuleService\x12v\n\x0cListDlpRules\x12\x1b.pdp.v1.ListDlpRulesRequest\x1a\x1c.pdp.v1.ListDlpRulesResponse\"+\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\x1d\x12\x14/api/admin/dlp-rulesb\x05rules\x12\x84\x01\n\rCreateDlpRule\x12\x1c.pdp.v1.CreateDlpRuleRequest\x1a\x1d.pdp.v1.CreateDlpRuleResponse\"6\xca\xf3\x18\x05\x08\xc9\x01\x18\x01\xda\xf3\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02\x1f\"\x14/api/admin/dlp-rules:\x01*b\x04rule\x12|\n\x0e\x45xportDlpRules\x12\x1d.pdp.v1.ExportDlpRulesRequest\x1a\x1e.pdp.v1.ExportDlpRulesResponse\"+\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\x1d\x12\x1b/api/admin/dlp-rules/export\x12\x89\x01\n\x0eImportDlpRules\x12\x1d.pdp.v1.ImportDlpRulesRequest\x1a\x1e.pdp.v1.ImportDlpRulesResponse\"8\xca\xf3\x18\x02\x18\x01\xda\xf3\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02$\"\x1b/api/admin/dlp-rules/import:\x05rules\x12\x9d\x01\n\x15ListAvailablePatterns\x12$.pdp.v1.ListAvailablePatternsRequest\x1a%.pdp.v1.ListAvailablePatternsResponse\"7\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02)\x12\'/api/admin/dlp-rules/available-patterns\x12y\n\nGetDlpRule\x12\x19.pdp.v1.GetDlpRuleRequest\x1a\x1a.pdp.v1.GetDlpRuleResponse\"4\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02&\x12\x1e/api/admin/dlp-rules/{rule_id}b\x04rule\x12\x8b\x01\n\rUpdateDlpRule\x12\x1c.pdp.v1.UpdateDlpRuleRequest\x1a\x1d.pdp.v1.UpdateDlpRuleResponse\"=\xca\xf3\x18\x02\x18\x01\xda\xf3\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02)\x1a\x1e/api/admin/dlp-rules/{rule_id}:\x01*b\x04rule\x12\x85\x01\n\rDeleteDlpRule\x12\x1c.pdp.v1.DeleteDlpRuleRequest\x1a\x1d.pdp.v1.DeleteDlpRuleResponse\"7\xca\xf3\x18\x05\x08\xcc\x01\x18\x01\xda\xf3\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02 *\x1e/api/admin/dlp-rules/{rule_id}\x12\xa1\x01\n\x13ListDlpRuleVersions\x12\".pdp.v1.ListDlpRuleVersionsRequest\x1a#.pdp.v1.ListDlpRuleVersionsResponse\"A\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\x33\x12\'/api/admin/dlp-rules/{rule_id}/versionsb\x08versionsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15pdp/v1/dlp_rule.proto\x12\x06pdp.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pdp/v1/options.proto\x1a\x12pdp/v1/scope.proto\x1a\x1apdp/v1/write_warning.proto\"\xb9\x04\n\x07\x44lpRule\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12#\n\rdetector_name\x18\x02 \x01(\tR\x0c\x64\x65tectorName\x12#\n\rdetector_type\x18\x03 \x01(\tR\x0c\x64\x65tectorType\x12\x1f\n\x0b\x65ntity_type\x18\x04 \x01(\tR\nentityType\x12\x1f\n\x0b\x61\x63tion_tier\x18\x05 \x01(\tR\nactionTier\x12\x18\n\x07\x65nabled\x18\x06 \x01(\x08R\x07\x65nabled\x12\x31\n\x14\x63onfidence_threshold\x18\x07 \x01(\x01R\x13\x63onfidenceThreshold\x12@\n\x0b\x63onfig_json\x18\x08 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xd2\xf3\x18\x02\x08\x01R\nconfigJson\x12\x1e\n\x06source\x18\t \x01(\tB\x06\xd2\xf3\x18\x02\x08\x02R\x06source\x12#\n\tbundle_id\x18\n \x01(\tB\x06\xd2\xf3\x18\x02\x08\x02R\x08\x62undleId\x12\x1e\n\x06\x63lause\x18\x0b \x01(\tB\x06\xd2\xf3\x18\x02\x08\x02R\x06\x63lause\x12&\n\nexpression\x18\x0c \x01(\tB\x06\xd2\xf3\x18\x02\x08\x02R\nexpression\x12\x1c\n\x05scope\x18\r \x03(\tB\x06\xd2\xf3\x18\x02\x08\x02R\x05scope\x12<\n\rscope_actions\x18\x0e \x01(\x0b\x32\x17.google.protobuf.StructR\x0cscopeActions\x12\x1a\n\x04mode\x18\x0f \x01(\tB\x06\xd2\xf3\x18\x02\x08\x02R\x04mode\"\xb4\x01\n\x13ListDlpRulesRequest\x12\x1d\n\x07\x65nabled\x18\x01 \x01(\x08H\x00R\x07\x65nabled\x88\x01\x01\x12#\n\rdetector_type\x18\x02 \x01(\tR\x0c\x64\x65tectorType\x12 \n\tpage_size\x18\x03 \x01(\x05H\x01R\x08pageSize\x88\x01\x01\x12\x1d\n\npage_token\x18\x04 \x01(\tR\tpageTokenB\n\n\x08_enabledB\x0c\n\n_page_size\"m\n\x14ListDlpRulesResponse\x12%\n\x05rules\x18\x01 \x03(\x0b\x32\x0f.pdp.v1.DlpRuleR\x05rules\x12.\n\x0fnext_page_token\x18\x02 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x02R\rnextPageToken\"\x88\x04\n\x14\x43reateDlpRuleRequest\x12#\n\rdetector_name\x18\x01 \x01(\tR\x0c\x64\x65tectorName\x12#\n\rdetector_type\x18\x02 \x01(\tR\x0c\x64\x65tectorType\x12\x1f\n\x0b\x65ntity_type\x18\x03 \x01(\tR\nentityType\x12\x1f\n\x0b\x61\x63tion_tier\x18\x04 \x01(\tR\nactionTier\x12\x1d\n\x07\x65nabled\x18\x05 \x01(\x08H\x00R\x07\x65nabled\x88\x01\x01\x12\x36\n\x14\x63onfidence_threshold\x18\x06 \x01(\x01H\x01R\x13\x63onfidenceThreshold\x88\x01\x01\x12@\n\x0b\x63onfig_json\x18\x07 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xd2\xf3\x18\x02\x10\x03R\nconfigJson\x12&\n\nexpression\x18\x08 \x01(\tB\x06\xd2\xf3\x18\x02\x10\x1aR\nexpression\x12,\n\x05scope\x18\t \x01(\x0b\x32\x0e.pdp.v1.ScopesB\x06\xd2\xf3\x18\x02\x08\x04R\x05scope\x12<\n\rscope_actions\x18\n \x01(\x0b\x32\x17.google.protobuf.StructR\x0cscopeActions\x12\x12\n\x04mode\x18\x0b \x01(\tR\x04modeB\n\n\x08_enabledB\x17\n\x15_confidence_threshold\"~\n\x15\x43reateDlpRuleResponse\x12+\n\x04rule\x18\x01 \x01(\x0b\x32\x0f.pdp.v1.DlpRuleB\x06\xd2\xf3\x18\x02\x08\x01R\x04rule\x12\x38\n\x08warnings\x18\x02 \x03(\x0b\x32\x14.pdp.v1.WriteWarningB\x06\xd2\xf3\x18\x02\x08\x02R\x08warnings\",\n\x11GetDlpRuleRequest\x12\x17\n\x07rule_id\x18\x01 \x01(\tR\x06ruleId\"A\n\x12GetDlpRuleResponse\x12+\n\x04rule\x18\x01 \x01(\x0b\x32\x0f.pdp.v1.DlpRuleB\x06\xd2\xf3\x18\x02\x08\x01R\x04rule\"\x9b\x05\n\x14UpdateDlpRuleRequest\x12\x17\n\x07rule_id\x18\x01 \x01(\tR\x06ruleId\x12(\n\rdetector_name\x18\x02 \x01(\tH\x00R\x0c\x64\x65tectorName\x88\x01\x01\x12(\n\rdetector_type\x18\x03 \x01(\tH\x01R\x0c\x64\x65tectorType\x88\x01\x01\x12$\n\x0b\x65ntity_type\x18\x04 \x01(\tH\x02R\nentityType\x88\x01\x01\x12$\n\x0b\x61\x63tion_tier\x18\x05 \x01(\tH\x03R\nactionTier\x88\x01\x01\x12\x1d\n\x07\x65nabled\x18\x06 \x01(\x08H\x04R\x07\x65nabled\x88\x01\x01\x12\x36\n\x14\x63onfidence_threshold\x18\x07 \x01(\x01H\x05R\x13\x63onfidenceThreshold\x88\x01\x01\x12@\n\x0b\x63onfig_json\x18\x08 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xd2\xf3\x18\x02\x10\x03R\nconfigJson\x12+\n\nexpression\x18\t \x01(\tB\x06\xd2\xf3\x18\x02\x10\x1aH\x06R\nexpression\x88\x01\x01\x12,\n\x05scope\x18\n \x01(\x0b\x32\x0e.pdp.v1.ScopesB\x06\xd2\xf3\x18\x02\x08\x04R\x05scope\x12<\n\rscope_actions\x18\x0b \x01(\x0b\x32\x17.google.protobuf.StructR\x0cscopeActions\x12\x17\n\x04mode\x18\x0c \x01(\tH\x07R\x04mode\x88\x01\x01\x42\x10\n\x0e_detector_nameB\x10\n\x0e_detector_typeB\x0e\n\x0c_entity_typeB\x0e\n\x0c_action_tierB\n\n\x08_enabledB\x17\n\x15_confidence_thresholdB\r\n\x0b_expressionB\x07\n\x05_mode\"~\n\x15UpdateDlpRuleResponse\x12+\n\x04rule\x18\x01 \x01(\x0b\x32\x0f.pdp.v1.DlpRuleB\x06\xd2\xf3\x18\x02\x08\x01R\x04rule\x12\x38\n\x08warnings\x18\x02 \x03(\x0b\x32\x14.pdp.v1.WriteWarningB\x06\xd2\xf3\x18\x02\x08\x02R\x08warnings\"/\n\x14\x44\x65leteDlpRuleRequest\x12\x17\n\x07rule_id\x18\x01 \x01(\tR\x06ruleId\"\x17\n\x15\x44\x65leteDlpRuleResponse\"\x84\x01\n\x1aListDlpRuleVersionsRequest\x12\x17\n\x07rule_id\x18\x01 \x01(\tR\x06ruleId\x12 \n\tpage_size\x18\x02 \x01(\x05H\x00R\x08pageSize\x88\x01\x01\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageTokenB\x0c\n\n_page_size\"\x81\x01\n\x1bListDlpRuleVersionsResponse\x12\x32\n\x08versions\x18\x01 \x03(\x0b\x32\x16.pdp.v1.DlpRuleVersionR\x08versions\x12.\n\x0fnext_page_token\x18\x02 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x02R\rnextPageToken\"\xbc\x02\n\x0e\x44lpRuleVersion\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n\x07rule_id\x18\x02 \x01(\tR\x06ruleId\x12\x1d\n\nchanged_by\x18\x03 \x01(\tR\tchangedBy\x12\x1f\n\x0b\x63hange_type\x18\x04 \x01(\tR\nchangeType\x12>\n\nold_values\x18\x05 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xd2\xf3\x18\x02\x08\x01R\toldValues\x12>\n\nnew_values\x18\x06 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xd2\xf3\x18\x02\x08\x01R\tnewValues\x12\x41\n\nchanged_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\tchangedAt\"\x17\n\x15\x45xportDlpRulesRequest\"\xb4\x01\n\x16\x45xportDlpRulesResponse\x12\x18\n\x07version\x18\x01 \x01(\tR\x07version\x12\x43\n\x0b\x65xported_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\nexportedAt\x12\x14\n\x05\x63ount\x18\x03 \x01(\x05R\x05\x63ount\x12%\n\x05rules\x18\x04 \x03(\x0b\x32\x0f.pdp.v1.DlpRuleR\x05rules\"Y\n\x15ImportDlpRulesRequest\x12,\n\x05rules\x18\x01 \x03(\x0b\x32\x16.google.protobuf.ValueR\x05rules\x12\x12\n\x04mode\x18\x02 \x01(\tR\x04mode\"\xd8\x01\n\x16ImportDlpRulesResponse\x12\x18\n\x07\x63reated\x18\x01 \x01(\x05R\x07\x63reated\x12\x18\n\x07skipped\x18\x02 \x01(\x05R\x07skipped\x12 \n\x0boverwritten\x18\x03 \x01(\x05R\x0boverwritten\x12.\n\x06\x65rrors\x18\x04 \x03(\x0b\x32\x16.pdp.v1.DlpImportErrorR\x06\x65rrors\x12\x38\n\x08warnings\x18\x05 \x03(\x0b\x32\x14.pdp.v1.WriteWarningB\x06\xd2\xf3\x18\x02\x08\x02R\x08warnings\"K\n\x0e\x44lpImportError\x12#\n\rdetector_name\x18\x01 \x01(\tR\x0c\x64\x65tectorName\x12\x14\n\x05\x65rror\x18\x02 \x01(\tR\x05\x65rror\":\n\x1cListAvailablePatternsRequest\x12\x1a\n\x08\x63\x61tegory\x18\x01 \x01(\tR\x08\x63\x61tegory\"n\n\x1dListAvailablePatternsResponse\x12\x37\n\ncategories\x18\x01 \x03(\x0b\x32\x17.pdp.v1.PatternCategoryR\ncategories\x12\x14\n\x05total\x18\x02 \x01(\x05R\x05total\"y\n\x0fPatternCategory\x12\x1a\n\x08\x63\x61tegory\x18\x01 \x01(\tR\x08\x63\x61tegory\x12\x14\n\x05\x63ount\x18\x02 \x01(\x05R\x05\x63ount\x12\x34\n\x08patterns\x18\x03 \x03(\x0b\x32\x18.pdp.v1.AvailablePatternR\x08patterns\"\x9c\x02\n\x10\x41vailablePattern\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x1f\n\x0b\x65ntity_type\x18\x03 \x01(\tR\nentityType\x12\x1a\n\x08\x63\x61tegory\x18\x04 \x01(\tR\x08\x63\x61tegory\x12 \n\x0b\x64\x65scription\x18\x05 \x01(\tR\x0b\x64\x65scription\x12\x1c\n\tvalidator\x18\x06 \x01(\tR\tvalidator\x12\x1e\n\nconfidence\x18\x07 \x01(\x01R\nconfidence\x12-\n\x12\x63ontext_confidence\x18\x08 \x01(\x01R\x11\x63ontextConfidence\x12\x18\n\x07\x63ontext\x18\t \x03(\tR\x07\x63ontext2\xee\t\n\x0e\x44lpRuleService\x12v\n\x0cListDlpRules\x12\x1b.pdp.v1.ListDlpRulesRequest\x1a\x1c.pdp.v1.ListDlpRulesResponse\"+\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\x1d\x12\x14/api/admin/dlp-rulesb\x05rules\x12\x84\x01\n\rCreateDlpRule\x12\x1c.pdp.v1.CreateDlpRuleRequest\x1a\x1d.pdp.v1.CreateDlpRuleResponse\"6\xca\xf3\x18\x05\x08\xc9\x01\x18\x01\xda\xf3\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02\x1f\"\x14/api/admin/dlp-rules:\x01*b\x04rule\x12|\n\x0e\x45xportDlpRules\x12\x1d.pdp.v1.ExportDlpRulesRequest\x1a\x1e.pdp.v1.ExportDlpRulesResponse\"+\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\x1d\x12\x1b/api/admin/dlp-rules/export\x12\x89\x01\n\x0eImportDlpRules\x12\x1d.pdp.v1.ImportDlpRulesRequest\x1a\x1e.pdp.v1.ImportDlpRulesResponse\"8\xca\xf3\x18\x02\x18\x01\xda\xf3\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02$\"\x1b/api/admin/dlp-rules/import:\x05rules\x12\x9d\x01\n\x15ListAvailablePatterns\x12$.pdp.v1.ListAvailablePatternsRequest\x1a%.pdp.v1.ListAvailablePatternsResponse\"7\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02)\x12\'/api/admin/dlp-rules/available-patterns\x12y\n\nGetDlpRule\x12\x19.pdp.v1.GetDlpRuleRequest\x1a\x1a.pdp.v1.GetDlpRuleResponse\"4\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02&\x12\x1e/api/admin/dlp-rules/{rule_id}b\x04rule\x12\x8b\x01\n\rUpdateDlpRule\x12\x1c.pdp.v1.UpdateDlpRuleRequest\x1a\x1d.pdp.v1.UpdateDlpRuleResponse\"=\xca\xf3\x18\x02\x18\x01\xda\xf3\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02)\x1a\x1e/api/admin/dlp-rules/{rule_id}:\x01*b\x04rule\x12\x85\x01\n\rDeleteDlpRule\x12\x1c.pdp.v1.DeleteDlpRuleRequest\x1a\x1d.pdp.v1.DeleteDlpRuleResponse\"7\xca\xf3\x18\x05\x08\xcc\x01\x18\x01\xda\xf3\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02 *\x1e/api/admin/dlp-rules/{rule_id}\x12\xa1\x01\n\x13ListDlpRuleVersions\x12\".pdp.v1.ListDlpRuleVersionsRequest\x1a#.pdp.v1.ListDlpRuleVersionsResponse\"A\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\x33\x12\'/api/admin/dlp-rules/{rule_id}/versionsb\x08versionsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,10 +45,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DLPRULE'].fields_by_name['bundle_id']._serialized_options = b'\322\363\030\002\010\002'
   _globals['_DLPRULE'].fields_by_name['clause']._loaded_options = None
   _globals['_DLPRULE'].fields_by_name['clause']._serialized_options = b'\322\363\030\002\010\002'
+  _globals['_DLPRULE'].fields_by_name['expression']._loaded_options = None
+  _globals['_DLPRULE'].fields_by_name['expression']._serialized_options = b'\322\363\030\002\010\002'
+  _globals['_DLPRULE'].fields_by_name['scope']._loaded_options = None
+  _globals['_DLPRULE'].fields_by_name['scope']._serialized_options = b'\322\363\030\002\010\002'
+  _globals['_DLPRULE'].fields_by_name['mode']._loaded_options = None
+  _globals['_DLPRULE'].fields_by_name['mode']._serialized_options = b'\322\363\030\002\010\002'
   _globals['_LISTDLPRULESRESPONSE'].fields_by_name['next_page_token']._loaded_options = None
   _globals['_LISTDLPRULESRESPONSE'].fields_by_name['next_page_token']._serialized_options = b'\322\363\030\002\010\002'
   _globals['_CREATEDLPRULEREQUEST'].fields_by_name['config_json']._loaded_options = None
   _globals['_CREATEDLPRULEREQUEST'].fields_by_name['config_json']._serialized_options = b'\322\363\030\002\020\003'
+  _globals['_CREATEDLPRULEREQUEST'].fields_by_name['expression']._loaded_options = None
+  _globals['_CREATEDLPRULEREQUEST'].fields_by_name['expression']._serialized_options = b'\322\363\030\002\020\032'
+  _globals['_CREATEDLPRULEREQUEST'].fields_by_name['scope']._loaded_options = None
+  _globals['_CREATEDLPRULEREQUEST'].fields_by_name['scope']._serialized_options = b'\322\363\030\002\010\004'
   _globals['_CREATEDLPRULERESPONSE'].fields_by_name['rule']._loaded_options = None
   _globals['_CREATEDLPRULERESPONSE'].fields_by_name['rule']._serialized_options = b'\322\363\030\002\010\001'
   _globals['_CREATEDLPRULERESPONSE'].fields_by_name['warnings']._loaded_options = None
@@ -56,6 +67,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETDLPRULERESPONSE'].fields_by_name['rule']._serialized_options = b'\322\363\030\002\010\001'
   _globals['_UPDATEDLPRULEREQUEST'].fields_by_name['config_json']._loaded_options = None
   _globals['_UPDATEDLPRULEREQUEST'].fields_by_name['config_json']._serialized_options = b'\322\363\030\002\020\003'
+  _globals['_UPDATEDLPRULEREQUEST'].fields_by_name['expression']._loaded_options = None
+  _globals['_UPDATEDLPRULEREQUEST'].fields_by_name['expression']._serialized_options = b'\322\363\030\002\020\032'
+  _globals['_UPDATEDLPRULEREQUEST'].fields_by_name['scope']._loaded_options = None
+  _globals['_UPDATEDLPRULEREQUEST'].fields_by_name['scope']._serialized_options = b'\322\363\030\002\010\004'
   _globals['_UPDATEDLPRULERESPONSE'].fields_by_name['rule']._loaded_options = None
   _globals['_UPDATEDLPRULERESPONSE'].fields_by_name['rule']._serialized_options = b'\322\363\030\002\010\001'
   _globals['_UPDATEDLPRULERESPONSE'].fields_by_name['warnings']._loaded_options = None
@@ -90,52 +105,52 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DLPRULESERVICE'].methods_by_name['DeleteDlpRule']._serialized_options = b'\312\363\030\005\010\314\001\030\001\332\363\030\004\010\003\020\001\202\323\344\223\002 *\036/api/admin/dlp-rules/{rule_id}'
   _globals['_DLPRULESERVICE'].methods_by_name['ListDlpRuleVersions']._loaded_options = None
   _globals['_DLPRULESERVICE'].methods_by_name['ListDlpRuleVersions']._serialized_options = b'\332\363\030\004\010\002\020\001\202\323\344\223\0023\022\'/api/admin/dlp-rules/{rule_id}/versionsb\010versions'
-  _globals['_DLPRULE']._serialized_start=177
-  _globals['_DLPRULE']._serialized_end=586
-  _globals['_LISTDLPRULESREQUEST']._serialized_start=589
-  _globals['_LISTDLPRULESREQUEST']._serialized_end=769
-  _globals['_LISTDLPRULESRESPONSE']._serialized_start=771
-  _globals['_LISTDLPRULESRESPONSE']._serialized_end=880
-  _globals['_CREATEDLPRULEREQUEST']._serialized_start=883
-  _globals['_CREATEDLPRULEREQUEST']._serialized_end=1235
-  _globals['_CREATEDLPRULERESPONSE']._serialized_start=1237
-  _globals['_CREATEDLPRULERESPONSE']._serialized_end=1363
-  _globals['_GETDLPRULEREQUEST']._serialized_start=1365
-  _globals['_GETDLPRULEREQUEST']._serialized_end=1409
-  _globals['_GETDLPRULERESPONSE']._serialized_start=1411
-  _globals['_GETDLPRULERESPONSE']._serialized_end=1476
-  _globals['_UPDATEDLPRULEREQUEST']._serialized_start=1479
-  _globals['_UPDATEDLPRULEREQUEST']._serialized_end=1944
-  _globals['_UPDATEDLPRULERESPONSE']._serialized_start=1946
-  _globals['_UPDATEDLPRULERESPONSE']._serialized_end=2072
-  _globals['_DELETEDLPRULEREQUEST']._serialized_start=2074
-  _globals['_DELETEDLPRULEREQUEST']._serialized_end=2121
-  _globals['_DELETEDLPRULERESPONSE']._serialized_start=2123
-  _globals['_DELETEDLPRULERESPONSE']._serialized_end=2146
-  _globals['_LISTDLPRULEVERSIONSREQUEST']._serialized_start=2149
-  _globals['_LISTDLPRULEVERSIONSREQUEST']._serialized_end=2281
-  _globals['_LISTDLPRULEVERSIONSRESPONSE']._serialized_start=2284
-  _globals['_LISTDLPRULEVERSIONSRESPONSE']._serialized_end=2413
-  _globals['_DLPRULEVERSION']._serialized_start=2416
-  _globals['_DLPRULEVERSION']._serialized_end=2732
-  _globals['_EXPORTDLPRULESREQUEST']._serialized_start=2734
-  _globals['_EXPORTDLPRULESREQUEST']._serialized_end=2757
-  _globals['_EXPORTDLPRULESRESPONSE']._serialized_start=2760
-  _globals['_EXPORTDLPRULESRESPONSE']._serialized_end=2940
-  _globals['_IMPORTDLPRULESREQUEST']._serialized_start=2942
-  _globals['_IMPORTDLPRULESREQUEST']._serialized_end=3031
-  _globals['_IMPORTDLPRULESRESPONSE']._serialized_start=3034
-  _globals['_IMPORTDLPRULESRESPONSE']._serialized_end=3250
-  _globals['_DLPIMPORTERROR']._serialized_start=3252
-  _globals['_DLPIMPORTERROR']._serialized_end=3327
-  _globals['_LISTAVAILABLEPATTERNSREQUEST']._serialized_start=3329
-  _globals['_LISTAVAILABLEPATTERNSREQUEST']._serialized_end=3387
-  _globals['_LISTAVAILABLEPATTERNSRESPONSE']._serialized_start=3389
-  _globals['_LISTAVAILABLEPATTERNSRESPONSE']._serialized_end=3499
-  _globals['_PATTERNCATEGORY']._serialized_start=3501
-  _globals['_PATTERNCATEGORY']._serialized_end=3622
-  _globals['_AVAILABLEPATTERN']._serialized_start=3625
-  _globals['_AVAILABLEPATTERN']._serialized_end=3909
-  _globals['_DLPRULESERVICE']._serialized_start=3912
-  _globals['_DLPRULESERVICE']._serialized_end=5174
+  _globals['_DLPRULE']._serialized_start=197
+  _globals['_DLPRULE']._serialized_end=766
+  _globals['_LISTDLPRULESREQUEST']._serialized_start=769
+  _globals['_LISTDLPRULESREQUEST']._serialized_end=949
+  _globals['_LISTDLPRULESRESPONSE']._serialized_start=951
+  _globals['_LISTDLPRULESRESPONSE']._serialized_end=1060
+  _globals['_CREATEDLPRULEREQUEST']._serialized_start=1063
+  _globals['_CREATEDLPRULEREQUEST']._serialized_end=1583
+  _globals['_CREATEDLPRULERESPONSE']._serialized_start=1585
+  _globals['_CREATEDLPRULERESPONSE']._serialized_end=1711
+  _globals['_GETDLPRULEREQUEST']._serialized_start=1713
+  _globals['_GETDLPRULEREQUEST']._serialized_end=1757
+  _globals['_GETDLPRULERESPONSE']._serialized_start=1759
+  _globals['_GETDLPRULERESPONSE']._serialized_end=1824
+  _globals['_UPDATEDLPRULEREQUEST']._serialized_start=1827
+  _globals['_UPDATEDLPRULEREQUEST']._serialized_end=2494
+  _globals['_UPDATEDLPRULERESPONSE']._serialized_start=2496
+  _globals['_UPDATEDLPRULERESPONSE']._serialized_end=2622
+  _globals['_DELETEDLPRULEREQUEST']._serialized_start=2624
+  _globals['_DELETEDLPRULEREQUEST']._serialized_end=2671
+  _globals['_DELETEDLPRULERESPONSE']._serialized_start=2673
+  _globals['_DELETEDLPRULERESPONSE']._serialized_end=2696
+  _globals['_LISTDLPRULEVERSIONSREQUEST']._serialized_start=2699
+  _globals['_LISTDLPRULEVERSIONSREQUEST']._serialized_end=2831
+  _globals['_LISTDLPRULEVERSIONSRESPONSE']._serialized_start=2834
+  _globals['_LISTDLPRULEVERSIONSRESPONSE']._serialized_end=2963
+  _globals['_DLPRULEVERSION']._serialized_start=2966
+  _globals['_DLPRULEVERSION']._serialized_end=3282
+  _globals['_EXPORTDLPRULESREQUEST']._serialized_start=3284
+  _globals['_EXPORTDLPRULESREQUEST']._serialized_end=3307
+  _globals['_EXPORTDLPRULESRESPONSE']._serialized_start=3310
+  _globals['_EXPORTDLPRULESRESPONSE']._serialized_end=3490
+  _globals['_IMPORTDLPRULESREQUEST']._serialized_start=3492
+  _globals['_IMPORTDLPRULESREQUEST']._serialized_end=3581
+  _globals['_IMPORTDLPRULESRESPONSE']._serialized_start=3584
+  _globals['_IMPORTDLPRULESRESPONSE']._serialized_end=3800
+  _globals['_DLPIMPORTERROR']._serialized_start=3802
+  _globals['_DLPIMPORTERROR']._serialized_end=3877
+  _globals['_LISTAVAILABLEPATTERNSREQUEST']._serialized_start=3879
+  _globals['_LISTAVAILABLEPATTERNSREQUEST']._serialized_end=3937
+  _globals['_LISTAVAILABLEPATTERNSRESPONSE']._serialized_start=3939
+  _globals['_LISTAVAILABLEPATTERNSRESPONSE']._serialized_end=4049
+  _globals['_PATTERNCATEGORY']._serialized_start=4051
+  _globals['_PATTERNCATEGORY']._serialized_end=4172
+  _globals['_AVAILABLEPATTERN']._serialized_start=4175
+  _globals['_AVAILABLEPATTERN']._serialized_end=4459
+  _globals['_DLPRULESERVICE']._serialized_start=4462
+  _globals['_DLPRULESERVICE']._serialized_end=5724
 # @@protoc_insertion_point(module_scope)

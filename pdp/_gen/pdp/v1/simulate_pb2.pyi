@@ -12,6 +12,7 @@ from google.protobuf.internal import containers as _containers
 from pdp._gen.pdp.v1 import decide_pb2 as _decide_pb2
 from pdp._gen.pdp.v1 import limits_pb2 as _limits_pb2
 from pdp._gen.pdp.v1 import org_policy_pb2 as _org_policy_pb2
+from pdp._gen.pdp.v1 import scope_pb2 as _scope_pb2
 from pdp._gen.pdp.v1 import write_warning_pb2 as _write_warning_pb2
 import builtins as _builtins
 import sys
@@ -165,6 +166,10 @@ class OverlayStaticPolicy(_message.Message):
     SEVERITY_FIELD_NUMBER: _builtins.int
     ENABLED_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
+    EXPRESSION_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is the ID of the policy to replace. If it is empty, the candidate
     replaces a policy by name or is added.
@@ -185,6 +190,26 @@ class OverlayStaticPolicy(_message.Message):
     """enabled is true if the policy is in force. If it is unset, it is true."""
     message: _builtins.str
     """message is shown if the policy blocks or warns."""
+    expression: _builtins.str
+    """expression is the condition that a request must meet, in the language of
+    conditions. If it is unknown for a request, the policy does not match.
+    """
+    mode: _builtins.str
+    """mode is `enforce` or `monitor`. In monitor mode the policy is judged and
+    recorded, and has no other effect; empty means `enforce`.
+    """
+    @_builtins.property
+    def scope(self) -> _scope_pb2.Scopes:
+        """scope are the places where the policy looks; see `Scopes`. If it is
+        empty, it looks everywhere.
+        """
+
+    @_builtins.property
+    def scope_actions(self) -> _struct_pb2.Struct:
+        """scope_actions are other actions in single places: an object with a place of
+        `Scopes` as the key, and `block`, `warn` or `log` as the value.
+        """
+
     def __init__(
         self,
         *,
@@ -197,10 +222,14 @@ class OverlayStaticPolicy(_message.Message):
         severity: _builtins.str = ...,
         enabled: _builtins.bool | None = ...,
         message: _builtins.str = ...,
+        expression: _builtins.str = ...,
+        scope: _scope_pb2.Scopes | None = ...,
+        scope_actions: _struct_pb2.Struct | None = ...,
+        mode: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_enabled", b"_enabled", "enabled", b"enabled"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_enabled", b"_enabled", "enabled", b"enabled", "scope", b"scope", "scope_actions", b"scope_actions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_enabled", b"_enabled", "action", b"action", "category", b"category", "description", b"description", "enabled", b"enabled", "id", b"id", "message", b"message", "name", b"name", "pattern", b"pattern", "severity", b"severity"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_enabled", b"_enabled", "action", b"action", "category", b"category", "description", b"description", "enabled", b"enabled", "expression", b"expression", "id", b"id", "message", b"message", "mode", b"mode", "name", b"name", "pattern", b"pattern", "scope", b"scope", "scope_actions", b"scope_actions", "severity", b"severity"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__enabled: _TypeAlias = _typing.Literal["enabled"]  # noqa: Y015
     _WhichOneofArgType__enabled: _TypeAlias = _typing.Literal["_enabled", b"_enabled"]  # noqa: Y015
@@ -1064,6 +1093,10 @@ class OverlayDlpRule(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     BUNDLE_ID_FIELD_NUMBER: _builtins.int
     CLAUSE_FIELD_NUMBER: _builtins.int
+    EXPRESSION_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is the ID of the rule to replace. If it is empty, the candidate
     replaces a rule by name or is added.
@@ -1088,9 +1121,29 @@ class OverlayDlpRule(_message.Message):
     """
     clause: _builtins.str
     """clause is ignored, like bundle_id."""
+    expression: _builtins.str
+    """expression is the condition that a request must meet, in the language of
+    conditions. If it is unknown for a request, the rule does not match.
+    """
+    mode: _builtins.str
+    """mode is `enforce` or `monitor`. In monitor mode the rule is judged and
+    recorded, and has no other effect; empty means `enforce`.
+    """
     @_builtins.property
     def config_json(self) -> _struct_pb2.Struct:
         """config_json sets what the rule looks for; see `DlpRule`."""
+
+    @_builtins.property
+    def scope(self) -> _scope_pb2.Scopes:
+        """scope are the places where the rule looks; see `Scopes`. If it is
+        empty, it looks everywhere.
+        """
+
+    @_builtins.property
+    def scope_actions(self) -> _struct_pb2.Struct:
+        """scope_actions are other actions in single places: an object with a place of
+        `Scopes` as the key, and `block`, `redact`, `prompt`, `log_only` or `none` as the value.
+        """
 
     def __init__(
         self,
@@ -1106,10 +1159,14 @@ class OverlayDlpRule(_message.Message):
         source: _builtins.str = ...,
         bundle_id: _builtins.str = ...,
         clause: _builtins.str = ...,
+        expression: _builtins.str = ...,
+        scope: _scope_pb2.Scopes | None = ...,
+        scope_actions: _struct_pb2.Struct | None = ...,
+        mode: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold", "_enabled", b"_enabled", "confidence_threshold", b"confidence_threshold", "config_json", b"config_json", "enabled", b"enabled"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold", "_enabled", b"_enabled", "confidence_threshold", b"confidence_threshold", "config_json", b"config_json", "enabled", b"enabled", "scope", b"scope", "scope_actions", b"scope_actions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold", "_enabled", b"_enabled", "action_tier", b"action_tier", "bundle_id", b"bundle_id", "clause", b"clause", "confidence_threshold", b"confidence_threshold", "config_json", b"config_json", "detector_name", b"detector_name", "detector_type", b"detector_type", "enabled", b"enabled", "entity_type", b"entity_type", "id", b"id", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold", "_enabled", b"_enabled", "action_tier", b"action_tier", "bundle_id", b"bundle_id", "clause", b"clause", "confidence_threshold", b"confidence_threshold", "config_json", b"config_json", "detector_name", b"detector_name", "detector_type", b"detector_type", "enabled", b"enabled", "entity_type", b"entity_type", "expression", b"expression", "id", b"id", "mode", b"mode", "scope", b"scope", "scope_actions", b"scope_actions", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__confidence_threshold: _TypeAlias = _typing.Literal["confidence_threshold"]  # noqa: Y015
     _WhichOneofArgType__confidence_threshold: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold"]  # noqa: Y015

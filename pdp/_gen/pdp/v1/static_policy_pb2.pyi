@@ -6,8 +6,10 @@ isort:skip_file
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from pdp._gen.pdp.v1 import scope_pb2 as _scope_pb2
 from pdp._gen.pdp.v1 import write_warning_pb2 as _write_warning_pb2
 import builtins as _builtins
 import sys
@@ -39,6 +41,10 @@ class StaticPolicy(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
+    EXPRESSION_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is the ID of the policy. The server generates it; the IDs of system
     policies begin with `sys_`.
@@ -67,6 +73,12 @@ class StaticPolicy(_message.Message):
     """system is true if the policy ships with the product and is read-only."""
     version: _builtins.int
     """version increases with every change."""
+    expression: _builtins.str
+    """expression is the condition that a request must meet, in the language of
+    conditions.
+    """
+    mode: _builtins.str
+    """mode is `enforce` or `monitor`."""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
         """created_at is when the policy was created."""
@@ -74,6 +86,14 @@ class StaticPolicy(_message.Message):
     @_builtins.property
     def updated_at(self) -> _timestamp_pb2.Timestamp:
         """updated_at is when the policy was last changed."""
+
+    @_builtins.property
+    def scope(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """scope are the places where the policy looks; see `Scopes`."""
+
+    @_builtins.property
+    def scope_actions(self) -> _struct_pb2.Struct:
+        """scope_actions are the actions in single places, by place."""
 
     def __init__(
         self,
@@ -91,10 +111,14 @@ class StaticPolicy(_message.Message):
         version: _builtins.int = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
         updated_at: _timestamp_pb2.Timestamp | None = ...,
+        expression: _builtins.str = ...,
+        scope: _abc.Iterable[_builtins.str] | None = ...,
+        scope_actions: _struct_pb2.Struct | None = ...,
+        mode: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "updated_at", b"updated_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "scope_actions", b"scope_actions", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "category", b"category", "created_at", b"created_at", "description", b"description", "enabled", b"enabled", "id", b"id", "message", b"message", "name", b"name", "pattern", b"pattern", "severity", b"severity", "system", b"system", "updated_at", b"updated_at", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "category", b"category", "created_at", b"created_at", "description", b"description", "enabled", b"enabled", "expression", b"expression", "id", b"id", "message", b"message", "mode", b"mode", "name", b"name", "pattern", b"pattern", "scope", b"scope", "scope_actions", b"scope_actions", "severity", b"severity", "system", b"system", "updated_at", b"updated_at", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -192,6 +216,10 @@ class StaticPolicySummary(_message.Message):
     SYSTEM_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
+    EXPRESSION_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is the ID of the policy."""
     name: _builtins.str
@@ -210,6 +238,12 @@ class StaticPolicySummary(_message.Message):
     """enabled is true if the policy is in force."""
     system: _builtins.bool
     """system is true if the policy ships with the product and is read-only."""
+    expression: _builtins.str
+    """expression is the condition that a request must meet, in the language of
+    conditions.
+    """
+    mode: _builtins.str
+    """mode is `enforce` or `monitor`."""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
         """created_at is when the policy was created."""
@@ -217,6 +251,14 @@ class StaticPolicySummary(_message.Message):
     @_builtins.property
     def updated_at(self) -> _timestamp_pb2.Timestamp:
         """updated_at is when the policy was last changed."""
+
+    @_builtins.property
+    def scope(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """scope are the places where the policy looks; see `Scopes`."""
+
+    @_builtins.property
+    def scope_actions(self) -> _struct_pb2.Struct:
+        """scope_actions are the actions in single places, by place."""
 
     def __init__(
         self,
@@ -232,10 +274,14 @@ class StaticPolicySummary(_message.Message):
         system: _builtins.bool = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
         updated_at: _timestamp_pb2.Timestamp | None = ...,
+        expression: _builtins.str = ...,
+        scope: _abc.Iterable[_builtins.str] | None = ...,
+        scope_actions: _struct_pb2.Struct | None = ...,
+        mode: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "updated_at", b"updated_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "scope_actions", b"scope_actions", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "category", b"category", "created_at", b"created_at", "description", b"description", "enabled", b"enabled", "id", b"id", "name", b"name", "pattern", b"pattern", "severity", b"severity", "system", b"system", "updated_at", b"updated_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "category", b"category", "created_at", b"created_at", "description", b"description", "enabled", b"enabled", "expression", b"expression", "id", b"id", "mode", b"mode", "name", b"name", "pattern", b"pattern", "scope", b"scope", "scope_actions", b"scope_actions", "severity", b"severity", "system", b"system", "updated_at", b"updated_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -289,6 +335,10 @@ class CreateStaticPolicyRequest(_message.Message):
     SEVERITY_FIELD_NUMBER: _builtins.int
     ENABLED_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
+    EXPRESSION_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """name is the display name of the policy."""
     description: _builtins.str
@@ -307,6 +357,26 @@ class CreateStaticPolicyRequest(_message.Message):
     """enabled is true if the policy is in force. If it is unset, it is true."""
     message: _builtins.str
     """message is shown if the policy blocks or warns."""
+    expression: _builtins.str
+    """expression is the condition that a request must meet, in the language of
+    conditions. If it is unknown for a request, the policy does not match.
+    """
+    mode: _builtins.str
+    """mode is `enforce` or `monitor`. In monitor mode the policy is judged and
+    recorded, and has no other effect; empty means `enforce`.
+    """
+    @_builtins.property
+    def scope(self) -> _scope_pb2.Scopes:
+        """scope are the places where the policy looks; see `Scopes`. If it is
+        empty, it looks everywhere.
+        """
+
+    @_builtins.property
+    def scope_actions(self) -> _struct_pb2.Struct:
+        """scope_actions are other actions in single places: an object with a place of
+        `Scopes` as the key, and `block`, `warn` or `log` as the value.
+        """
+
     def __init__(
         self,
         *,
@@ -318,10 +388,14 @@ class CreateStaticPolicyRequest(_message.Message):
         severity: _builtins.str | None = ...,
         enabled: _builtins.bool | None = ...,
         message: _builtins.str = ...,
+        expression: _builtins.str = ...,
+        scope: _scope_pb2.Scopes | None = ...,
+        scope_actions: _struct_pb2.Struct | None = ...,
+        mode: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_enabled", b"_enabled", "_severity", b"_severity", "enabled", b"enabled", "severity", b"severity"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_enabled", b"_enabled", "_severity", b"_severity", "enabled", b"enabled", "scope", b"scope", "scope_actions", b"scope_actions", "severity", b"severity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_enabled", b"_enabled", "_severity", b"_severity", "action", b"action", "category", b"category", "description", b"description", "enabled", b"enabled", "message", b"message", "name", b"name", "pattern", b"pattern", "severity", b"severity"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_enabled", b"_enabled", "_severity", b"_severity", "action", b"action", "category", b"category", "description", b"description", "enabled", b"enabled", "expression", b"expression", "message", b"message", "mode", b"mode", "name", b"name", "pattern", b"pattern", "scope", b"scope", "scope_actions", b"scope_actions", "severity", b"severity"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__enabled: _TypeAlias = _typing.Literal["enabled"]  # noqa: Y015
     _WhichOneofArgType__enabled: _TypeAlias = _typing.Literal["_enabled", b"_enabled"]  # noqa: Y015
@@ -432,6 +506,10 @@ class UpdateStaticPolicyRequest(_message.Message):
     ENABLED_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     CHANGE_SUMMARY_FIELD_NUMBER: _builtins.int
+    EXPRESSION_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is the ID of the policy."""
     name: _builtins.str
@@ -454,6 +532,26 @@ class UpdateStaticPolicyRequest(_message.Message):
     """change_summary is stored in the version history. If it is unset, the
     server generates it from the changed fields.
     """
+    expression: _builtins.str
+    """expression is the condition that a request must meet, in the language of
+    conditions. If it is unknown for a request, the policy does not match.
+    """
+    mode: _builtins.str
+    """mode is `enforce` or `monitor`. In monitor mode the policy is judged and
+    recorded, and has no other effect; empty means `enforce`.
+    """
+    @_builtins.property
+    def scope(self) -> _scope_pb2.Scopes:
+        """scope are the places where the policy looks; see `Scopes`. If it is
+        empty, it looks everywhere.
+        """
+
+    @_builtins.property
+    def scope_actions(self) -> _struct_pb2.Struct:
+        """scope_actions are other actions in single places: an object with a place of
+        `Scopes` as the key, and `block`, `warn` or `log` as the value.
+        """
+
     def __init__(
         self,
         *,
@@ -467,10 +565,14 @@ class UpdateStaticPolicyRequest(_message.Message):
         enabled: _builtins.bool | None = ...,
         message: _builtins.str | None = ...,
         change_summary: _builtins.str | None = ...,
+        expression: _builtins.str | None = ...,
+        scope: _scope_pb2.Scopes | None = ...,
+        scope_actions: _struct_pb2.Struct | None = ...,
+        mode: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_action", b"_action", "_category", b"_category", "_change_summary", b"_change_summary", "_description", b"_description", "_enabled", b"_enabled", "_message", b"_message", "_name", b"_name", "_pattern", b"_pattern", "_severity", b"_severity", "action", b"action", "category", b"category", "change_summary", b"change_summary", "description", b"description", "enabled", b"enabled", "message", b"message", "name", b"name", "pattern", b"pattern", "severity", b"severity"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_action", b"_action", "_category", b"_category", "_change_summary", b"_change_summary", "_description", b"_description", "_enabled", b"_enabled", "_expression", b"_expression", "_message", b"_message", "_mode", b"_mode", "_name", b"_name", "_pattern", b"_pattern", "_severity", b"_severity", "action", b"action", "category", b"category", "change_summary", b"change_summary", "description", b"description", "enabled", b"enabled", "expression", b"expression", "message", b"message", "mode", b"mode", "name", b"name", "pattern", b"pattern", "scope", b"scope", "scope_actions", b"scope_actions", "severity", b"severity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_action", b"_action", "_category", b"_category", "_change_summary", b"_change_summary", "_description", b"_description", "_enabled", b"_enabled", "_message", b"_message", "_name", b"_name", "_pattern", b"_pattern", "_severity", b"_severity", "action", b"action", "category", b"category", "change_summary", b"change_summary", "description", b"description", "enabled", b"enabled", "id", b"id", "message", b"message", "name", b"name", "pattern", b"pattern", "severity", b"severity"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_action", b"_action", "_category", b"_category", "_change_summary", b"_change_summary", "_description", b"_description", "_enabled", b"_enabled", "_expression", b"_expression", "_message", b"_message", "_mode", b"_mode", "_name", b"_name", "_pattern", b"_pattern", "_severity", b"_severity", "action", b"action", "category", b"category", "change_summary", b"change_summary", "description", b"description", "enabled", b"enabled", "expression", b"expression", "id", b"id", "message", b"message", "mode", b"mode", "name", b"name", "pattern", b"pattern", "scope", b"scope", "scope_actions", b"scope_actions", "severity", b"severity"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__action: _TypeAlias = _typing.Literal["action"]  # noqa: Y015
     _WhichOneofArgType__action: _TypeAlias = _typing.Literal["_action", b"_action"]  # noqa: Y015
@@ -482,8 +584,12 @@ class UpdateStaticPolicyRequest(_message.Message):
     _WhichOneofArgType__description: _TypeAlias = _typing.Literal["_description", b"_description"]  # noqa: Y015
     _WhichOneofReturnType__enabled: _TypeAlias = _typing.Literal["enabled"]  # noqa: Y015
     _WhichOneofArgType__enabled: _TypeAlias = _typing.Literal["_enabled", b"_enabled"]  # noqa: Y015
+    _WhichOneofReturnType__expression: _TypeAlias = _typing.Literal["expression"]  # noqa: Y015
+    _WhichOneofArgType__expression: _TypeAlias = _typing.Literal["_expression", b"_expression"]  # noqa: Y015
     _WhichOneofReturnType__message: _TypeAlias = _typing.Literal["message"]  # noqa: Y015
     _WhichOneofArgType__message: _TypeAlias = _typing.Literal["_message", b"_message"]  # noqa: Y015
+    _WhichOneofReturnType__mode: _TypeAlias = _typing.Literal["mode"]  # noqa: Y015
+    _WhichOneofArgType__mode: _TypeAlias = _typing.Literal["_mode", b"_mode"]  # noqa: Y015
     _WhichOneofReturnType__name: _TypeAlias = _typing.Literal["name"]  # noqa: Y015
     _WhichOneofArgType__name: _TypeAlias = _typing.Literal["_name", b"_name"]  # noqa: Y015
     _WhichOneofReturnType__pattern: _TypeAlias = _typing.Literal["pattern"]  # noqa: Y015
@@ -501,7 +607,11 @@ class UpdateStaticPolicyRequest(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__enabled) -> _WhichOneofReturnType__enabled | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expression) -> _WhichOneofReturnType__expression | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__message) -> _WhichOneofReturnType__message | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__mode) -> _WhichOneofReturnType__mode | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__name) -> _WhichOneofReturnType__name | None: ...
     @_typing.overload
@@ -853,6 +963,10 @@ class EffectiveStaticPolicy(_message.Message):
     ACTION_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     OVERRIDE_FIELD_NUMBER: _builtins.int
+    EXPRESSION_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is the ID of the policy."""
     name: _builtins.str
@@ -863,12 +977,26 @@ class EffectiveStaticPolicy(_message.Message):
     """action is the policy's own action, without the override."""
     source: _builtins.str
     """source is `system` or `tenant`."""
+    expression: _builtins.str
+    """expression is the condition that a request must meet, in the language of
+    conditions.
+    """
+    mode: _builtins.str
+    """mode is `enforce` or `monitor`."""
     @_builtins.property
     def override(self) -> Global___AppliedOverride:
         """override is the tenant's override. For a system policy without an
         override, it is empty (null in JSON). For a tenant's own policy, it is
         unset.
         """
+
+    @_builtins.property
+    def scope(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """scope are the places where the policy looks; see `Scopes`."""
+
+    @_builtins.property
+    def scope_actions(self) -> _struct_pb2.Struct:
+        """scope_actions are the actions in single places, by place."""
 
     def __init__(
         self,
@@ -879,10 +1007,14 @@ class EffectiveStaticPolicy(_message.Message):
         action: _builtins.str = ...,
         source: _builtins.str = ...,
         override: Global___AppliedOverride | None = ...,
+        expression: _builtins.str = ...,
+        scope: _abc.Iterable[_builtins.str] | None = ...,
+        scope_actions: _struct_pb2.Struct | None = ...,
+        mode: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["override", b"override"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["override", b"override", "scope_actions", b"scope_actions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "enabled", b"enabled", "id", b"id", "name", b"name", "override", b"override", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "enabled", b"enabled", "expression", b"expression", "id", b"id", "mode", b"mode", "name", b"name", "override", b"override", "scope", b"scope", "scope_actions", b"scope_actions", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -896,19 +1028,41 @@ class AppliedOverride(_message.Message):
 
     ACTION_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    EXPRESSION_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
     action: _builtins.str
     """action is `block`, `warn` or `log`."""
     reason: _builtins.str
     """reason says why the tenant has overridden the policy."""
+    expression: _builtins.str
+    """expression is the condition that a request must meet, in the language of
+    conditions.
+    """
+    mode: _builtins.str
+    """mode is `enforce` or `monitor`."""
+    @_builtins.property
+    def scope(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """scope are the places where the override looks; see `Scopes`."""
+
+    @_builtins.property
+    def scope_actions(self) -> _struct_pb2.Struct:
+        """scope_actions are the actions in single places, by place."""
+
     def __init__(
         self,
         *,
         action: _builtins.str = ...,
         reason: _builtins.str = ...,
+        expression: _builtins.str = ...,
+        scope: _abc.Iterable[_builtins.str] | None = ...,
+        scope_actions: _struct_pb2.Struct | None = ...,
+        mode: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["scope_actions", b"scope_actions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "expression", b"expression", "mode", b"mode", "reason", b"reason", "scope", b"scope", "scope_actions", b"scope_actions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1046,6 +1200,10 @@ class CreateStaticPolicyOverrideRequest(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     ACTION_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    EXPRESSION_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is the ID of the system policy."""
     action: _builtins.str
@@ -1054,16 +1212,40 @@ class CreateStaticPolicyOverrideRequest(_message.Message):
     """
     reason: _builtins.str
     """reason says why, for auditors."""
+    expression: _builtins.str
+    """expression is the condition under which the override applies; otherwise the
+    policy's own action does.
+    """
+    mode: _builtins.str
+    """mode is `enforce` or `monitor`. In monitor mode the policy is judged and
+    recorded, and has no other effect; empty means `enforce`.
+    """
+    @_builtins.property
+    def scope(self) -> _scope_pb2.Scopes:
+        """scope are the places where the override applies; see `Scopes`. If it is
+        empty, it applies everywhere.
+        """
+
+    @_builtins.property
+    def scope_actions(self) -> _struct_pb2.Struct:
+        """scope_actions are other actions in single places: an object with a place of
+        `Scopes` as the key, and `block`, `warn` or `log` as the value.
+        """
+
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         action: _builtins.str = ...,
         reason: _builtins.str = ...,
+        expression: _builtins.str = ...,
+        scope: _scope_pb2.Scopes | None = ...,
+        scope_actions: _struct_pb2.Struct | None = ...,
+        mode: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["scope", b"scope", "scope_actions", b"scope_actions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "id", b"id", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "expression", b"expression", "id", b"id", "mode", b"mode", "reason", b"reason", "scope", b"scope", "scope_actions", b"scope_actions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1116,6 +1298,10 @@ class StaticPolicyOverride(_message.Message):
     ACTION_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
+    EXPRESSION_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
     policy_id: _builtins.str
     """policy_id is the ID of the system policy."""
     tenant_id: _builtins.str
@@ -1124,9 +1310,23 @@ class StaticPolicyOverride(_message.Message):
     """action is `block`, `warn` or `log`."""
     reason: _builtins.str
     """reason says why."""
+    expression: _builtins.str
+    """expression is the condition that a request must meet, in the language of
+    conditions.
+    """
+    mode: _builtins.str
+    """mode is `enforce` or `monitor`."""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
         """created_at is when the override was created."""
+
+    @_builtins.property
+    def scope(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """scope are the places where the override looks; see `Scopes`."""
+
+    @_builtins.property
+    def scope_actions(self) -> _struct_pb2.Struct:
+        """scope_actions are the actions in single places, by place."""
 
     def __init__(
         self,
@@ -1136,10 +1336,14 @@ class StaticPolicyOverride(_message.Message):
         action: _builtins.str = ...,
         reason: _builtins.str = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
+        expression: _builtins.str = ...,
+        scope: _abc.Iterable[_builtins.str] | None = ...,
+        scope_actions: _struct_pb2.Struct | None = ...,
+        mode: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "scope_actions", b"scope_actions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "created_at", b"created_at", "policy_id", b"policy_id", "reason", b"reason", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "created_at", b"created_at", "expression", b"expression", "mode", b"mode", "policy_id", b"policy_id", "reason", b"reason", "scope", b"scope", "scope_actions", b"scope_actions", "tenant_id", b"tenant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1262,6 +1466,10 @@ class ListedOverride(_message.Message):
     OVERRIDE_ACTION_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
+    EXPRESSION_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
     policy_id: _builtins.str
     """policy_id is the ID of the system policy."""
     policy_name: _builtins.str
@@ -1272,9 +1480,23 @@ class ListedOverride(_message.Message):
     """override_action is the action of the override."""
     reason: _builtins.str
     """reason says why."""
+    expression: _builtins.str
+    """expression is the condition that a request must meet, in the language of
+    conditions.
+    """
+    mode: _builtins.str
+    """mode is `enforce` or `monitor`."""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
         """created_at is when the override was created."""
+
+    @_builtins.property
+    def scope(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """scope are the places where the override looks; see `Scopes`."""
+
+    @_builtins.property
+    def scope_actions(self) -> _struct_pb2.Struct:
+        """scope_actions are the actions in single places, by place."""
 
     def __init__(
         self,
@@ -1285,10 +1507,14 @@ class ListedOverride(_message.Message):
         override_action: _builtins.str = ...,
         reason: _builtins.str = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
+        expression: _builtins.str = ...,
+        scope: _abc.Iterable[_builtins.str] | None = ...,
+        scope_actions: _struct_pb2.Struct | None = ...,
+        mode: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "scope_actions", b"scope_actions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "override_action", b"override_action", "policy_id", b"policy_id", "policy_name", b"policy_name", "reason", b"reason", "system_action", b"system_action"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "expression", b"expression", "mode", b"mode", "override_action", b"override_action", "policy_id", b"policy_id", "policy_name", b"policy_name", "reason", b"reason", "scope", b"scope", "scope_actions", b"scope_actions", "system_action", b"system_action"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -823,6 +823,7 @@ class Match(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     WOULD_BE_FIELD_NUMBER: _builtins.int
     EXCEPTED_BY_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
     layer: _builtins.str
     """layer is the policy's layer, for instance `static`."""
     policy_id: _builtins.str
@@ -841,6 +842,11 @@ class Match(_message.Message):
     """
     excepted_by: _builtins.str
     """excepted_by is the ID of the exception that lifts the effect of the match."""
+    scope: _builtins.str
+    """scope is the place where the policy matched, if it looks into the request:
+    see `Scopes`. If it matched in several, it is the one of the strongest
+    action.
+    """
     def __init__(
         self,
         *,
@@ -852,10 +858,11 @@ class Match(_message.Message):
         reason: _builtins.str = ...,
         would_be: _builtins.str = ...,
         excepted_by: _builtins.str = ...,
+        scope: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "excepted_by", b"excepted_by", "layer", b"layer", "name", b"name", "policy_id", b"policy_id", "reason", b"reason", "severity", b"severity", "would_be", b"would_be"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "excepted_by", b"excepted_by", "layer", b"layer", "name", b"name", "policy_id", b"policy_id", "reason", b"reason", "scope", b"scope", "severity", b"severity", "would_be", b"would_be"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from pdp_client._gen.pdp.v1 import scope_pb2 as _scope_pb2
 from pdp_client._gen.pdp.v1 import write_warning_pb2 as _write_warning_pb2
 import builtins as _builtins
 import sys
@@ -38,6 +39,10 @@ class DlpRule(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     BUNDLE_ID_FIELD_NUMBER: _builtins.int
     CLAUSE_FIELD_NUMBER: _builtins.int
+    EXPRESSION_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is the ID of the rule."""
     detector_name: _builtins.str
@@ -70,6 +75,12 @@ class DlpRule(_message.Message):
     """clause is the clause of a regulation that the rule implements, for
     instance `GDPR Art. 9`.
     """
+    expression: _builtins.str
+    """expression is the condition that a request must meet, in the language of
+    conditions.
+    """
+    mode: _builtins.str
+    """mode is `enforce` or `monitor`."""
     @_builtins.property
     def config_json(self) -> _struct_pb2.Struct:
         """config_json sets what the rule looks for.
@@ -82,6 +93,14 @@ class DlpRule(_message.Message):
           if unset; `{entity_type}` in it stands for the type), and `message`,
           which is shown if the rule blocks or prompts.
         """
+
+    @_builtins.property
+    def scope(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """scope are the places where the rule looks; see `Scopes`."""
+
+    @_builtins.property
+    def scope_actions(self) -> _struct_pb2.Struct:
+        """scope_actions are the actions in single places, by place."""
 
     def __init__(
         self,
@@ -97,10 +116,14 @@ class DlpRule(_message.Message):
         source: _builtins.str = ...,
         bundle_id: _builtins.str = ...,
         clause: _builtins.str = ...,
+        expression: _builtins.str = ...,
+        scope: _abc.Iterable[_builtins.str] | None = ...,
+        scope_actions: _struct_pb2.Struct | None = ...,
+        mode: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["config_json", b"config_json"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["config_json", b"config_json", "scope_actions", b"scope_actions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_tier", b"action_tier", "bundle_id", b"bundle_id", "clause", b"clause", "confidence_threshold", b"confidence_threshold", "config_json", b"config_json", "detector_name", b"detector_name", "detector_type", b"detector_type", "enabled", b"enabled", "entity_type", b"entity_type", "id", b"id", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_tier", b"action_tier", "bundle_id", b"bundle_id", "clause", b"clause", "confidence_threshold", b"confidence_threshold", "config_json", b"config_json", "detector_name", b"detector_name", "detector_type", b"detector_type", "enabled", b"enabled", "entity_type", b"entity_type", "expression", b"expression", "id", b"id", "mode", b"mode", "scope", b"scope", "scope_actions", b"scope_actions", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -197,6 +220,10 @@ class CreateDlpRuleRequest(_message.Message):
     ENABLED_FIELD_NUMBER: _builtins.int
     CONFIDENCE_THRESHOLD_FIELD_NUMBER: _builtins.int
     CONFIG_JSON_FIELD_NUMBER: _builtins.int
+    EXPRESSION_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
     detector_name: _builtins.str
     """detector_name is the display name of the rule, unique among the tenant's
     own rules.
@@ -213,9 +240,29 @@ class CreateDlpRuleRequest(_message.Message):
     """confidence_threshold is from 0 to 1; unset means 0.5. A finding of a
     tenant's own pattern has confidence 1.
     """
+    expression: _builtins.str
+    """expression is the condition that a request must meet, in the language of
+    conditions. If it is unknown for a request, the rule does not match.
+    """
+    mode: _builtins.str
+    """mode is `enforce` or `monitor`. In monitor mode the rule is judged and
+    recorded, and has no other effect; empty means `enforce`.
+    """
     @_builtins.property
     def config_json(self) -> _struct_pb2.Struct:
         """config_json sets what the rule looks for; see `DlpRule`."""
+
+    @_builtins.property
+    def scope(self) -> _scope_pb2.Scopes:
+        """scope are the places where the rule looks; see `Scopes`. If it is
+        empty, it looks everywhere.
+        """
+
+    @_builtins.property
+    def scope_actions(self) -> _struct_pb2.Struct:
+        """scope_actions are other actions in single places: an object with a place of
+        `Scopes` as the key, and `block`, `redact`, `prompt`, `log_only` or `none` as the value.
+        """
 
     def __init__(
         self,
@@ -227,10 +274,14 @@ class CreateDlpRuleRequest(_message.Message):
         enabled: _builtins.bool | None = ...,
         confidence_threshold: _builtins.float | None = ...,
         config_json: _struct_pb2.Struct | None = ...,
+        expression: _builtins.str = ...,
+        scope: _scope_pb2.Scopes | None = ...,
+        scope_actions: _struct_pb2.Struct | None = ...,
+        mode: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold", "_enabled", b"_enabled", "confidence_threshold", b"confidence_threshold", "config_json", b"config_json", "enabled", b"enabled"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold", "_enabled", b"_enabled", "confidence_threshold", b"confidence_threshold", "config_json", b"config_json", "enabled", b"enabled", "scope", b"scope", "scope_actions", b"scope_actions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold", "_enabled", b"_enabled", "action_tier", b"action_tier", "confidence_threshold", b"confidence_threshold", "config_json", b"config_json", "detector_name", b"detector_name", "detector_type", b"detector_type", "enabled", b"enabled", "entity_type", b"entity_type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold", "_enabled", b"_enabled", "action_tier", b"action_tier", "confidence_threshold", b"confidence_threshold", "config_json", b"config_json", "detector_name", b"detector_name", "detector_type", b"detector_type", "enabled", b"enabled", "entity_type", b"entity_type", "expression", b"expression", "mode", b"mode", "scope", b"scope", "scope_actions", b"scope_actions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__confidence_threshold: _TypeAlias = _typing.Literal["confidence_threshold"]  # noqa: Y015
     _WhichOneofArgType__confidence_threshold: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold"]  # noqa: Y015
@@ -335,6 +386,10 @@ class UpdateDlpRuleRequest(_message.Message):
     ENABLED_FIELD_NUMBER: _builtins.int
     CONFIDENCE_THRESHOLD_FIELD_NUMBER: _builtins.int
     CONFIG_JSON_FIELD_NUMBER: _builtins.int
+    EXPRESSION_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
     rule_id: _builtins.str
     """rule_id is the ID of the rule."""
     detector_name: _builtins.str
@@ -349,9 +404,29 @@ class UpdateDlpRuleRequest(_message.Message):
     """enabled is true if the rule is in force."""
     confidence_threshold: _builtins.float
     """confidence_threshold is from 0 to 1."""
+    expression: _builtins.str
+    """expression is the condition that a request must meet, in the language of
+    conditions. If it is unknown for a request, the rule does not match.
+    """
+    mode: _builtins.str
+    """mode is `enforce` or `monitor`. In monitor mode the rule is judged and
+    recorded, and has no other effect; empty means `enforce`.
+    """
     @_builtins.property
     def config_json(self) -> _struct_pb2.Struct:
         """config_json replaces the whole configuration; see `DlpRule`."""
+
+    @_builtins.property
+    def scope(self) -> _scope_pb2.Scopes:
+        """scope are the places where the rule looks; see `Scopes`. If it is
+        empty, it looks everywhere.
+        """
+
+    @_builtins.property
+    def scope_actions(self) -> _struct_pb2.Struct:
+        """scope_actions are other actions in single places: an object with a place of
+        `Scopes` as the key, and `block`, `redact`, `prompt`, `log_only` or `none` as the value.
+        """
 
     def __init__(
         self,
@@ -364,10 +439,14 @@ class UpdateDlpRuleRequest(_message.Message):
         enabled: _builtins.bool | None = ...,
         confidence_threshold: _builtins.float | None = ...,
         config_json: _struct_pb2.Struct | None = ...,
+        expression: _builtins.str | None = ...,
+        scope: _scope_pb2.Scopes | None = ...,
+        scope_actions: _struct_pb2.Struct | None = ...,
+        mode: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_action_tier", b"_action_tier", "_confidence_threshold", b"_confidence_threshold", "_detector_name", b"_detector_name", "_detector_type", b"_detector_type", "_enabled", b"_enabled", "_entity_type", b"_entity_type", "action_tier", b"action_tier", "confidence_threshold", b"confidence_threshold", "config_json", b"config_json", "detector_name", b"detector_name", "detector_type", b"detector_type", "enabled", b"enabled", "entity_type", b"entity_type"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_action_tier", b"_action_tier", "_confidence_threshold", b"_confidence_threshold", "_detector_name", b"_detector_name", "_detector_type", b"_detector_type", "_enabled", b"_enabled", "_entity_type", b"_entity_type", "_expression", b"_expression", "_mode", b"_mode", "action_tier", b"action_tier", "confidence_threshold", b"confidence_threshold", "config_json", b"config_json", "detector_name", b"detector_name", "detector_type", b"detector_type", "enabled", b"enabled", "entity_type", b"entity_type", "expression", b"expression", "mode", b"mode", "scope", b"scope", "scope_actions", b"scope_actions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_action_tier", b"_action_tier", "_confidence_threshold", b"_confidence_threshold", "_detector_name", b"_detector_name", "_detector_type", b"_detector_type", "_enabled", b"_enabled", "_entity_type", b"_entity_type", "action_tier", b"action_tier", "confidence_threshold", b"confidence_threshold", "config_json", b"config_json", "detector_name", b"detector_name", "detector_type", b"detector_type", "enabled", b"enabled", "entity_type", b"entity_type", "rule_id", b"rule_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_action_tier", b"_action_tier", "_confidence_threshold", b"_confidence_threshold", "_detector_name", b"_detector_name", "_detector_type", b"_detector_type", "_enabled", b"_enabled", "_entity_type", b"_entity_type", "_expression", b"_expression", "_mode", b"_mode", "action_tier", b"action_tier", "confidence_threshold", b"confidence_threshold", "config_json", b"config_json", "detector_name", b"detector_name", "detector_type", b"detector_type", "enabled", b"enabled", "entity_type", b"entity_type", "expression", b"expression", "mode", b"mode", "rule_id", b"rule_id", "scope", b"scope", "scope_actions", b"scope_actions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__action_tier: _TypeAlias = _typing.Literal["action_tier"]  # noqa: Y015
     _WhichOneofArgType__action_tier: _TypeAlias = _typing.Literal["_action_tier", b"_action_tier"]  # noqa: Y015
@@ -381,6 +460,10 @@ class UpdateDlpRuleRequest(_message.Message):
     _WhichOneofArgType__enabled: _TypeAlias = _typing.Literal["_enabled", b"_enabled"]  # noqa: Y015
     _WhichOneofReturnType__entity_type: _TypeAlias = _typing.Literal["entity_type"]  # noqa: Y015
     _WhichOneofArgType__entity_type: _TypeAlias = _typing.Literal["_entity_type", b"_entity_type"]  # noqa: Y015
+    _WhichOneofReturnType__expression: _TypeAlias = _typing.Literal["expression"]  # noqa: Y015
+    _WhichOneofArgType__expression: _TypeAlias = _typing.Literal["_expression", b"_expression"]  # noqa: Y015
+    _WhichOneofReturnType__mode: _TypeAlias = _typing.Literal["mode"]  # noqa: Y015
+    _WhichOneofArgType__mode: _TypeAlias = _typing.Literal["_mode", b"_mode"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__action_tier) -> _WhichOneofReturnType__action_tier | None: ...
     @_typing.overload
@@ -393,6 +476,10 @@ class UpdateDlpRuleRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__enabled) -> _WhichOneofReturnType__enabled | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__entity_type) -> _WhichOneofReturnType__entity_type | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expression) -> _WhichOneofReturnType__expression | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__mode) -> _WhichOneofReturnType__mode | None: ...
 
 Global___UpdateDlpRuleRequest: _TypeAlias = UpdateDlpRuleRequest  # noqa: Y015
 

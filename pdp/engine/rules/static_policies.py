@@ -1,0 +1,195 @@
+"""Compiles static policies, with a tenant's overrides of them, and finds where they match."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pdp.domain.placement import SCOPES
+from pdp.domain.static_policy import ACTIONS, PERSONAL_FAMILIES, StaticOverride, StaticPolicy
+from pdp.engine.rules.expressions import compile_expression
+from pdp.engine.rules.placement import Placement, compile_placement, scope_of
+from pdp.engine.text.locations import Location, Reading
+from pdp.engine.text.patterns import PatternDetector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pdp.domain.request import Request
+    from pdp.engine.findings import Findings
+
+MAX_LOCATIONS: Final = 1000
+"""Locations of one policy that are looked at. If there are more, its strongest action counts."""
+
+_ATTACK_FAMILIES: Final = frozenset({"sqli", "command"})
+_VALUE_FAMILIES: Final = PERSONAL_FAMILIES | {"secret"}
+_RANKS: Final = {action: rank for rank, action in enumerate(ACTIONS)}
+
+
+class ConditionalOverride(NamedTuple):
+    """An override that applies only in some places or to some requests.
+
+    Attributes:
+        policy: the policy as the override changes it.
+        applies: where and when the override applies.
+        placement: the placement of `policy`; None if it applies everywhere, with one action.
+    """
+
+    policy: StaticPolicy
+    applies: Placement
+    placement: Placement | None
+
+
+class CompiledStaticPolicy(NamedTuple):
+    """A policy that is in force.
+
+    Attributes:
+        policy: the policy, with the tenant's override if that always applies.
+        detector: finds its pattern.
+        placement: None if the policy applies everywhere, always, with one action.
+        override: an override that applies sometimes; None for none.
+    """
+
+    policy: StaticPolicy
+    detector: PatternDetector
+    placement: Placement | None = None
+    override: ConditionalOverride | None = None
+
+
+class StaticHit(NamedTuple):
+    """A policy whose pattern was found.
+
+    Attributes:
+        policy: the policy.
+        action: what it does here; one of `ACTIONS`.
+        location: where it was found; None if it does not match.
+        scope: the place of `pdp.domain.placement.SCOPES` that the location is in.
+        reason: why it does not match; empty if it does.
+        is_monitored: whether it is judged and recorded only.
+    """
+
+    policy: StaticPolicy
+    action: str
+    location: Location | None = None
+    scope: str = ""
+    reason: str = ""
+    is_monitored: bool = False
+
+    @property
+    def rank(self) -> tuple[bool, int]:
+        """A number that rises with the effect of the hit."""
+        return not self.is_monitored, _RANKS[self.action]
+
+
+def compile_policy(
+    policy: StaticPolicy, override: StaticOverride | None = None
+) -> CompiledStaticPolicy:
+    """Compiles a policy with the tenant's override, if there is one.
+
+    Raises:
+        InvalidCondition: an expression is not a condition.
+    """
+    detector = PatternDetector(policy.pattern, policy.validator, _ignored_reading(policy))
+    if override is None:
+        return CompiledStaticPolicy(policy, detector, compile_placement(policy))
+    changed = replace(
+        policy,
+        action=override.action,
+        scope_actions=override.scope_actions,
+        mode=override.mode or policy.mode,
+    )
+    if not (override.expression or override.scope):
+        return CompiledStaticPolicy(changed, detector, compile_placement(changed))
+    applies = Placement(
+        compile_expression(override.expression) if override.expression else None,
+        frozenset(override.scope),
+    )
+    conditional = ConditionalOverride(changed, applies, compile_placement(changed))
+    return CompiledStaticPolicy(policy, detector, compile_placement(policy), conditional)
+
+
+def _ignored_reading(policy: StaticPolicy) -> Reading | None:
+    """Returns the reading in which a policy does not apply.
+
+    A label does not make its value an attack, and words of a command line are no personal data.
+    """
+    if policy.family in _ATTACK_FAMILIES:
+        return Reading.LABELLED
+    return Reading.COMMAND if policy.family in _VALUE_FAMILIES else None
+
+
+def find_hit(
+    compiled: CompiledStaticPolicy, findings: Findings, request: Request
+) -> StaticHit | None:
+    """Returns what a policy whose pattern was found does; None if there is nothing to say of it.
+
+    If the policy matches in several places, the one with the strongest action counts.
+    """
+    policy, detector, placement, override = compiled
+    if placement is None and override is None:
+        location = findings.first(detector)
+        if location is not None:
+            return StaticHit(policy, policy.action, location, scope_of(location, request))
+        return _rejected(policy)
+    if placement is not None and placement.expression is not None:
+        judgement = placement.expression.judge(request, findings)
+        if not judgement.is_met:
+            reason = f"pattern found, but {judgement.reason}"
+            return StaticHit(policy, policy.action, reason=reason)
+    if override is not None and override.applies.expression is not None:
+        judgement = override.applies.expression.judge(request, findings)
+        if not judgement.is_met:
+            compiled = compiled._replace(override=None)
+    return _strongest(compiled, findings, request)
+
+
+def _strongest(
+    compiled: CompiledStaticPolicy, findings: Findings, request: Request
+) -> StaticHit | None:
+    """Returns the hit at the place where the policy has its strongest action."""
+    policy = compiled.policy
+    strongest = max(_possible_hits(compiled), key=lambda hit: hit.rank)
+    best: StaticHit | None = None
+    first: Location | None = None
+    for count, location in enumerate(findings.locations(compiled.detector)):
+        scope = scope_of(location, request)
+        first = first or location
+        if count == MAX_LOCATIONS:
+            return strongest._replace(location=first, scope=scope)
+        hit = _hit_at(compiled, scope)
+        if hit is not None and (best is None or hit.rank > best.rank):
+            best = hit._replace(location=location)
+            if best.rank >= strongest.rank:
+                break
+    if best is None and first is not None:
+        reason = "pattern found, but not where the policy looks"
+        return StaticHit(policy, policy.action, reason=reason)
+    return best or _rejected(policy)
+
+
+def _hit_at(compiled: CompiledStaticPolicy, scope: str) -> StaticHit | None:
+    """Returns a hit in a place, without its location; None if the policy does not look there."""
+    policy, _, placement, override = compiled
+    if placement is not None and not placement.looks_in(scope):
+        return None
+    if override is not None and override.applies.looks_in(scope):
+        policy, placement = override.policy, override.placement
+    action = policy.action if placement is None else placement.actions.get(scope, policy.action)
+    is_monitored = placement is not None and placement.is_monitored
+    return StaticHit(policy, action, scope=scope, is_monitored=is_monitored)
+
+
+def _possible_hits(compiled: CompiledStaticPolicy) -> Iterator[StaticHit]:
+    """Yields a hit for each place where the policy looks."""
+    for scope in SCOPES:
+        hit = _hit_at(compiled, scope)
+        if hit is not None:
+            yield hit
+
+
+def _rejected(policy: StaticPolicy) -> StaticHit | None:
+    """Returns the hit of a pattern whose matches the validator rejects."""
+    if not policy.validator:
+        return None
+    reason = f"pattern found, but no value passed {policy.validator}"
+    return StaticHit(policy, policy.action, reason=reason)

@@ -17,6 +17,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from pdp.domain.tenant import is_tenant_id
 from pdp.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -80,9 +81,13 @@ class Settings(BaseSettings):
     database_url: StoreUrl = Field(
         "", description="sqlite:///PATH; if empty, pdp.db in the data directory."
     )
-    auth: Annotated[Literal["dev", "required"], BeforeValidator(_lower)] = Field(
+    auth: Annotated[Literal["dev", "local-pep", "required"], BeforeValidator(_lower)] = Field(
         "required",
-        description="dev: every caller is an admin, on loopback only. required: credentials.",
+        description="required: credentials. local-pep: callers on loopback may decide without. "
+        "dev: every caller is an admin, on loopback only.",
+    )
+    local_tenant: str = Field(
+        "", description="With local-pep: the tenant of calls without a credential."
     )
     workers: int = Field(1, ge=1, le=64, description="Processes that share the ports.")
     log_level: Annotated[LogLevel, BeforeValidator(_lower)] = Field(
@@ -340,17 +345,43 @@ def check_auth(settings: Settings) -> None:
     Raises:
         ConfigError: such a setting is used; the message says what to do.
     """
-    if settings.auth == "required":
+    _check_local_tenant(settings)
+    if settings.auth != "dev":
         _check_credentials(settings)
-        return
+    if settings.auth != "required":
+        _check_listeners(settings)
+
+
+def _check_local_tenant(settings: Settings) -> None:
+    if settings.auth != "local-pep":
+        if settings.local_tenant:
+            raise ConfigError(
+                "PDP_LOCAL_TENANT: is used only with PDP_AUTH=local-pep. Set that, or leave it out."
+            )
+    elif not is_tenant_id(settings.local_tenant):
+        problem = "is required" if not settings.local_tenant else "is not the id of a tenant"
+        raise ConfigError(
+            f"PDP_LOCAL_TENANT: {problem}: with PDP_AUTH=local-pep, a call without a credential "
+            "acts for this one tenant. Use 1 to 128 characters of A-Z a-z 0-9 . _ -"
+        )
+
+
+def _check_listeners(settings: Settings) -> None:
+    """Refuses listeners that other machines can reach, because callers need no credential."""
+    may = "is an admin" if settings.auth == "dev" else "may request decisions"
     for name, address in (
         ("PDP_GRPC_LISTEN", settings.grpc_listen),
         ("PDP_HTTP_LISTEN", settings.http_listen),
     ):
+        if settings.auth == "local-pep" and address.lower().startswith("localhost:"):
+            raise ConfigError(
+                f"{name}: {address} is a name, which may resolve to any address. "
+                "With PDP_AUTH=local-pep, use 127.0.0.1:PORT or unix:PATH."
+            )
         if not is_loopback(address):
             raise ConfigError(
-                f"{name}: {address} is not a loopback address, and with PDP_AUTH=dev every caller "
-                "is an admin. Use 127.0.0.1:PORT or unix:PATH, or set PDP_AUTH=required."
+                f"{name}: {address} is not a loopback address, and with PDP_AUTH={settings.auth} "
+                f"every caller {may}. Use 127.0.0.1:PORT or unix:PATH, or set PDP_AUTH=required."
             )
 
 

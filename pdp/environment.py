@@ -52,6 +52,7 @@ SETTINGS: Final = frozenset(
         "PDP_JWT_ROLES_CLAIM",
         "PDP_JWT_SECRET_FILE",
         "PDP_JWT_TENANTS_CLAIM",
+        "PDP_LOCAL_TENANT",
         "PDP_LOG_LEVEL",
         "PDP_NER_BUDGET_MS",
         "PDP_NER_MODEL_DIR",

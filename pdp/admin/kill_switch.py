@@ -12,6 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from pdp.admin.model_catalog import find_model, put_model, read_models
+from pdp.admin.model_lookup import find_model_by_name
 from pdp.catalog import model_names
 from pdp.domain.model_catalog import ModelConfig, normalize_name
 from pdp.domain.tenant import PLATFORM
@@ -115,6 +116,38 @@ class KillSwitches:
         """
         return await self._switch_model(actor, model_config_id, _enable, "Enabled")
 
+    async def disable_model_by_name(
+        self, actor: str, provider: str, name: str, reason: str, note: str = ""
+    ) -> WriteResult[Versioned[ModelConfig]]:
+        """Disables the one model with a name; see `find_model_by_name`.
+
+        Raises:
+            InvalidArgument: several models have the name.
+            ModelNotFound: the catalog has no model with the name.
+        """
+        model_config_id = await self._id_of(provider, name)
+        change, summary = _disable(reason), _summary("Disabled", reason, note)
+        return await self._switch_model(actor, model_config_id, change, summary)
+
+    async def enable_model_by_name(
+        self, actor: str, provider: str, name: str, reason: str = "", note: str = ""
+    ) -> WriteResult[Versioned[ModelConfig]]:
+        """Enables the one model with a name; see `find_model_by_name`.
+
+        Raises:
+            InvalidArgument: several models have the name.
+            ModelNotFound: the catalog has no model with the name.
+        """
+        model_config_id = await self._id_of(provider, name)
+        summary = _summary("Enabled", reason, note)
+        return await self._switch_model(actor, model_config_id, _enable, summary)
+
+    async def _id_of(self, provider: str, name: str) -> str:
+        def find(reader: Reader) -> str:
+            return find_model_by_name(reader, provider, name).id
+
+        return await self._workspace.read(find)
+
     async def _switch_provider(
         self, actor: str, provider: str, change: SwitchChange, summary: str
     ) -> WriteResult[ProviderState]:
@@ -139,6 +172,13 @@ class KillSwitches:
 @cache
 def _known_names() -> tuple[str, ...]:
     return tuple(name for names in model_names().values() for name in names)
+
+
+def _summary(verb: str, reason: str, note: str) -> str:
+    """Returns a line for the change log: `Disabled: maintenance (ticket 4711)`."""
+    summary = f"{verb}: {reason}" if reason else verb
+    words = " ".join(note.split())
+    return f"{summary} ({words})" if words else summary
 
 
 def _disable(reason: str) -> SwitchChange:

@@ -26,6 +26,11 @@ _MISSING: Final = "a credential is required: send X-API-Key, or Authorization: B
 _INVALID: Final = "the credential is not valid: it is unknown, expired or revoked"
 
 
+def has_credential(metadata: Mapping[str, str]) -> bool:
+    """Returns whether the metadata of a call has a key or a token, valid or not."""
+    return KEY_HEADER in metadata or AUTHORIZATION in metadata
+
+
 class CredentialAuthenticator:
     """Accepts an API key, a token or a client certificate.
 
@@ -66,11 +71,19 @@ class CredentialAuthenticator:
         except CredentialRejected as rejection:
             self._count_refusal(rejection.reason)
             raise Unauthenticated(_INVALID) from None
-        principal = self._clients.principal_of(peer) if peer else None
+        principal = self.of_certificate(peer)
         if principal is None:
             self._count_refusal("unknown" if peer else "missing")
             raise Unauthenticated(_MISSING)
         return principal
+
+    def of_certificate(self, peer: tuple[str, ...]) -> Principal | None:
+        """Returns the principal of a client certificate; None if it is not a credential.
+
+        Args:
+            peer: the names in the certificate; empty if the connection has none.
+        """
+        return self._clients.principal_of(peer) if peer else None
 
     def _bearer(self, header: str, key: str | None) -> Principal:
         if key is None and header.startswith(_BEARER_KEY):  # the usual spelling

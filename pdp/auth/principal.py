@@ -32,12 +32,15 @@ class Principal:
         tenants: the tenants that it may act for; None for all tenants and the platform.
         tenant_id: the tenant that it acts for if a call names none; empty if a call must name one.
         roles: its roles, with the roles that they include.
+        groups_trusted: whether the groups of a user in its requests are believed for exceptions
+            and approvals.
     """
 
     name: str
     tenants: frozenset[str] | None = frozenset()
     tenant_id: str = ""
     roles: frozenset[str] = frozenset()
+    groups_trusted: bool = True
 
     def may_act_for(self, tenant_id: str) -> bool:
         """Returns whether the principal may act for the tenant."""

@@ -21,6 +21,7 @@ _COMMANDS: Final = (
     "test",
     "conditions",
     "keys",
+    "models",
     "audit",
     "siem",
     "policies",

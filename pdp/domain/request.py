@@ -69,6 +69,8 @@ class Request(NamedTuple):
         timestamp: seconds since the epoch.
         usage_snapshot: the previous usage of the subjects of limits; set if limits apply.
         ner: the findings of models; None if no model was used.
+        groups_trusted: whether the caller may name the groups of the user for what lets a request
+            through: exceptions and approvals. Rules that stop a request use the groups in any case.
     """
 
     text: str = ""
@@ -92,3 +94,4 @@ class Request(NamedTuple):
     explain: bool = False
     usage_snapshot: UsageSnapshot | None = None
     ner: NerFindings | None = None
+    groups_trusted: bool = True

@@ -38,6 +38,9 @@ class TenantMismatch(PdpError):
 
 
 class HostRefused(PdpError):
-    """In development mode, `Host` is not a loopback name, or `Origin` is another server's."""
+    """`Host` is not a loopback name, or `Origin` is another server's.
+
+    Only servers that need no credentials refuse these: see `PDP_AUTH` in docs/access.md.
+    """
 
     reason = "HOST_REFUSED"

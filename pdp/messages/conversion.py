@@ -46,6 +46,8 @@ def to_request(
     request_id: str,
     prefix: str = "",
     size: int | None = None,
+    *,
+    groups_trusted: bool = True,
 ) -> Request:
     """Validates a message and returns it as a domain request.
 
@@ -55,6 +57,7 @@ def to_request(
         request_id: the id of the request: its own or a generated one.
         prefix: the prefix of paths in errors, for a message within another.
         size: the size of the message in bytes; None if it is not known yet.
+        groups_trusted: see `Request`.
 
     Raises:
         InvalidArgument: a value is out of bounds; it names all invalid fields.
@@ -77,6 +80,7 @@ def to_request(
     if values[_CONTEXT] is not None:
         _check_form(message, "context", prefix)
     values[_REQUEST_ID], values[_TENANT_ID] = request_id, tenant_id
+    values[_GROUPS_TRUSTED] = groups_trusted
     model = values[_PROVIDER]
     if model:
         values[_PROVIDER], values[_MODEL] = model.provider, model.model
@@ -184,6 +188,7 @@ _RENAMED: Final = {
 _index_of: Final = Request._fields.index
 _REQUEST_ID: Final = _index_of("request_id")
 _TENANT_ID: Final = _index_of("tenant_id")
+_GROUPS_TRUSTED: Final = _index_of("groups_trusted")
 _PROVIDER: Final = _index_of("provider")
 _MODEL: Final = _index_of("model")
 _TIMESTAMP: Final = _index_of("timestamp")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pdp.auth.client_certificates import read_clients
 from pdp.auth.credentials import CredentialAuthenticator
 from pdp.auth.keys import KeyRing
+from pdp.auth.local_pep import LocalPepAuthenticator
 from pdp.auth.principal import DevelopmentAuthenticator
 from pdp.auth.rate_limits import RateLimiter
 from pdp.domain.api_key import KIND
@@ -84,6 +85,9 @@ class Security:
         authenticator = CredentialAuthenticator(
             self._keys, self._tokens, self._clients, metrics.refused_credential
         )
+        if settings.auth == "local-pep":
+            local = LocalPepAuthenticator(settings.local_tenant, authenticator)
+            return Services(local, metrics, rates)
         return Services(authenticator, metrics, rates)
 
     @property

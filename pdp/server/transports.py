@@ -82,7 +82,7 @@ async def start_transports(
         wiring.endpoints,
         wiring.metrics,
         readiness,
-        loopback_only=settings.auth == "dev",
+        loopback_only=settings.auth in {"dev", "local-pep"},
         workers=settings.workers,
         tls=tls,
         admissions=wiring.admissions,

@@ -89,7 +89,9 @@ class TestHelp:
         listed = re.findall(r"^    (\d+)\s+\w", text, re.MULTILINE)
         assert {int(code) for code in listed} == codes
 
-    @pytest.mark.parametrize("group", ["", "conditions", "keys", "audit", "siem", "policies"])
+    @pytest.mark.parametrize(
+        "group", ["", "conditions", "keys", "models", "audit", "siem", "policies"]
+    )
     def test_lists_of_commands_are_whole_sentences(
         self, cli: Callable[..., CommandResult], group: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -92,7 +92,7 @@ REFUSED = [
     ("drain_s", "10s", "'10s' is not a number. Use a number from 0 to 600."),
     ("siem_flush_s", "0", "'0' is out of range. Use a number above 0, at most 300."),
     ("rate_per_s", "-1", "'-1' is out of range. Use a number of at least 0."),
-    ("auth", "none", "'none' is unknown. Use dev or required."),
+    ("auth", "none", "'none' is unknown. Use dev, local-pep or required."),
     ("log_level", "loud", "'loud' is unknown. Use debug, info, warning or error."),
     ("audit_mode", "", "'' is unknown. Use durable or async."),
     ("grpc_listen", "50051", "'50051' is not an address. Use HOST:PORT or unix:PATH."),
@@ -133,7 +133,7 @@ def refusal(flags: dict[str, Any], file: Path | None = None) -> str:
         ("workers = [1]", "PDP_WORKERS (workers in {}): [1] is not a whole number. Use a"),
         ("workers = 1.5", "PDP_WORKERS (workers in {}): 1.5 is not a whole number. Use a"),
         ("drain_s = {}", "PDP_DRAIN_S (drain_s in {}): {{}} is not a number. Use a number"),
-        ("auth = true", "PDP_AUTH (auth in {}): True is unknown. Use dev or required."),
+        ("auth = true", "PDP_AUTH (auth in {}): True is unknown. Use dev, local-pep or required."),
         ("data_dir = 5", "PDP_DATA_DIR (data_dir in {}): 5 is not a path. Use text in quotes."),
         ("jwt_jwks = 5", "PDP_JWT_JWKS (jwt_jwks in {}): 5 is not a string. Use text in quotes."),
         ('colour = "red"', "colour in {}: no such setting. `pdp serve --help` lists the settings."),
@@ -238,6 +238,35 @@ def test_development_mode_requires_loopback_addresses(field: str) -> None:
         check_auth(load({"auth": "dev", field: "0.0.0.0:1"}))
 
 
+LOCAL = {"auth": "local-pep", "local_tenant": "acme"}
+
+
+@pytest.mark.parametrize("field", ["grpc_listen", "http_listen"])
+@pytest.mark.parametrize(
+    "address", ["0.0.0.0:1", "[::]:1", "10.0.0.1:1", "localhost:1", "LOCALHOST:1", "pdp.example:1"]
+)
+def test_local_callers_require_local_listeners(field: str, address: str) -> None:
+    """Callers without a credential may decide, so other machines must not reach the server."""
+    for local in ("127.0.0.1:1", "127.1.2.3:1", "[::1]:1", "unix:/run/pdp.sock"):
+        check_auth(load({**LOCAL, field: local}))
+    with pytest.raises(ConfigError, match=f"^PDP_{field.upper()}: "):
+        check_auth(load({**LOCAL, field: address}))
+
+
+@pytest.mark.parametrize("tenant", ["", "*", "a b", "a/b", "t" * 129])
+def test_local_callers_require_one_tenant(tenant: str) -> None:
+    check_auth(load({**LOCAL, "local_tenant": "t" * 128}))
+    with pytest.raises(ConfigError, match=r"^PDP_LOCAL_TENANT: is "):
+        check_auth(load({**LOCAL, "local_tenant": tenant}))
+
+
+@pytest.mark.parametrize("auth", ["dev", "required"])
+def test_a_local_tenant_without_local_callers_is_refused(auth: str) -> None:
+    """Its owner believes that calls need no credential, or that they are for one tenant only."""
+    with pytest.raises(ConfigError, match=r"^PDP_LOCAL_TENANT: is used only"):
+        check_auth(load({**LOCAL, "auth": auth}))
+
+
 def test_with_required_credentials_any_address_is_allowed() -> None:
     check_auth(load({"auth": "required", "grpc_listen": "0.0.0.0:1", "http_listen": "[::]:1"}))
 
@@ -256,8 +285,11 @@ TOKENS = {"jwt_issuer": "https://id.example", "jwt_audience": "pdp", "jwt_jwks":
         ({"clients_file": "clients.toml"}, "PDP_TLS_CLIENT_CA_FILE"),
     ],
 )
-def test_incomplete_credential_settings_are_refused(changes: dict[str, Any], message: str) -> None:
+@pytest.mark.parametrize("mode", [{"auth": "required"}, LOCAL], ids=["required", "local-pep"])
+def test_incomplete_credential_settings_are_refused(
+    mode: dict[str, str], changes: dict[str, Any], message: str
+) -> None:
     """They would accept tokens or certificates of others."""
-    check_auth(load({"auth": "required", **TOKENS}))
+    check_auth(load({**mode, **TOKENS}))
     with pytest.raises(ConfigError, match=message):
-        check_auth(load({"auth": "required", **TOKENS, **changes}))
+        check_auth(load({**mode, **TOKENS, **changes}))

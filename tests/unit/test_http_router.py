@@ -118,11 +118,21 @@ def test_templates_are_parsed() -> None:
 
 @pytest.mark.parametrize(
     "template",
-    ["", "v1", "/v1/", "//v1", "/v1/{id", "/v1/{ID}", "/v1/{a=b/*}", "/{a=**}/b", "/v1:verb", "/*"],
+    ["", "v1", "/v1/", "//v1", "/v1/{id", "/v1/{ID}", "/v1/{a=b/*}", "/{a=**}/b", "/v1:Verb", "/*"],
 )
 def test_a_template_that_cannot_be_served_is_refused(template: str) -> None:
     with pytest.raises(ValueError, match=r"begins with /|neither a literal|the last segment"):
         parse(template)
+
+
+def test_a_verb_is_a_part_of_its_literal(router: Router[str]) -> None:
+    """`/policies:test` is another path than `/policies` and than its variables."""
+    router.add("POST", "/policies:test", "verb")
+    match = router.find(b"/policies:test")
+    assert match is not None
+    assert match.values == {"POST": "verb"}
+    assert router.find(b"/policies%3Atest") is None
+    assert router.find(b"/policies:other") is None
 
 
 def test_the_same_route_twice_is_refused(router: Router[str]) -> None:

@@ -1,4 +1,6 @@
-"""Development mode responds to this machine only: it refuses requests for other host names.
+"""A server that needs no credentials responds to this machine only.
+
+It refuses requests for other host names, in development mode and with `PDP_AUTH=local-pep`.
 
 Without this check, a web page could reach the server by DNS rebinding. Pages of other servers on
 this machine are foreign, too: only the pages that this server serves may call it.
@@ -36,12 +38,12 @@ def check_loopback(headers: Mapping[str, str], scheme: str = "http") -> None:
     host = headers.get("host", "")
     if not is_loopback_host(host):
         raise HostRefused(
-            "development mode answers on loopback names only: send the request to localhost"
+            "this server answers on loopback names only: send the request to localhost"
         )
     origin = headers.get("origin")
     if origin is not None and not _is_own_origin(origin, scheme, host):
         raise HostRefused(
-            "development mode answers pages of its own origin only: "
+            "this server answers pages of its own origin only: "
             "the Origin must have the scheme, host and port of this request"
         )
 

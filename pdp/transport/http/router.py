@@ -3,6 +3,7 @@
 A path is split before it is decoded, so an encoded slash stays within its segment. Literals are
 compared with the raw path, so that a gateway and this server cannot read a path differently: an
 encoded literal, `//` and dot segments match no route. One slash at the end makes no difference.
+A verb of a template (`models:disable`) is a part of its last literal.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Final, Generic, TypeVar
 T = TypeVar("T")
 
 _VARIABLE: Final = re.compile(r"\{([a-z][a-z0-9_.]*)(?:=(\*\*?))?\}")
-_LITERAL: Final = re.compile(r"[A-Za-z0-9._~-]+")
+_LITERAL: Final = re.compile(r"[A-Za-z0-9._~-]+(?::[a-z]+)?")
 _DOTS: Final = re.compile(rb"(?:\.|%2[eE]){1,2}")
 
 

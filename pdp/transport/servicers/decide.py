@@ -68,7 +68,14 @@ class DecideServicer:
         body = cast("pb.DecideRequest", message)
         size = body.ByteSize()
         if size <= LARGE:
-            call.request = to_request(body, call.tenant_id, call.request_id, "", size)
+            call.request = to_request(
+                body,
+                call.tenant_id,
+                call.request_id,
+                "",
+                size,
+                groups_trusted=call.principal.groups_trusted,
+            )
 
     async def decide(self, call: Call, message: Message) -> pb.DecideResponse:
         """Decides one request.
@@ -82,7 +89,13 @@ class DecideServicer:
         body: pb.DecideRequest = message  # type: ignore[assignment] # the contract says so
         request = call.request
         if request is None:
-            request = await convert(self._heavy, body, call.tenant_id, call.request_id)
+            request = await convert(
+                self._heavy,
+                body,
+                call.tenant_id,
+                call.request_id,
+                groups_trusted=call.principal.groups_trusted,
+            )
         decision = await self._decider.decide(
             request,
             min_revision=body.min_revision,
@@ -176,7 +189,14 @@ class DecideServicer:
         """Returns the request of a stream's message, and settles the tenant that it is for."""
         call.tenant_id = settle_tenant(call, item.tenant_id, "request.tenant_id")
         request_id = item.request_id or new_id()
-        return await convert(self._heavy, item, call.tenant_id, request_id, "request.")
+        return await convert(
+            self._heavy,
+            item,
+            call.tenant_id,
+            request_id,
+            "request.",
+            groups_trusted=call.principal.groups_trusted,
+        )
 
     def _texts(self, session: Session) -> CallTexts:
         texts: CallTexts | None = session.state.get(_TEXTS)
@@ -207,7 +227,14 @@ def _batch_items(
             yield _large_item(call, item, index)
             continue
         try:
-            request = to_request(item, tenant_id, item.request_id or new_id(), "", size)
+            request = to_request(
+                item,
+                tenant_id,
+                item.request_id or new_id(),
+                "",
+                size,
+                groups_trusted=call.principal.groups_trusted,
+            )
         except PdpError:
             yield _converted(call, item, index)
         else:
@@ -234,7 +261,14 @@ def _converted(call: Call, item: pb.DecideRequest, index: int) -> BatchItem | In
     """Returns a large item, or an invalid one with the path of its fields."""
     path, size = f"requests[{index}].", item.ByteSize()
     try:
-        request = to_request(item, call.tenant_id, item.request_id or new_id(), path, size)
+        request = to_request(
+            item,
+            call.tenant_id,
+            item.request_id or new_id(),
+            path,
+            size,
+            groups_trusted=call.principal.groups_trusted,
+        )
     except PdpError as error:
         return _invalid_item(call, item.request_id, error)
     return BatchItem(request, _encoded_bytes(request, size), index)

@@ -33,6 +33,8 @@ class KillSwitchServicer:
             "GetModelKillSwitch": self.model,
             "DisableModel": self.disable_model,
             "EnableModel": self.enable_model,
+            "DisableModelByName": self.disable_model_by_name,
+            "EnableModelByName": self.enable_model_by_name,
         }
 
     async def providers(self, call: Call, message: Message) -> pb.ListProviderKillSwitchesResponse:
@@ -81,6 +83,28 @@ class KillSwitchServicer:
         written = await self._switches.enable_model(call.principal.name, request.model_config_id)
         names = await self._switches.covered_names()
         return pb.EnableModelResponse(state=_state(with_new_etag(call, written), names))
+
+    async def disable_model_by_name(
+        self, call: Call, message: Message
+    ) -> pb.DisableModelByNameResponse:
+        """Disables the model with a name."""
+        request = cast("pb.DisableModelByNameRequest", message)
+        written = await self._switches.disable_model_by_name(
+            call.principal.name, request.provider, request.model, request.reason, request.note
+        )
+        names = await self._switches.covered_names()
+        return pb.DisableModelByNameResponse(state=_state(with_new_etag(call, written), names))
+
+    async def enable_model_by_name(
+        self, call: Call, message: Message
+    ) -> pb.EnableModelByNameResponse:
+        """Enables the model with a name."""
+        request = cast("pb.EnableModelByNameRequest", message)
+        written = await self._switches.enable_model_by_name(
+            call.principal.name, request.provider, request.model, request.reason, request.note
+        )
+        names = await self._switches.covered_names()
+        return pb.EnableModelByNameResponse(state=_state(with_new_etag(call, written), names))
 
 
 def _summary(

@@ -21,6 +21,8 @@ async def convert(
     tenant_id: str,
     request_id: str,
     prefix: str = "",
+    *,
+    groups_trusted: bool = True,
 ) -> Request:
     """Returns a message as a request; see `to_request`.
 
@@ -30,6 +32,7 @@ async def convert(
         tenant_id: the tenant whose policies apply.
         request_id: the id of the request.
         prefix: the prefix of paths in errors.
+        groups_trusted: see `Request`.
 
     Raises:
         InvalidArgument: a value is out of bounds.
@@ -37,5 +40,14 @@ async def convert(
     """
     size = message.ByteSize()
     if size > LARGE:
-        return await heavy.run(tenant_id, to_request, message, tenant_id, request_id, prefix, size)
-    return to_request(message, tenant_id, request_id, prefix, size)
+        return await heavy.run(
+            tenant_id,
+            to_request,
+            message,
+            tenant_id,
+            request_id,
+            prefix,
+            size,
+            groups_trusted=groups_trusted,
+        )
+    return to_request(message, tenant_id, request_id, prefix, size, groups_trusted=groups_trusted)

@@ -440,3 +440,145 @@ class EnableModelResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EnableModelResponse: _TypeAlias = EnableModelResponse  # noqa: Y015
+
+@_typing.final
+class DisableModelByNameRequest(_message.Message):
+    """DisableModelByNameRequest names a model, and says why it is disabled."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    provider: _builtins.str
+    """provider is the provider of the model; it may be empty if `model` has it, or
+    if only one provider has a model with that name.
+    """
+    model: _builtins.str
+    """model is the provider's name for the model, or `provider/model`, as in
+    `openai/gpt-4o`.
+    """
+    reason: _builtins.str
+    """reason is `maintenance`, `cost_runaway`, `security_event` or `other`."""
+    note: _builtins.str
+    """note is a text for the change log, such as the number of a ticket."""
+    def __init__(
+        self,
+        *,
+        provider: _builtins.str = ...,
+        model: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        note: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "note", b"note", "provider", b"provider", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DisableModelByNameRequest: _TypeAlias = DisableModelByNameRequest  # noqa: Y015
+
+@_typing.final
+class DisableModelByNameResponse(_message.Message):
+    """DisableModelByNameResponse holds the state of the model after the change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def state(self) -> Global___KillSwitchState:
+        """state is the state of the model; over HTTP it is the whole body."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_write_warning_pb2.WriteWarning]:
+        """warnings are what the author of the policy may not expect; over HTTP they
+        are a member of the body if there are any.
+        """
+
+    def __init__(
+        self,
+        *,
+        state: Global___KillSwitchState | None = ...,
+        warnings: _abc.Iterable[_write_warning_pb2.WriteWarning] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["state", b"state"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["state", b"state", "warnings", b"warnings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DisableModelByNameResponse: _TypeAlias = DisableModelByNameResponse  # noqa: Y015
+
+@_typing.final
+class EnableModelByNameRequest(_message.Message):
+    """EnableModelByNameRequest names a model, and says why it is enabled."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    provider: _builtins.str
+    """provider is the provider of the model; it may be empty if `model` has it, or
+    if only one provider has a model with that name.
+    """
+    model: _builtins.str
+    """model is the provider's name for the model, or `provider/model`, as in
+    `openai/gpt-4o`.
+    """
+    reason: _builtins.str
+    """reason is the same as in DisableModelByNameRequest, or empty. It is written
+    to the change log.
+    """
+    note: _builtins.str
+    """note is a text for the change log, such as the number of a ticket."""
+    def __init__(
+        self,
+        *,
+        provider: _builtins.str = ...,
+        model: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        note: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "note", b"note", "provider", b"provider", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EnableModelByNameRequest: _TypeAlias = EnableModelByNameRequest  # noqa: Y015
+
+@_typing.final
+class EnableModelByNameResponse(_message.Message):
+    """EnableModelByNameResponse holds the state of the model after the change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def state(self) -> Global___KillSwitchState:
+        """state is the state of the model; over HTTP it is the whole body."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_write_warning_pb2.WriteWarning]:
+        """warnings are what the author of the policy may not expect; over HTTP they
+        are a member of the body if there are any.
+        """
+
+    def __init__(
+        self,
+        *,
+        state: Global___KillSwitchState | None = ...,
+        warnings: _abc.Iterable[_write_warning_pb2.WriteWarning] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["state", b"state"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["state", b"state", "warnings", b"warnings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EnableModelByNameResponse: _TypeAlias = EnableModelByNameResponse  # noqa: Y015

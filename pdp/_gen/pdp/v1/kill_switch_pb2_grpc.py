@@ -68,6 +68,16 @@ class KillSwitchServiceStub:
                 request_serializer=pdp_dot_v1_dot_kill__switch__pb2.EnableModelRequest.SerializeToString,
                 response_deserializer=pdp_dot_v1_dot_kill__switch__pb2.EnableModelResponse.FromString,
                 _registered_method=True)
+        self.DisableModelByName = channel.unary_unary(
+                '/pdp.v1.KillSwitchService/DisableModelByName',
+                request_serializer=pdp_dot_v1_dot_kill__switch__pb2.DisableModelByNameRequest.SerializeToString,
+                response_deserializer=pdp_dot_v1_dot_kill__switch__pb2.DisableModelByNameResponse.FromString,
+                _registered_method=True)
+        self.EnableModelByName = channel.unary_unary(
+                '/pdp.v1.KillSwitchService/EnableModelByName',
+                request_serializer=pdp_dot_v1_dot_kill__switch__pb2.EnableModelByNameRequest.SerializeToString,
+                response_deserializer=pdp_dot_v1_dot_kill__switch__pb2.EnableModelByNameResponse.FromString,
+                _registered_method=True)
 
 
 class KillSwitchServiceServicer:
@@ -121,6 +131,22 @@ class KillSwitchServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DisableModelByName(self, request, context):
+        """DisableModelByName disables one model, like DisableModel. The name must be
+        in the catalog; case is ignored. If it is not, the error suggests names that
+        are.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EnableModelByName(self, request, context):
+        """EnableModelByName enables one model, like EnableModel.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_KillSwitchServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -153,6 +179,16 @@ def add_KillSwitchServiceServicer_to_server(servicer, server):
                     servicer.EnableModel,
                     request_deserializer=pdp_dot_v1_dot_kill__switch__pb2.EnableModelRequest.FromString,
                     response_serializer=pdp_dot_v1_dot_kill__switch__pb2.EnableModelResponse.SerializeToString,
+            ),
+            'DisableModelByName': grpc.unary_unary_rpc_method_handler(
+                    servicer.DisableModelByName,
+                    request_deserializer=pdp_dot_v1_dot_kill__switch__pb2.DisableModelByNameRequest.FromString,
+                    response_serializer=pdp_dot_v1_dot_kill__switch__pb2.DisableModelByNameResponse.SerializeToString,
+            ),
+            'EnableModelByName': grpc.unary_unary_rpc_method_handler(
+                    servicer.EnableModelByName,
+                    request_deserializer=pdp_dot_v1_dot_kill__switch__pb2.EnableModelByNameRequest.FromString,
+                    response_serializer=pdp_dot_v1_dot_kill__switch__pb2.EnableModelByNameResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -321,6 +357,60 @@ class KillSwitchService:
             '/pdp.v1.KillSwitchService/EnableModel',
             pdp_dot_v1_dot_kill__switch__pb2.EnableModelRequest.SerializeToString,
             pdp_dot_v1_dot_kill__switch__pb2.EnableModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DisableModelByName(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pdp.v1.KillSwitchService/DisableModelByName',
+            pdp_dot_v1_dot_kill__switch__pb2.DisableModelByNameRequest.SerializeToString,
+            pdp_dot_v1_dot_kill__switch__pb2.DisableModelByNameResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EnableModelByName(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pdp.v1.KillSwitchService/EnableModelByName',
+            pdp_dot_v1_dot_kill__switch__pb2.EnableModelByNameRequest.SerializeToString,
+            pdp_dot_v1_dot_kill__switch__pb2.EnableModelByNameResponse.FromString,
             options,
             channel_credentials,
             insecure,

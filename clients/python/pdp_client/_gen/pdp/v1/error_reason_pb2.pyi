@@ -127,12 +127,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         {"error": {"code": "STORE_UNAVAILABLE", "message": "the store cannot be written now; nothing was changed", "details": []}}
     """
     ERROR_REASON_HOST_REFUSED: _ErrorReason.ValueType  # 17
-    """ERROR_REASON_HOST_REFUSED is sent in development mode if the Host of a
-    request is not a loopback name, or its Origin is not the server's own.
-    This protects the server from web pages that use DNS rebinding, and from
-    pages of other servers on the same machine.
+    """ERROR_REASON_HOST_REFUSED is sent by a server that needs no credentials, if
+    the Host of a request is not a loopback name, or its Origin is not the
+    server's own. This protects the server from web pages that use DNS
+    rebinding, and from pages of other servers on the same machine.
 
-        {"error": {"code": "HOST_REFUSED", "message": "development mode answers on loopback names only: send the request to localhost", "details": []}}
+        {"error": {"code": "HOST_REFUSED", "message": "this server answers on loopback names only: send the request to localhost", "details": []}}
     """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 18
     """ERROR_REASON_INTERNAL is sent if the server fails. The response holds only
@@ -431,12 +431,12 @@ written. Decisions continue from the snapshots in memory.
     {"error": {"code": "STORE_UNAVAILABLE", "message": "the store cannot be written now; nothing was changed", "details": []}}
 """
 ERROR_REASON_HOST_REFUSED: ErrorReason.ValueType  # 17
-"""ERROR_REASON_HOST_REFUSED is sent in development mode if the Host of a
-request is not a loopback name, or its Origin is not the server's own.
-This protects the server from web pages that use DNS rebinding, and from
-pages of other servers on the same machine.
+"""ERROR_REASON_HOST_REFUSED is sent by a server that needs no credentials, if
+the Host of a request is not a loopback name, or its Origin is not the
+server's own. This protects the server from web pages that use DNS
+rebinding, and from pages of other servers on the same machine.
 
-    {"error": {"code": "HOST_REFUSED", "message": "development mode answers on loopback names only: send the request to localhost", "details": []}}
+    {"error": {"code": "HOST_REFUSED", "message": "this server answers on loopback names only: send the request to localhost", "details": []}}
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 18
 """ERROR_REASON_INTERNAL is sent if the server fails. The response holds only

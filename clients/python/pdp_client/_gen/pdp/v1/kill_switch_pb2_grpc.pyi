@@ -53,6 +53,13 @@ class KillSwitchServiceStub:
     """
     EnableModel: _grpc.UnaryUnaryMultiCallable[_kill_switch_pb2.EnableModelRequest, _kill_switch_pb2.EnableModelResponse]
     """EnableModel enables one model."""
+    DisableModelByName: _grpc.UnaryUnaryMultiCallable[_kill_switch_pb2.DisableModelByNameRequest, _kill_switch_pb2.DisableModelByNameResponse]
+    """DisableModelByName disables one model, like DisableModel. The name must be
+    in the catalog; case is ignored. If it is not, the error suggests names that
+    are.
+    """
+    EnableModelByName: _grpc.UnaryUnaryMultiCallable[_kill_switch_pb2.EnableModelByNameRequest, _kill_switch_pb2.EnableModelByNameResponse]
+    """EnableModelByName enables one model, like EnableModel."""
 
 @_typing.type_check_only
 class KillSwitchServiceAsyncStub(KillSwitchServiceStub):
@@ -79,6 +86,13 @@ class KillSwitchServiceAsyncStub(KillSwitchServiceStub):
     """
     EnableModel: _aio.UnaryUnaryMultiCallable[_kill_switch_pb2.EnableModelRequest, _kill_switch_pb2.EnableModelResponse]  # type: ignore[assignment]
     """EnableModel enables one model."""
+    DisableModelByName: _aio.UnaryUnaryMultiCallable[_kill_switch_pb2.DisableModelByNameRequest, _kill_switch_pb2.DisableModelByNameResponse]  # type: ignore[assignment]
+    """DisableModelByName disables one model, like DisableModel. The name must be
+    in the catalog; case is ignored. If it is not, the error suggests names that
+    are.
+    """
+    EnableModelByName: _aio.UnaryUnaryMultiCallable[_kill_switch_pb2.EnableModelByNameRequest, _kill_switch_pb2.EnableModelByNameResponse]  # type: ignore[assignment]
+    """EnableModelByName enables one model, like EnableModel."""
 
 class KillSwitchServiceServicer(metaclass=_abc_1.ABCMeta):
     """KillSwitchService disables and enables models and providers for all tenants.
@@ -138,5 +152,24 @@ class KillSwitchServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_kill_switch_pb2.EnableModelResponse, _abc.Awaitable[_kill_switch_pb2.EnableModelResponse]]:
         """EnableModel enables one model."""
+
+    @_abc_1.abstractmethod
+    def DisableModelByName(
+        self,
+        request: _kill_switch_pb2.DisableModelByNameRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_kill_switch_pb2.DisableModelByNameResponse, _abc.Awaitable[_kill_switch_pb2.DisableModelByNameResponse]]:
+        """DisableModelByName disables one model, like DisableModel. The name must be
+        in the catalog; case is ignored. If it is not, the error suggests names that
+        are.
+        """
+
+    @_abc_1.abstractmethod
+    def EnableModelByName(
+        self,
+        request: _kill_switch_pb2.EnableModelByNameRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_kill_switch_pb2.EnableModelByNameResponse, _abc.Awaitable[_kill_switch_pb2.EnableModelByNameResponse]]:
+        """EnableModelByName enables one model, like EnableModel."""
 
 def add_KillSwitchServiceServicer_to_server(servicer: KillSwitchServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -27,6 +27,7 @@ from pdp.domain.layers import STATIC
 from pdp.domain.policy_set import changed_ids
 from pdp.domain.risk import SEVERITIES
 from pdp.domain.static_policy import (
+    ATTACK_FAMILIES,
     KIND,
     OVERRIDE_KIND,
     PERSONAL_FAMILIES,
@@ -50,7 +51,6 @@ _REASON_CODES: Final = {
     "log": "",
 }
 _STATUS_HINTS: Final = {"block": 403, "warn": 200, "log": 200}
-_ATTACK_FAMILIES: Final = frozenset({"sqli", "command"})
 _VALUE_FAMILIES: Final = PERSONAL_FAMILIES | {"secret"}
 _RANKS: Final = {severity: rank for rank, severity in enumerate(SEVERITIES)}
 
@@ -127,7 +127,7 @@ def _ignored_reading(policy: StaticPolicy) -> Reading | None:
 
     A label does not make its value an attack, and words of a command line are no personal data.
     """
-    if policy.family in _ATTACK_FAMILIES:
+    if policy.family in ATTACK_FAMILIES:
         return Reading.LABELLED
     return Reading.COMMAND if policy.family in _VALUE_FAMILIES else None
 

@@ -282,6 +282,7 @@ def _policy(policy: StaticPolicy) -> pb.StaticPolicy:
         version=policy.version,
         created_at=to_timestamp(policy.created_at),
         updated_at=to_timestamp(policy.updated_at),
+        family=policy.family,
     )
 
 
@@ -298,6 +299,7 @@ def _summary(policy: StaticPolicy) -> pb.StaticPolicySummary:
         system=policy.system,
         created_at=to_timestamp(policy.created_at),
         updated_at=to_timestamp(policy.updated_at),
+        family=policy.family,
     )
 
 
@@ -321,6 +323,7 @@ def _effective(each: EffectiveStaticPolicy) -> pb.EffectiveStaticPolicy:
         enabled=policy.enabled,
         action=policy.action,
         source="system" if policy.system else "tenant",
+        family=policy.family,
     )
     if policy.system:
         message.override.SetInParent()

@@ -39,6 +39,7 @@ class StaticPolicy(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
+    FAMILY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is the ID of the policy. The server generates it; the IDs of system
     policies begin with `sys_`.
@@ -67,6 +68,11 @@ class StaticPolicy(_message.Message):
     """system is true if the policy ships with the product and is read-only."""
     version: _builtins.int
     """version increases with every change."""
+    family: _builtins.str
+    """family is the kind of what a system policy finds: `sql`, `command`,
+    `secret`, `pii`, `financial`, `medical` or `prompt_injection`. It is empty
+    for a tenant's policy, and then absent from JSON.
+    """
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
         """created_at is when the policy was created."""
@@ -91,10 +97,11 @@ class StaticPolicy(_message.Message):
         version: _builtins.int = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
         updated_at: _timestamp_pb2.Timestamp | None = ...,
+        family: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "category", b"category", "created_at", b"created_at", "description", b"description", "enabled", b"enabled", "id", b"id", "message", b"message", "name", b"name", "pattern", b"pattern", "severity", b"severity", "system", b"system", "updated_at", b"updated_at", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "category", b"category", "created_at", b"created_at", "description", b"description", "enabled", b"enabled", "family", b"family", "id", b"id", "message", b"message", "name", b"name", "pattern", b"pattern", "severity", b"severity", "system", b"system", "updated_at", b"updated_at", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -192,6 +199,7 @@ class StaticPolicySummary(_message.Message):
     SYSTEM_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
+    FAMILY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is the ID of the policy."""
     name: _builtins.str
@@ -210,6 +218,11 @@ class StaticPolicySummary(_message.Message):
     """enabled is true if the policy is in force."""
     system: _builtins.bool
     """system is true if the policy ships with the product and is read-only."""
+    family: _builtins.str
+    """family is the kind of what a system policy finds: `sql`, `command`,
+    `secret`, `pii`, `financial`, `medical` or `prompt_injection`. It is empty
+    for a tenant's policy, and then absent from JSON.
+    """
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
         """created_at is when the policy was created."""
@@ -232,10 +245,11 @@ class StaticPolicySummary(_message.Message):
         system: _builtins.bool = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
         updated_at: _timestamp_pb2.Timestamp | None = ...,
+        family: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "category", b"category", "created_at", b"created_at", "description", b"description", "enabled", b"enabled", "id", b"id", "name", b"name", "pattern", b"pattern", "severity", b"severity", "system", b"system", "updated_at", b"updated_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "category", b"category", "created_at", b"created_at", "description", b"description", "enabled", b"enabled", "family", b"family", "id", b"id", "name", b"name", "pattern", b"pattern", "severity", b"severity", "system", b"system", "updated_at", b"updated_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -853,6 +867,7 @@ class EffectiveStaticPolicy(_message.Message):
     ACTION_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     OVERRIDE_FIELD_NUMBER: _builtins.int
+    FAMILY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is the ID of the policy."""
     name: _builtins.str
@@ -863,6 +878,11 @@ class EffectiveStaticPolicy(_message.Message):
     """action is the policy's own action, without the override."""
     source: _builtins.str
     """source is `system` or `tenant`."""
+    family: _builtins.str
+    """family is the kind of what a system policy finds: `sql`, `command`,
+    `secret`, `pii`, `financial`, `medical` or `prompt_injection`. It is empty
+    for a tenant's policy, and then absent from JSON.
+    """
     @_builtins.property
     def override(self) -> Global___AppliedOverride:
         """override is the tenant's override. For a system policy without an
@@ -879,10 +899,11 @@ class EffectiveStaticPolicy(_message.Message):
         action: _builtins.str = ...,
         source: _builtins.str = ...,
         override: Global___AppliedOverride | None = ...,
+        family: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["override", b"override"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "enabled", b"enabled", "id", b"id", "name", b"name", "override", b"override", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "enabled", b"enabled", "family", b"family", "id", b"id", "name", b"name", "override", b"override", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,8 +26,8 @@ class StaticPolicy:
         action: one of `ACTIONS`.
         severity: `low`, `medium`, `high` or `critical`.
         system: whether it ships with the product, for all tenants.
-        family: the kind of data that a system policy finds: `sqli`, `command`, `secret`, `pii`,
-            `financial` or `medical`.
+        family: the kind of what a system policy finds, one of `FAMILIES`; empty for a tenant's
+            policy.
         validator: name of the check that a matched value must pass; empty for none.
         version: starts at 1 and rises with every change.
         created_at, updated_at: seconds since the epoch.
@@ -75,8 +75,20 @@ class StaticOverride:
     mode: str = ""
 
 
+SQL: Final = "sql"
+COMMAND: Final = "command"
+PROMPT_INJECTION: Final = "prompt_injection"
+
 PERSONAL_FAMILIES: Final = frozenset({"pii", "financial", "medical"})
 """Families whose findings set `pii_detected`."""
+
+FAMILIES: Final = frozenset({SQL, COMMAND, PROMPT_INJECTION, "secret"}) | PERSONAL_FAMILIES
+
+FORMER_SQL: Final = "sqli"
+"""The name of the family `SQL` in policies that an earlier release has stored."""
+
+ATTACK_FAMILIES: Final = frozenset({SQL, FORMER_SQL, COMMAND, PROMPT_INJECTION})
+"""Families of orders that someone hides in a text, or in a value of it."""
 
 
 def body_of(value: StaticPolicy | StaticOverride) -> dict[str, Any]:

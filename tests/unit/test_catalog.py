@@ -31,7 +31,7 @@ KEYS = {
 }
 
 FAMILIES = {
-    "sqli": "security",
+    "sql": "security",
     "command": "security",
     "secret": "security",
     "pii": "compliance",
@@ -107,7 +107,7 @@ class TestCatalog:
 
     def test_blocks_only_injection_and_dangerous_commands(self) -> None:
         blocking = {p.policy.family for p in SYSTEM_POLICIES if p.policy.action == "block"}
-        assert blocking == {"sqli", "command"}
+        assert blocking == {"sql", "command"}
 
     def test_warns_of_cards_and_logs_other_personal_data(self) -> None:
         for policy in (system.policy for system in SYSTEM_POLICIES):

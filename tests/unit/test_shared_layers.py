@@ -40,10 +40,10 @@ SYSTEM: Final = PolicySet(
         static_policy.KIND: {
             each.id: each
             for each in (
-                StaticPolicy("one", "One", "sqli", "alpha", "block"),
-                StaticPolicy("two", "Two", "sqli", "alpha", "warn"),
-                StaticPolicy("three", "Three", "sqli", "beta", "log"),
-                StaticPolicy("four", "Four", "sqli", "beta", "block", enabled=False),
+                StaticPolicy("one", "One", "sql", "alpha", "block"),
+                StaticPolicy("two", "Two", "sql", "alpha", "warn"),
+                StaticPolicy("three", "Three", "sql", "beta", "log"),
+                StaticPolicy("four", "Four", "sql", "beta", "block", enabled=False),
             )
         },
         dlp_rule.KIND: {

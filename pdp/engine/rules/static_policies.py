@@ -6,7 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.domain.placement import SCOPES
-from pdp.domain.static_policy import ACTIONS, PERSONAL_FAMILIES, StaticOverride, StaticPolicy
+from pdp.domain.static_policy import (
+    ACTIONS,
+    ATTACK_FAMILIES,
+    PERSONAL_FAMILIES,
+    StaticOverride,
+    StaticPolicy,
+)
 from pdp.engine.rules.expressions import compile_expression
 from pdp.engine.rules.placement import Placement, compile_placement, scope_of
 from pdp.engine.text.locations import Location, Reading
@@ -21,7 +27,6 @@ if TYPE_CHECKING:
 MAX_LOCATIONS: Final = 1000
 """Locations of one policy that are looked at. If there are more, its strongest action counts."""
 
-_ATTACK_FAMILIES: Final = frozenset({"sqli", "command"})
 _VALUE_FAMILIES: Final = PERSONAL_FAMILIES | {"secret"}
 _RANKS: Final = {action: rank for rank, action in enumerate(ACTIONS)}
 
@@ -113,7 +118,7 @@ def _ignored_reading(policy: StaticPolicy) -> Reading | None:
 
     A label does not make its value an attack, and words of a command line are no personal data.
     """
-    if policy.family in _ATTACK_FAMILIES:
+    if policy.family in ATTACK_FAMILIES:
         return Reading.LABELLED
     return Reading.COMMAND if policy.family in _VALUE_FAMILIES else None
 

@@ -290,6 +290,7 @@ def _policy(policy: StaticPolicy) -> pb.StaticPolicy:
         created_at=to_timestamp(policy.created_at),
         updated_at=to_timestamp(policy.updated_at),
         **placement_fields(policy),
+        family=policy.family,
     )
 
 
@@ -307,6 +308,7 @@ def _summary(policy: StaticPolicy) -> pb.StaticPolicySummary:
         created_at=to_timestamp(policy.created_at),
         updated_at=to_timestamp(policy.updated_at),
         **placement_fields(policy),
+        family=policy.family,
     )
 
 
@@ -331,6 +333,7 @@ def _effective(each: EffectiveStaticPolicy) -> pb.EffectiveStaticPolicy:
         action=policy.action,
         source="system" if policy.system else "tenant",
         **placement_fields(policy),
+        family=policy.family,
     )
     if policy.system:
         message.override.SetInParent()

@@ -41,6 +41,7 @@ class StaticPolicy(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
+    FAMILY_FIELD_NUMBER: _builtins.int
     EXPRESSION_FIELD_NUMBER: _builtins.int
     SCOPE_FIELD_NUMBER: _builtins.int
     SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
@@ -73,6 +74,11 @@ class StaticPolicy(_message.Message):
     """system is true if the policy ships with the product and is read-only."""
     version: _builtins.int
     """version increases with every change."""
+    family: _builtins.str
+    """family is the kind of what a system policy finds: `sql`, `command`,
+    `secret`, `pii`, `financial`, `medical` or `prompt_injection`. It is empty
+    for a tenant's policy, and then absent from JSON.
+    """
     expression: _builtins.str
     """expression is the condition that a request must meet, in the language of
     conditions.
@@ -111,6 +117,7 @@ class StaticPolicy(_message.Message):
         version: _builtins.int = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
         updated_at: _timestamp_pb2.Timestamp | None = ...,
+        family: _builtins.str = ...,
         expression: _builtins.str = ...,
         scope: _abc.Iterable[_builtins.str] | None = ...,
         scope_actions: _struct_pb2.Struct | None = ...,
@@ -118,7 +125,7 @@ class StaticPolicy(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "scope_actions", b"scope_actions", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "category", b"category", "created_at", b"created_at", "description", b"description", "enabled", b"enabled", "expression", b"expression", "id", b"id", "message", b"message", "mode", b"mode", "name", b"name", "pattern", b"pattern", "scope", b"scope", "scope_actions", b"scope_actions", "severity", b"severity", "system", b"system", "updated_at", b"updated_at", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "category", b"category", "created_at", b"created_at", "description", b"description", "enabled", b"enabled", "expression", b"expression", "family", b"family", "id", b"id", "message", b"message", "mode", b"mode", "name", b"name", "pattern", b"pattern", "scope", b"scope", "scope_actions", b"scope_actions", "severity", b"severity", "system", b"system", "updated_at", b"updated_at", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -216,6 +223,7 @@ class StaticPolicySummary(_message.Message):
     SYSTEM_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
+    FAMILY_FIELD_NUMBER: _builtins.int
     EXPRESSION_FIELD_NUMBER: _builtins.int
     SCOPE_FIELD_NUMBER: _builtins.int
     SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
@@ -238,6 +246,11 @@ class StaticPolicySummary(_message.Message):
     """enabled is true if the policy is in force."""
     system: _builtins.bool
     """system is true if the policy ships with the product and is read-only."""
+    family: _builtins.str
+    """family is the kind of what a system policy finds: `sql`, `command`,
+    `secret`, `pii`, `financial`, `medical` or `prompt_injection`. It is empty
+    for a tenant's policy, and then absent from JSON.
+    """
     expression: _builtins.str
     """expression is the condition that a request must meet, in the language of
     conditions.
@@ -274,6 +287,7 @@ class StaticPolicySummary(_message.Message):
         system: _builtins.bool = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
         updated_at: _timestamp_pb2.Timestamp | None = ...,
+        family: _builtins.str = ...,
         expression: _builtins.str = ...,
         scope: _abc.Iterable[_builtins.str] | None = ...,
         scope_actions: _struct_pb2.Struct | None = ...,
@@ -281,7 +295,7 @@ class StaticPolicySummary(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "scope_actions", b"scope_actions", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "category", b"category", "created_at", b"created_at", "description", b"description", "enabled", b"enabled", "expression", b"expression", "id", b"id", "mode", b"mode", "name", b"name", "pattern", b"pattern", "scope", b"scope", "scope_actions", b"scope_actions", "severity", b"severity", "system", b"system", "updated_at", b"updated_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "category", b"category", "created_at", b"created_at", "description", b"description", "enabled", b"enabled", "expression", b"expression", "family", b"family", "id", b"id", "mode", b"mode", "name", b"name", "pattern", b"pattern", "scope", b"scope", "scope_actions", b"scope_actions", "severity", b"severity", "system", b"system", "updated_at", b"updated_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -963,6 +977,7 @@ class EffectiveStaticPolicy(_message.Message):
     ACTION_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     OVERRIDE_FIELD_NUMBER: _builtins.int
+    FAMILY_FIELD_NUMBER: _builtins.int
     EXPRESSION_FIELD_NUMBER: _builtins.int
     SCOPE_FIELD_NUMBER: _builtins.int
     SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
@@ -977,6 +992,11 @@ class EffectiveStaticPolicy(_message.Message):
     """action is the policy's own action, without the override."""
     source: _builtins.str
     """source is `system` or `tenant`."""
+    family: _builtins.str
+    """family is the kind of what a system policy finds: `sql`, `command`,
+    `secret`, `pii`, `financial`, `medical` or `prompt_injection`. It is empty
+    for a tenant's policy, and then absent from JSON.
+    """
     expression: _builtins.str
     """expression is the condition that a request must meet, in the language of
     conditions.
@@ -1007,6 +1027,7 @@ class EffectiveStaticPolicy(_message.Message):
         action: _builtins.str = ...,
         source: _builtins.str = ...,
         override: Global___AppliedOverride | None = ...,
+        family: _builtins.str = ...,
         expression: _builtins.str = ...,
         scope: _abc.Iterable[_builtins.str] | None = ...,
         scope_actions: _struct_pb2.Struct | None = ...,
@@ -1014,7 +1035,7 @@ class EffectiveStaticPolicy(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["override", b"override", "scope_actions", b"scope_actions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "enabled", b"enabled", "expression", b"expression", "id", b"id", "mode", b"mode", "name", b"name", "override", b"override", "scope", b"scope", "scope_actions", b"scope_actions", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "enabled", b"enabled", "expression", b"expression", "family", b"family", "id", b"id", "mode", b"mode", "name", b"name", "override", b"override", "scope", b"scope", "scope_actions", b"scope_actions", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

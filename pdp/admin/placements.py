@@ -29,12 +29,21 @@ def check_placement(policy: Placed, actions: Collection[str], prefix: str = "") 
     violations = list(scope_action_violations(policy.scope_actions, actions, prefix))
     if violations:
         raise InvalidArgument.of(*violations)
-    if policy.expression:
-        try:
-            compile_expression(policy.expression)
-        except InvalidCondition as error:
-            field = f"{prefix}expression"
-            faults = (Violation(field, each.reason) for each in error.violations)
-            raise InvalidCondition(
-                error.message, *faults, line=error.line, column=error.column
-            ) from None
+    check_expression(policy.expression, prefix)
+
+
+def check_expression(expression: str, prefix: str = "") -> None:
+    """Checks the expression of a policy; an empty one is none.
+
+    Raises:
+        InvalidCondition: it is not a condition.
+    """
+    if not expression:
+        return
+    try:
+        compile_expression(expression)
+    except InvalidCondition as error:
+        faults = (Violation(f"{prefix}expression", each.reason) for each in error.violations)
+        raise InvalidCondition(
+            error.message, *faults, line=error.line, column=error.column
+        ) from None

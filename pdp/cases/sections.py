@@ -75,6 +75,8 @@ def _default_settings(body: JsonObject, answer: JsonObject) -> dict[str, Any]:
         "unknown_model": "allow",
         "max_timestamp_skew_s": 0,
         "require_customer": False,
+        "exceptions_need_approval": False,
+        "permanent_exceptions": False,
     }
 
 

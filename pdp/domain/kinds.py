@@ -13,6 +13,7 @@ from pdp.domain import (
     model_catalog,
     org_policy,
     policy_chain,
+    policy_exception,
     policy_pack,
     static_policy,
     tenant_settings,
@@ -42,6 +43,7 @@ ENTITY_CLASSES: Final[Mapping[str, type]] = {
     compliance_bundle.KIND: compliance_bundle.ComplianceBundle,
     compliance_bundle.STATE_KIND: compliance_bundle.BundleState,
     user_group.KIND: user_group.UserGroup,
+    policy_exception.KIND: policy_exception.PolicyException,
     api_key.KIND: api_key.ApiKey,
 }
 """The class of each kind. Its arguments are the fields of the stored body."""

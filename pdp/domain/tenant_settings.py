@@ -22,6 +22,8 @@ class TenantSettings:
         max_timestamp_skew_s: how far the `timestamp` of a request may be from the server's clock,
             in seconds; 0 for no bound.
         require_customer: whether a request must name a customer.
+        exceptions_need_approval: whether another person must approve each exception.
+        permanent_exceptions: whether an exception may have no end.
     """
 
     failure_mode: Literal["closed", "open"] = "closed"
@@ -29,6 +31,8 @@ class TenantSettings:
     unknown_model: Literal["allow", "block"] = "allow"
     max_timestamp_skew_s: int = 0
     require_customer: bool = False
+    exceptions_need_approval: bool = False
+    permanent_exceptions: bool = False
 
 
 DEFAULT_SETTINGS: Final = TenantSettings()

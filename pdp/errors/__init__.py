@@ -24,6 +24,7 @@
     │   ├── RecordNotFound
     │   ├── BundleNotFound
     │   ├── GroupNotFound
+    │   ├── ExceptionNotFound
     │   ├── KeyNotFound
     │   └── RouteNotFound
     ├── SystemPolicyReadonly
@@ -40,6 +41,7 @@
     ├── PreconditionFailed       the entity has changed since the caller read it
     ├── Unauthenticated
     ├── AccessDenied
+    ├── ApprovalRefused          the caller has proposed it; another person must approve it
     ├── RateLimited
     ├── TenantMismatch
     ├── HostRefused
@@ -57,6 +59,7 @@ from __future__ import annotations
 
 from pdp.errors.access import (
     AccessDenied,
+    ApprovalRefused,
     HostRefused,
     RateLimited,
     TenantMismatch,
@@ -97,6 +100,7 @@ from pdp.errors.not_found import (
     ChainNotFound,
     ConnectorNotFound,
     CustomerNotFound,
+    ExceptionNotFound,
     GroupNotFound,
     KeyNotFound,
     LimitNotFound,
@@ -121,6 +125,7 @@ from pdp.errors.service import (
 __all__ = [
     "MAX_VIOLATIONS",
     "AccessDenied",
+    "ApprovalRefused",
     "BundleNotFound",
     "BundleReadonly",
     "ChainNotFound",
@@ -128,6 +133,7 @@ __all__ = [
     "ConnectorNotFound",
     "CustomerNotFound",
     "DeadlineExceeded",
+    "ExceptionNotFound",
     "GroupNotFound",
     "HostRefused",
     "InternalError",

@@ -44,3 +44,9 @@ class HostRefused(PdpError):
     """
 
     reason = "HOST_REFUSED"
+
+
+class ApprovalRefused(PdpError):
+    """The caller may not approve what it has proposed itself."""
+
+    reason = "APPROVAL_REFUSED"

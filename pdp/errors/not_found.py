@@ -93,6 +93,12 @@ class GroupNotFound(NotFound):
     reason = "GROUP_NOT_FOUND"
 
 
+class ExceptionNotFound(NotFound):
+    """The tenant has no such exception (docs/exceptions.md)."""
+
+    reason = "EXCEPTION_NOT_FOUND"
+
+
 class KeyNotFound(NotFound):
     """There is no such API key, or the caller may not see it (docs/access.md)."""
 

@@ -12,6 +12,7 @@ from pdp.admin.compliance.bundles import ComplianceBundles
 from pdp.admin.customer_policies import CustomerPolicies
 from pdp.admin.dlp.import_export import DlpRuleImportExport
 from pdp.admin.dlp.rules import DlpRules
+from pdp.admin.exceptions import Exceptions
 from pdp.admin.kill_switch import KillSwitches
 from pdp.admin.limits import Limits
 from pdp.admin.model_catalog import ModelCatalog
@@ -42,6 +43,7 @@ from pdp.transport.servicers.customer_policy import CustomerPolicyServicer
 from pdp.transport.servicers.decide import DecideServicer
 from pdp.transport.servicers.dlp_rule import DlpRuleServicer
 from pdp.transport.servicers.dlp_simulation import DlpSimulationServicer
+from pdp.transport.servicers.exception import ExceptionServicer
 from pdp.transport.servicers.kill_switch import KillSwitchServicer
 from pdp.transport.servicers.limits import LimitServicer
 from pdp.transport.servicers.model_catalog import ModelCatalogServicer
@@ -152,6 +154,7 @@ def _policy_handlers(
         **dlp.handlers(),
         **ComplianceBundleServicer(ComplianceBundles(workspace)).handlers(),
         **UserGroupServicer(UserGroups(workspace)).handlers(),
+        **ExceptionServicer(Exceptions(workspace)).handlers(),
         **ApiKeyServicer(ApiKeys(workspace)).handlers(),
         **CustomerPolicyServicer(CustomerPolicies(workspace)).handlers(),
         **KillSwitchServicer(KillSwitches(workspace)).handlers(),

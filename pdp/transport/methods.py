@@ -14,6 +14,7 @@ from pdp._gen.pdp.v1 import (
     customer_policy_pb2,
     decide_pb2,
     dlp_rule_pb2,
+    exception_pb2,
     kill_switch_pb2,
     limits_pb2,
     model_catalog_pb2,
@@ -54,6 +55,7 @@ FILES = (
     limits_pb2,
     compliance_bundle_pb2,
     user_group_pb2,
+    exception_pb2,
     siem_pb2,
     audit_pb2,
 )

@@ -89,12 +89,16 @@ _APPLIES: Final[Mapping[str, _Applies]] = {
     "KEY_NOT_FOUND": _path_parameter("key_id"),
     "BUNDLE_NOT_FOUND": _path_parameter("bundle_id"),
     "GROUP_NOT_FOUND": _path_parameter("group_id"),
+    "EXCEPTION_NOT_FOUND": _method(
+        "GetException", "UpdateException", "ApproveException", "DeleteException"
+    ),
+    "APPROVAL_REFUSED": _method("ApproveException"),
     "NO_UPGRADE": _method("UpgradeComplianceBundle"),
     "NAME_EXISTS": _method(
         *(
             f"{verb}{noun}"
             for verb in ("Create", "Update")
-            for noun in ("ComplianceBundle", "UserGroup", "DlpRule")
+            for noun in ("ComplianceBundle", "UserGroup", "DlpRule", "Exception")
         )
     ),
     "PLATFORM_READONLY": _method("DeleteComplianceBundle", "UpdateDlpRule", "DeleteDlpRule"),

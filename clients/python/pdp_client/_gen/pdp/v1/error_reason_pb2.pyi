@@ -318,6 +318,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
         {"error": {"code": "WORK_LIMIT_EXCEEDED", "message": "the request needs more work than one decision may do (values: 100000); split it", "details": []}}
     """
+    ERROR_REASON_EXCEPTION_NOT_FOUND: _ErrorReason.ValueType  # 70
+    """ERROR_REASON_EXCEPTION_NOT_FOUND is sent if the tenant has no exception with
+    this ID.
+
+        {"error": {"code": "EXCEPTION_NOT_FOUND", "message": "there is no exception 0a1b…", "details": []}}
+    """
+    ERROR_REASON_APPROVAL_REFUSED: _ErrorReason.ValueType  # 71
+    """ERROR_REASON_APPROVAL_REFUSED is sent if the caller wants to approve what it
+    has proposed itself.
+
+        {"error": {"code": "APPROVAL_REFUSED", "message": "exception \\"Red team\\" must be approved by another person than ann, who proposed it", "details": []}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason says why a request could not be evaluated or executed. It is the
@@ -621,5 +633,17 @@ request needs more work than one decision may do. A decision is a BLOCK with
 the reason code WORK_LIMIT_EXCEEDED then.
 
     {"error": {"code": "WORK_LIMIT_EXCEEDED", "message": "the request needs more work than one decision may do (values: 100000); split it", "details": []}}
+"""
+ERROR_REASON_EXCEPTION_NOT_FOUND: ErrorReason.ValueType  # 70
+"""ERROR_REASON_EXCEPTION_NOT_FOUND is sent if the tenant has no exception with
+this ID.
+
+    {"error": {"code": "EXCEPTION_NOT_FOUND", "message": "there is no exception 0a1b…", "details": []}}
+"""
+ERROR_REASON_APPROVAL_REFUSED: ErrorReason.ValueType  # 71
+"""ERROR_REASON_APPROVAL_REFUSED is sent if the caller wants to approve what it
+has proposed itself.
+
+    {"error": {"code": "APPROVAL_REFUSED", "message": "exception \\"Red team\\" must be approved by another person than ann, who proposed it", "details": []}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

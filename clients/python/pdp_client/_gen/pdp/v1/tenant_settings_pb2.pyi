@@ -32,6 +32,8 @@ class TenantSettings(_message.Message):
     UNKNOWN_MODEL_FIELD_NUMBER: _builtins.int
     MAX_TIMESTAMP_SKEW_S_FIELD_NUMBER: _builtins.int
     REQUIRE_CUSTOMER_FIELD_NUMBER: _builtins.int
+    EXCEPTIONS_NEED_APPROVAL_FIELD_NUMBER: _builtins.int
+    PERMANENT_EXCEPTIONS_FIELD_NUMBER: _builtins.int
     failure_mode: _builtins.str
     """failure_mode sets what happens to a request that cannot be evaluated:
     `closed` blocks it, `open` lets it pass. In both cases the decision is
@@ -54,6 +56,12 @@ class TenantSettings(_message.Message):
     """require_customer is true if a request without a `customer_id` is refused
     with INVALID_ARGUMENT.
     """
+    exceptions_need_approval: _builtins.bool
+    """exceptions_need_approval is true if an exception must be approved by another
+    person than the one who proposed it.
+    """
+    permanent_exceptions: _builtins.bool
+    """permanent_exceptions is true if an exception may have no end."""
     def __init__(
         self,
         *,
@@ -62,10 +70,12 @@ class TenantSettings(_message.Message):
         unknown_model: _builtins.str = ...,
         max_timestamp_skew_s: _builtins.int = ...,
         require_customer: _builtins.bool = ...,
+        exceptions_need_approval: _builtins.bool = ...,
+        permanent_exceptions: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure_mode", b"failure_mode", "max_timestamp_skew_s", b"max_timestamp_skew_s", "require_customer", b"require_customer", "unknown_customer", b"unknown_customer", "unknown_model", b"unknown_model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["exceptions_need_approval", b"exceptions_need_approval", "failure_mode", b"failure_mode", "max_timestamp_skew_s", b"max_timestamp_skew_s", "permanent_exceptions", b"permanent_exceptions", "require_customer", b"require_customer", "unknown_customer", b"unknown_customer", "unknown_model", b"unknown_model"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -123,6 +133,8 @@ class UpdateTenantSettingsRequest(_message.Message):
     UNKNOWN_MODEL_FIELD_NUMBER: _builtins.int
     MAX_TIMESTAMP_SKEW_S_FIELD_NUMBER: _builtins.int
     REQUIRE_CUSTOMER_FIELD_NUMBER: _builtins.int
+    EXCEPTIONS_NEED_APPROVAL_FIELD_NUMBER: _builtins.int
+    PERMANENT_EXCEPTIONS_FIELD_NUMBER: _builtins.int
     failure_mode: _builtins.str
     """failure_mode is `closed` or `open`."""
     unknown_customer: _builtins.str
@@ -133,6 +145,12 @@ class UpdateTenantSettingsRequest(_message.Message):
     """max_timestamp_skew_s is at most 86400; 0 removes the bound."""
     require_customer: _builtins.bool
     """require_customer refuses requests without a `customer_id`."""
+    exceptions_need_approval: _builtins.bool
+    """exceptions_need_approval requires that another person approves an exception.
+    Exceptions that are approved already stay so.
+    """
+    permanent_exceptions: _builtins.bool
+    """permanent_exceptions allows exceptions without an end."""
     def __init__(
         self,
         *,
@@ -141,15 +159,21 @@ class UpdateTenantSettingsRequest(_message.Message):
         unknown_model: _builtins.str | None = ...,
         max_timestamp_skew_s: _builtins.int | None = ...,
         require_customer: _builtins.bool | None = ...,
+        exceptions_need_approval: _builtins.bool | None = ...,
+        permanent_exceptions: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_failure_mode", b"_failure_mode", "_max_timestamp_skew_s", b"_max_timestamp_skew_s", "_require_customer", b"_require_customer", "_unknown_customer", b"_unknown_customer", "_unknown_model", b"_unknown_model", "failure_mode", b"failure_mode", "max_timestamp_skew_s", b"max_timestamp_skew_s", "require_customer", b"require_customer", "unknown_customer", b"unknown_customer", "unknown_model", b"unknown_model"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_exceptions_need_approval", b"_exceptions_need_approval", "_failure_mode", b"_failure_mode", "_max_timestamp_skew_s", b"_max_timestamp_skew_s", "_permanent_exceptions", b"_permanent_exceptions", "_require_customer", b"_require_customer", "_unknown_customer", b"_unknown_customer", "_unknown_model", b"_unknown_model", "exceptions_need_approval", b"exceptions_need_approval", "failure_mode", b"failure_mode", "max_timestamp_skew_s", b"max_timestamp_skew_s", "permanent_exceptions", b"permanent_exceptions", "require_customer", b"require_customer", "unknown_customer", b"unknown_customer", "unknown_model", b"unknown_model"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_failure_mode", b"_failure_mode", "_max_timestamp_skew_s", b"_max_timestamp_skew_s", "_require_customer", b"_require_customer", "_unknown_customer", b"_unknown_customer", "_unknown_model", b"_unknown_model", "failure_mode", b"failure_mode", "max_timestamp_skew_s", b"max_timestamp_skew_s", "require_customer", b"require_customer", "unknown_customer", b"unknown_customer", "unknown_model", b"unknown_model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exceptions_need_approval", b"_exceptions_need_approval", "_failure_mode", b"_failure_mode", "_max_timestamp_skew_s", b"_max_timestamp_skew_s", "_permanent_exceptions", b"_permanent_exceptions", "_require_customer", b"_require_customer", "_unknown_customer", b"_unknown_customer", "_unknown_model", b"_unknown_model", "exceptions_need_approval", b"exceptions_need_approval", "failure_mode", b"failure_mode", "max_timestamp_skew_s", b"max_timestamp_skew_s", "permanent_exceptions", b"permanent_exceptions", "require_customer", b"require_customer", "unknown_customer", b"unknown_customer", "unknown_model", b"unknown_model"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__exceptions_need_approval: _TypeAlias = _typing.Literal["exceptions_need_approval"]  # noqa: Y015
+    _WhichOneofArgType__exceptions_need_approval: _TypeAlias = _typing.Literal["_exceptions_need_approval", b"_exceptions_need_approval"]  # noqa: Y015
     _WhichOneofReturnType__failure_mode: _TypeAlias = _typing.Literal["failure_mode"]  # noqa: Y015
     _WhichOneofArgType__failure_mode: _TypeAlias = _typing.Literal["_failure_mode", b"_failure_mode"]  # noqa: Y015
     _WhichOneofReturnType__max_timestamp_skew_s: _TypeAlias = _typing.Literal["max_timestamp_skew_s"]  # noqa: Y015
     _WhichOneofArgType__max_timestamp_skew_s: _TypeAlias = _typing.Literal["_max_timestamp_skew_s", b"_max_timestamp_skew_s"]  # noqa: Y015
+    _WhichOneofReturnType__permanent_exceptions: _TypeAlias = _typing.Literal["permanent_exceptions"]  # noqa: Y015
+    _WhichOneofArgType__permanent_exceptions: _TypeAlias = _typing.Literal["_permanent_exceptions", b"_permanent_exceptions"]  # noqa: Y015
     _WhichOneofReturnType__require_customer: _TypeAlias = _typing.Literal["require_customer"]  # noqa: Y015
     _WhichOneofArgType__require_customer: _TypeAlias = _typing.Literal["_require_customer", b"_require_customer"]  # noqa: Y015
     _WhichOneofReturnType__unknown_customer: _TypeAlias = _typing.Literal["unknown_customer"]  # noqa: Y015
@@ -157,9 +181,13 @@ class UpdateTenantSettingsRequest(_message.Message):
     _WhichOneofReturnType__unknown_model: _TypeAlias = _typing.Literal["unknown_model"]  # noqa: Y015
     _WhichOneofArgType__unknown_model: _TypeAlias = _typing.Literal["_unknown_model", b"_unknown_model"]  # noqa: Y015
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__exceptions_need_approval) -> _WhichOneofReturnType__exceptions_need_approval | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__failure_mode) -> _WhichOneofReturnType__failure_mode | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_timestamp_skew_s) -> _WhichOneofReturnType__max_timestamp_skew_s | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__permanent_exceptions) -> _WhichOneofReturnType__permanent_exceptions | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__require_customer) -> _WhichOneofReturnType__require_customer | None: ...
     @_typing.overload

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pdp.domain.placement import scope_action_violations
 from pdp.engine.rules.expressions import compile_expression
-from pdp.errors import InvalidArgument, InvalidCondition, Violation
+from pdp.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -30,11 +30,4 @@ def check_placement(policy: Placed, actions: Collection[str], prefix: str = "") 
     if violations:
         raise InvalidArgument.of(*violations)
     if policy.expression:
-        try:
-            compile_expression(policy.expression)
-        except InvalidCondition as error:
-            field = f"{prefix}expression"
-            faults = (Violation(field, each.reason) for each in error.violations)
-            raise InvalidCondition(
-                error.message, *faults, line=error.line, column=error.column
-            ) from None
+        compile_expression(policy.expression, f"{prefix}expression")

@@ -8,8 +8,8 @@ from pdp.domain.group_resolver import GroupResolver
 from pdp.domain.request import Entity, Request, Subject
 from pdp.domain.user_group import UserGroup
 from pdp.engine.decision_facts import FactSource
-from pdp.engine.expressions import MAX_EXPRESSION, compile_expression, known_expression
 from pdp.engine.findings import NO_FINDINGS, NOT_SCANNED
+from pdp.engine.rules.expressions import MAX_EXPRESSION, compile_expression, known_expression
 from pdp.errors import InvalidCondition
 
 SOURCE = FactSource(GroupResolver([UserGroup("7", "On Call", members=("ana",))]))
@@ -18,9 +18,11 @@ SOURCE = FactSource(GroupResolver([UserGroup("7", "On Call", members=("ana",))])
 def holds(source: str, request: Request) -> bool | None:
     """Returns the result of an expression, which must equal that of its explanation."""
     expression = compile_expression(source)
-    truth = expression.evaluate(request, NO_FINDINGS, SOURCE)
-    assert expression.explain(request, NO_FINDINGS, SOURCE).truth is truth
-    return truth
+    judgement = expression.judge(request, NO_FINDINGS, SOURCE)
+    explained = expression.judge(request._replace(explain=True), NO_FINDINGS, SOURCE)
+    assert explained.truth is judgement.truth
+    assert judgement.is_met == explained.is_met == (judgement.truth is True)
+    return judgement.truth
 
 
 @pytest.mark.parametrize(
@@ -65,9 +67,10 @@ def test_findings_of_the_caller_count_by_all_names_of_their_type(
 def test_without_a_scan_the_findings_are_unknown() -> None:
     """The trace says so."""
     expression = compile_expression("findings.count = 0")
-    assert expression.evaluate(Request(), NOT_SCANNED, SOURCE) is None
-    explanation = expression.explain(Request(), NOT_SCANNED, SOURCE)
-    assert str(explanation) == "unknown: findings.count is not known here"
+    assert expression.judge(Request(), NOT_SCANNED, SOURCE).truth is None
+    judgement = expression.judge(Request(explain=True), NOT_SCANNED, SOURCE)
+    assert not judgement.is_met
+    assert judgement.reason == "its expression is unknown: findings.count is not known here"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from pdp.admin.pages import Page, PageRequest, list_page
-from pdp.admin.placements import check_expression
 from pdp.admin.preconditions import NO_PRECONDITION, Precondition, Versioned
 from pdp.domain import dlp_rule, policy_pack, static_policy, tenant_settings
 from pdp.domain.policy_exception import (
@@ -24,6 +23,7 @@ from pdp.domain.policy_exception import (
 from pdp.domain.stored_entity import StoredEntity
 from pdp.domain.tenant import PLATFORM
 from pdp.domain.tenant_settings import DEFAULT_SETTINGS, TenantSettings
+from pdp.engine.rules.expressions import compile_expression
 from pdp.engine.text.patterns import CompiledPattern
 from pdp.errors import (
     ApprovalRefused,
@@ -214,7 +214,8 @@ def _check(draft: PolicyException) -> None:
     violations = list(_violations(draft))
     if violations:
         raise InvalidArgument.of(*violations)
-    check_expression(draft.expression)
+    if draft.expression:
+        compile_expression(draft.expression)
     bad_patterns: list[Violation] = []
     for index, pattern in enumerate(draft.value_patterns):
         try:

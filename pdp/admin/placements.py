@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pdp.domain.placement import scope_action_violations
 from pdp.engine.rules.expressions import compile_expression
-from pdp.errors import InvalidArgument, InvalidCondition, Violation
+from pdp.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -29,21 +29,5 @@ def check_placement(policy: Placed, actions: Collection[str], prefix: str = "") 
     violations = list(scope_action_violations(policy.scope_actions, actions, prefix))
     if violations:
         raise InvalidArgument.of(*violations)
-    check_expression(policy.expression, prefix)
-
-
-def check_expression(expression: str, prefix: str = "") -> None:
-    """Checks the expression of a policy; an empty one is none.
-
-    Raises:
-        InvalidCondition: it is not a condition.
-    """
-    if not expression:
-        return
-    try:
-        compile_expression(expression)
-    except InvalidCondition as error:
-        faults = (Violation(f"{prefix}expression", each.reason) for each in error.violations)
-        raise InvalidCondition(
-            error.message, *faults, line=error.line, column=error.column
-        ) from None
+    if policy.expression:
+        compile_expression(policy.expression, f"{prefix}expression")

@@ -62,6 +62,7 @@ def _fields(options: RequestOptions) -> list[tuple[str, Any]]:
         ("subject.user_id", options.user),
         ("subject.groups", options.group),
         ("subject.agent_id", options.agent),
+        ("session_id", options.session),
         ("model.provider", provider),
         ("model.model", model),
         ("direction", options.direction),

@@ -117,6 +117,25 @@ FAMILIES: Final[Mapping[str, frozenset[str]]] = {
 """The types that a name covers besides itself."""
 
 
+_FAMILIES_OF: Final[Mapping[str, frozenset[str]]] = {
+    member: frozenset(family for family, types in FAMILIES.items() if member in types)
+    for types in FAMILIES.values()
+    for member in types
+}
+
+
+def all_names_of(types: Iterable[str]) -> frozenset[str]:
+    """Returns all names that cover one of `types`: the opposite of `expand_entity_types`."""
+    names: set[str] = set()
+    for each in types:
+        aliases = entity_aliases(each)
+        names |= aliases
+        for alias in aliases:
+            for family in _FAMILIES_OF.get(alias, ()):
+                names |= entity_aliases(family)
+    return frozenset(names)
+
+
 def expand_entity_types(names: Iterable[str]) -> frozenset[str]:
     """Returns `names` with their aliases, and all types that they cover with their aliases."""
     expanded: set[str] = set()

@@ -95,3 +95,4 @@ class Request(NamedTuple):
     usage_snapshot: UsageSnapshot | None = None
     ner: NerFindings | None = None
     groups_trusted: bool = True
+    session_id: str = ""

@@ -31,6 +31,7 @@ class RequestFields(TypedDict, total=False):
     request_id: str
     tenant_id: str
     customer_id: str
+    session_id: str
     subject: Subject
     target: Target
     context: JsonObject | None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.domain.request import MAX_DEPTH, MAX_VALUES, NO_SUBJECT, NO_TARGET, NO_USAGE
@@ -48,6 +48,17 @@ def check(request: Request) -> None:
         raise InvalidArgument.of(Violation("timestamp", "must be finite"))
 
 
+_TEXT_FIELDS: Final = (
+    "customer_id",
+    "direction",
+    "channel",
+    "intent_complexity",
+    "action",
+    "tool",
+    "session_id",
+)
+
+
 def _message(request: Request) -> pb.DecideRequest:
     message = pb.DecideRequest(
         request_id=request.request_id,
@@ -55,7 +66,7 @@ def _message(request: Request) -> pb.DecideRequest:
         content=pb.Content(text=request.text),
     )
     # Empty fields are not set: setting a field costs more than reading it.
-    for field in ("customer_id", "direction", "channel", "intent_complexity", "action", "tool"):
+    for field in _TEXT_FIELDS:
         value = getattr(request, field)
         if value:
             setattr(message, field, value)

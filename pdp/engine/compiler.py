@@ -12,6 +12,7 @@ from pdp.domain.policy_set import PolicySet
 from pdp.domain.risk import DEFAULT_RISK_TABLE, RiskTable
 from pdp.domain.tenant import PLATFORM
 from pdp.domain.tenant_settings import DEFAULT_SETTINGS, TenantSettings
+from pdp.engine.decision_facts import build_fact_source
 from pdp.engine.dlp.entities import EXTENSIONS
 from pdp.engine.layers import BUILDERS, CLOSERS, GATES
 from pdp.engine.layers.base import Policies
@@ -64,7 +65,10 @@ def compile_platform(
         KeyError: a policy or a detector names an unknown validator.
     """
     models = _models(policies)
-    sources = Policies(policies, PolicySet(), DEFAULT_SETTINGS, risk, models, detectors=detectors)
+    facts = build_fact_source(policies, PolicySet(), detectors)
+    sources = Policies(
+        policies, PolicySet(), DEFAULT_SETTINGS, risk, models, detectors=detectors, facts=facts
+    )
     layers = _build(BUILDERS, sources)
     # A record is redacted by all detectors, whether or not a rule uses them. If each scan looks for
     # them, the record of a request without a finding needs no scan of its own.
@@ -82,7 +86,7 @@ def compile_platform(
         if detector.extension and detector.extension not in EXTENSIONS:
             name = detector.extension
             raise KeyError(f"detector {detector.id} names the unknown extension {name}")
-    return Platform(policies, patterns, validators, risk, models, detectors, layers)
+    return Platform(policies, patterns, validators, risk, models, detectors, layers, facts=facts)
 
 
 def update_platform(platform: Platform, changes: Sequence[Change]) -> Platform:
@@ -156,6 +160,7 @@ def compile_tenant(
         timed=org.logging_level in org_policy.RECORD_ALL,
         has_requirements=bool(settings.max_timestamp_skew_s or settings.require_customer),
         own_bytes=_own_bytes(policies, patterns),
+        facts=sources.facts,
     )
 
 
@@ -163,6 +168,7 @@ def _sources(
     platform: Platform, policies: PolicySet, settings: TenantSettings, previous: Snapshot | None
 ) -> Policies:
     """Returns what the layers of a tenant are built from, with the layers of `previous`."""
+    reusable = (previous.facts, platform.facts) if previous else (platform.facts,)
     return Policies(
         platform=platform.policies,
         own=policies,
@@ -172,6 +178,7 @@ def _sources(
         previous={layer.name: layer for layer in previous.layers} if previous else {},
         detectors=platform.detectors,
         shared={layer.name: layer for layer in platform.layers},
+        facts=build_fact_source(platform.policies, policies, platform.detectors, *reusable),
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from pdp.domain.org_policy import DEFAULT_ORG_POLICY
+from pdp.engine.decision_facts import NO_FACT_SOURCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pdp.domain.policy_set import PolicySet
     from pdp.domain.risk import RiskTable
     from pdp.domain.tenant_settings import TenantSettings
+    from pdp.engine.decision_facts import FactSource
     from pdp.engine.layers.base import Closer, Gate, Layer
     from pdp.engine.rules.models import ModelIndex
     from pdp.engine.scan import PatternSet, Shard
@@ -38,6 +40,7 @@ class Platform:
         detectors: the built-in detectors, by id.
         layers: the layers for a tenant without its own policies, which tenants share.
         lineage: the same object in all platforms that are compatible with this one.
+        facts: computes the facts of requests, for a tenant without its own policies.
     """
 
     policies: PolicySet
@@ -48,6 +51,7 @@ class Platform:
     detectors: Mapping[str, EntityDetector] = field(default_factory=dict)
     layers: tuple[Layer, ...] = ()
     lineage: object = field(default_factory=object)
+    facts: FactSource = NO_FACT_SOURCE
 
     def compatible_with(self, other: Platform) -> bool:
         """Whether a snapshot of one platform can be moved to the other; see `Snapshot.rebase`.
@@ -79,6 +83,7 @@ class Snapshot:
         timed: whether all decisions are recorded, so that the layers of each one are timed.
         has_requirements: whether the settings require something of requests.
         own_bytes: the estimated memory of the tenant's own part, without what tenants share.
+        facts: computes the facts of requests that conditions name: groups and findings.
     """
 
     tenant_id: str
@@ -97,6 +102,7 @@ class Snapshot:
     timed: bool = False
     has_requirements: bool = False
     own_bytes: int = 0
+    facts: FactSource = NO_FACT_SOURCE
 
     def rebase(self, platform: Platform, revision: int) -> Snapshot:
         """Returns the same policies on a compatible platform, at that revision.

@@ -92,6 +92,7 @@ def _ids_fit(request: Request) -> bool:
         and len(request.customer_id) <= _MAX_ID
         and len(request.action) <= _MAX_ID
         and len(request.tool) <= _MAX_ID
+        and len(request.session_id) <= _MAX_ID
         and len(request.provider) <= _MAX_ID
         and len(request.model) <= _MAX_ID
         and len(subject.user_id) <= _MAX_ID

@@ -7,13 +7,15 @@ from types import BuiltinMethodType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Final
 
 from pdp.domain.request import Request, Subject, Target
+from pdp.engine.conditions.facts import NO_FACTS, UnknownFacts
 from pdp.engine.conditions.truth import Members
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ATTRIBUTES: Final = {*Request._fields, *Subject._fields, *Target._fields, "get"}
-"""The fields of the request, and the only document method that a condition may call."""
+FACTS: Final = {name for name in vars(UnknownFacts) if not name.startswith("_")}
+ATTRIBUTES: Final = {*Request._fields, *Subject._fields, *Target._fields, *FACTS, "get"}
+"""The fields of the request, the facts, and the only document method that a condition may call."""
 
 _LOOP_OPERATIONS: Final = ("BACKWARD", "FOR_ITER", "GET_ITER", "YIELD", "SEND")
 _OUTER_OPERATIONS: Final = (
@@ -32,12 +34,12 @@ def assert_harmless(evaluate: Callable[[Request], Any]) -> None:
     assert isinstance(evaluate, FunctionType)
     code = evaluate.__code__
     assert evaluate.__globals__ == {"__builtins__": {}}
-    assert evaluate.__defaults__ is None
+    assert evaluate.__defaults__ == (NO_FACTS,)
     assert evaluate.__kwdefaults__ is None
-    assert (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount) == (1, 0, 0)
+    assert (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount) == (2, 0, 0)
     assert set(code.co_names) <= ATTRIBUTES
     assert {type(constant) for constant in code.co_consts} <= {bool, type(None)}
-    for name in (*code.co_varnames[1:], *code.co_freevars):
+    for name in (*code.co_varnames[2:], *code.co_freevars):
         assert name.rstrip("0123456789") in {"value", "constant"}
     for instruction in dis.get_instructions(code):
         operation = instruction.opname

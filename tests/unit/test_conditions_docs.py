@@ -13,6 +13,8 @@ from pdp._gen.pdp.v1 import decide_pb2
 from pdp.engine.conditions import compile_condition
 from pdp.engine.conditions.functions import FUNCTIONS
 from pdp.engine.conditions.names import FIELDS
+from pdp.engine.decision_facts import NO_FACT_SOURCE
+from pdp.engine.findings import NOT_SCANNED
 from pdp.errors import InvalidCondition
 from pdp.jsonpb import decode
 from pdp.messages.conversion import to_request
@@ -76,8 +78,9 @@ def test_an_example_has_the_result_on_the_page(example: Example) -> None:
         return
     condition = compile_condition(example.condition, example.timezone)
     request = request_of(example.request or THE_REQUEST)
-    assert condition.evaluate(request) is RESULTS[example.result]
-    assert condition.explain(request).truth is RESULTS[example.result]
+    facts = NO_FACT_SOURCE.of(request, NOT_SCANNED)
+    assert condition.evaluate(request, facts) is RESULTS[example.result]
+    assert condition.explain(request, facts).truth is RESULTS[example.result]
 
 
 def test_every_function_and_operator_has_an_example() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -140,6 +141,7 @@ def test_compiled_code_has_no_text_of_the_policy() -> None:
         "evil_name.part = 'evil text' OR any(x, ['evil item']) AND lower(evil) LIKE 'evil%'"
     ).evaluate
     assert_harmless(evaluate)
+    assert isinstance(evaluate, FunctionType)
     code = evaluate.__code__
     words = [*code.co_names, *code.co_varnames, *code.co_freevars, code.co_name, code.co_filename]
     assert not any("evil" in str(word) for word in (*words, *code.co_consts))

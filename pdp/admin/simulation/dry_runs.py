@@ -218,7 +218,7 @@ def evaluate_dlp_rules(snapshot: Snapshot, request: Request, group: str) -> DlpE
         stricter = sum(not groups.isdisjoint(each.groups) for each in book.rules)
         trace.append(f"Group '{group}' changes {stricter} rule(s)")
     findings = scan(snapshot.shards, request.text, None, snapshot.platform.validators)
-    evaluated = collect_rule_findings(book, request, findings)
+    evaluated = collect_rule_findings(book, request, findings, snapshot.facts)
     matched = [each for each in evaluated if each.findings]
     matched.sort(key=lambda each: -each.setting.rank)
     trace += [_rule_line(each) for each in sorted(evaluated, key=lambda each: -each.setting.rank)]

@@ -58,6 +58,12 @@ class RequestOptions:
     agent: Annotated[
         str | None, typer.Option(metavar="ID", help="The agent or client that sends the request.")
     ] = None
+    session: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID", help="The conversation or agent run that the request belongs to."
+        ),
+    ] = None
     model: Annotated[
         str | None,
         typer.Option(metavar="PROVIDER/MODEL", help="The model that the request is for."),

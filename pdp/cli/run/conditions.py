@@ -12,7 +12,9 @@ from pdp.cli.input import read_bytes
 from pdp.cli.output.report import Report, print_json, show
 from pdp.cli.request import decide_request, to_message
 from pdp.domain.tenant import DEFAULT_TENANT
-from pdp.engine.conditions import compile_condition, refuse_hyphens
+from pdp.engine.conditions import compile_condition, refuse_unclear_names
+from pdp.engine.decision_facts import NO_FACT_SOURCE
+from pdp.engine.findings import NOT_SCANNED
 from pdp.messages.conversion import to_request
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ def check(condition: str | None, file: str | None, timezone: str, *, as_json: bo
     """Prints whether a condition is valid and which names it reads, and exits."""
     with exit_on_failure(as_json=as_json):
         compiled = compile_condition(_source(condition, file), timezone)
-        refuse_hyphens(compiled.source)
+        refuse_unclear_names(compiled.source)
     if as_json:
         print_json(
             {
@@ -63,7 +65,8 @@ def evaluate(
                 "standard input is either the condition or the request; give one of them as a file"
             )
         compiled = compile_condition(_source(condition, file), timezone)
-        explanation = compiled.explain(_request(request))
+        asked = _request(request)
+        explanation = compiled.explain(asked, NO_FACT_SOURCE.of(asked, NOT_SCANNED))
     if as_json:
         print_json(
             {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pdp.engine.conditions.condition import Condition, compile_condition
 from pdp.engine.conditions.explanation import Explanation
-from pdp.engine.conditions.hyphens import refuse_hyphens
 from pdp.engine.conditions.truth import Truth
+from pdp.engine.conditions.unclear_names import refuse_unclear_names
 
-__all__ = ["Condition", "Explanation", "Truth", "compile_condition", "refuse_hyphens"]
+__all__ = ["Condition", "Explanation", "Truth", "compile_condition", "refuse_unclear_names"]

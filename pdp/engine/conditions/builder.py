@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -10,12 +11,18 @@ from lark import Token, Tree
 from pdp.engine.conditions import nodes
 from pdp.engine.conditions.diagnostics import Diagnostic
 from pdp.engine.conditions.literals import InvalidLiteral, read_number, read_text
+from pdp.engine.conditions.names import path_of
 from pdp.engine.conditions.nodes import Node, SourceRange
 
 Parts = Sequence[Node | Token]
 """The children of a rule: nodes, and the tokens that the grammar does not drop."""
 
 Builder = Callable[[SourceRange, Parts], Node]
+
+_find_keys: Final = re.compile(
+    r"""\[('(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*")\]|([^.\[]+)"""
+).finditer
+"""Finds the keys of a name: those in quotes, and the plain ones."""
 
 
 def build(tree: Tree[Token]) -> tuple[Node, list[Diagnostic]]:
@@ -49,6 +56,16 @@ def _number(place: SourceRange, parts: Parts) -> Node:
 
 def _text(place: SourceRange, parts: Parts) -> Node:
     return nodes.Text(place, read_text(str(parts[0])))
+
+
+def _name(place: SourceRange, parts: Parts) -> Node:
+    keys = [
+        read_text(quoted) if quoted else plain
+        for quoted, plain in (match.groups() for match in _find_keys(str(parts[0])))
+    ]
+    if "" in keys:
+        raise InvalidLiteral("a key in quotes must not be empty")
+    return nodes.Name(place, path_of(keys))
 
 
 def _list(place: SourceRange, parts: Parts) -> Node:
@@ -142,7 +159,7 @@ _BUILDERS: Final[Mapping[str, Builder]] = {
     "negative": _negative,
     "call": _call,
     "group": _group,
-    "name": lambda place, parts: nodes.Name(place, str(parts[0])),
+    "name": _name,
     "list": _list,
     "number": _number,
     "negative_number": _number,

@@ -6,29 +6,44 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from functools import partial, singledispatchmethod
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from pdp.engine.conditions import nodes, python_ast
 from pdp.engine.conditions.checker import is_timestamp
 from pdp.engine.conditions.code_writer import CodeWriter, Slot
+from pdp.engine.conditions.facts import NO_FACTS
 from pdp.engine.conditions.fastpaths import write_comparison, write_membership
 from pdp.engine.conditions.functions import FUNCTIONS, ITEM_TYPES
-from pdp.engine.conditions.names import ActionPart, Field, Member, action_part, member, resolve
+from pdp.engine.conditions.names import (
+    ActionPart,
+    Fact,
+    Field,
+    Member,
+    action_part,
+    member,
+    resolve,
+)
 from pdp.engine.conditions.truth import CALCULATORS, Members, Truth, among, negative
 from pdp.engine.conditions.value_types import ValueType
 
 if TYPE_CHECKING:
     import ast
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pdp.domain.request import Request
+    from pdp.engine.conditions.facts import ConditionFacts
     from pdp.engine.conditions.nodes import Node
     from pdp.engine.conditions.patterns import TextTests
     from pdp.engine.conditions.times import Clock
 
-Evaluate = Callable[["Request"], Truth]
+
+class Evaluate(Protocol):
+    """The function that a condition is compiled to."""
+
+    def __call__(self, request: Request, facts: ConditionFacts = NO_FACTS, /) -> Truth:
+        """Returns the result for a request, and for the facts about it that it does not have."""
+
 
 _LEAVES: Final = (nodes.Null, nodes.Boolean, nodes.Number, nodes.Text, nodes.ListOf, nodes.Name)
 
@@ -45,7 +60,7 @@ def generate(root: Node, clock: Clock, tests: TextTests) -> Evaluate:
     generator.share(root)
     result = generator.truth(root)
     writer = generator.writer
-    return python_ast.function(writer.block, result.load, writer.constants)
+    return python_ast.function(writer.block, result.load, writer.constants, NO_FACTS)
 
 
 class _CodeGenerator:
@@ -132,6 +147,9 @@ class _CodeGenerator:
                 return python_ast.either(_attributes(attributes), python_ast.constant(None))
             case Field(attributes):
                 return _attributes(attributes)
+            case Fact(attribute):
+                facts = python_ast.load(python_ast.FACTS)
+                return python_ast.attribute(facts, attribute)
             case ActionPart(position):
                 action = writer.store(_attributes(("action",)))
                 return writer.call(action_part, action, writer.constant(position))

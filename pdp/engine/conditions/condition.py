@@ -11,6 +11,9 @@ from pdp.engine.conditions.checker import errors_in, warnings_in
 from pdp.engine.conditions.codegen import Evaluate, generate
 from pdp.engine.conditions.diagnostics import invalid_condition, position
 from pdp.engine.conditions.explanation import Explainer, Explanation
+from pdp.engine.conditions.facts import NO_FACTS
+from pdp.engine.conditions.group_names import fold_groups
+from pdp.engine.conditions.names import FIELDS, Fact
 from pdp.engine.conditions.patterns import TextTests, compile_tests, like_source
 from pdp.engine.conditions.times import Clock, clock_of
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pdp.domain.request import Request
+    from pdp.engine.conditions.facts import ConditionFacts
     from pdp.engine.conditions.nodes import Node
 
 CACHE_SIZE: Final = 1024
@@ -38,9 +42,9 @@ class Condition:
         timezone: the time zone of its times.
         names: the names in it, sorted.
         warnings: the parts that are always unknown, each with line and column.
-        evaluate: returns the result for a request: True, False, or None for unknown. An unknown
-            condition does not match. Never raises. It is a function, not a method, so that an
-            evaluation costs one call.
+        evaluate: returns the result for a request, and for the facts that it does not have itself:
+            True, False, or None for unknown. An unknown condition does not match. Never raises for
+            a request. It is a function, not a method, so that an evaluation costs one call.
     """
 
     source: str
@@ -53,6 +57,11 @@ class Condition:
     _tests: TextTests = field(compare=False, repr=False)
 
     @property
+    def names_facts(self) -> bool:
+        """Whether it names something that the request does not have itself, such as `groups`."""
+        return any(isinstance(FIELDS.get(name), Fact) for name in self.names)
+
+    @property
     def patterns(self) -> int:
         """The number of patterns of MATCHES and LIKE in it."""
         return len(self._tests)
@@ -62,9 +71,10 @@ class Condition:
         for operator, pattern in self._tests:
             yield like_source(pattern) if operator == "LIKE" else pattern
 
-    def explain(self, request: Request) -> Explanation:
+    def explain(self, request: Request, facts: ConditionFacts = NO_FACTS) -> Explanation:
         """Returns the result of `evaluate`, and the reasons for all that was unknown."""
-        return Explainer(self.source, self._clock, self._tests, request).explain(self._root)
+        explainer = Explainer(self.source, self._clock, self._tests, request, facts)
+        return explainer.explain(self._root)
 
 
 def compile_condition(source: str, timezone: str = "UTC") -> Condition:
@@ -87,7 +97,7 @@ def _compile(source: str, timezone: str) -> Condition:
     from pdp.engine.conditions.parser import parse  # noqa: PLC0415 - imports lark only if needed
 
     clock = clock_of(timezone)
-    root = parse(source)
+    root = fold_groups(parse(source))
     tests, faults = compile_tests(root)
     faults += errors_in(root)
     if faults:

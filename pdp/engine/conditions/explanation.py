@@ -22,6 +22,7 @@ from pdp.engine.conditions.value_types import ValueType, type_of
 
 if TYPE_CHECKING:
     from pdp.domain.request import Request
+    from pdp.engine.conditions.facts import ConditionFacts
     from pdp.engine.conditions.nodes import Node
     from pdp.engine.conditions.patterns import TextTests
     from pdp.engine.conditions.times import Clock
@@ -52,11 +53,19 @@ class Explanation(NamedTuple):
 class Explainer:
     """Evaluates one condition on one request, and collects the parts that are unknown."""
 
-    def __init__(self, source: str, clock: Clock, tests: TextTests, request: Request) -> None:
+    def __init__(
+        self,
+        source: str,
+        clock: Clock,
+        tests: TextTests,
+        request: Request,
+        facts: ConditionFacts,
+    ) -> None:
         self._source = source
         self._clock = clock
         self._tests = tests
         self._request = request
+        self._facts = facts
         self._notes: dict[str, None] = {}
 
     def explain(self, root: Node) -> Explanation:
@@ -110,7 +119,7 @@ class Explainer:
             self._note("timestamp is a time, which is not allowed here")
             return None
         source = resolve(node.path)
-        value = find(source, self._request)
+        value = find(source, self._request, self._facts)
         if value is None:
             self._note(f"{node.path} is {absence(source, self._request)}")
         return value

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from pdp.engine.conditions.facts import NO_FACTS
 from pdp.engine.conditions.value_types import ValueType
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pdp.domain.request import Request
+    from pdp.engine.conditions.facts import ConditionFacts
 
 
 class Field(NamedTuple):
@@ -45,7 +51,14 @@ class ActionPart(NamedTuple):
     position: int
 
 
-Source = Field | Member | ActionPart
+class Fact(NamedTuple):
+    """A fact that the request does not have itself, by its attribute of `ConditionFacts`."""
+
+    attribute: str
+    type: ValueType
+
+
+Source = Field | Member | ActionPart | Fact
 
 
 class UnknownName(Exception):
@@ -77,6 +90,10 @@ FIELDS: Final[Mapping[str, Source]] = {
     "subject.attributes": Field(_ATTRIBUTES, ValueType.OBJECT),
     "model.provider": Field(("provider",), ValueType.TEXT),
     "model.model": Field(("model",), ValueType.TEXT),
+    "session.id": Field(("session_id",), ValueType.TEXT),
+    "groups": Fact("groups", ValueType.LIST),
+    "findings.types": Fact("finding_types", ValueType.LIST),
+    "findings.count": Fact("finding_count", ValueType.NUMBER),
     "target.resource_type": Field(("target", "resource_type"), ValueType.TEXT),
     "target.resource_id": Field(("target", "resource_id"), ValueType.TEXT),
     "target.sensitivity_level": Field(("target", "sensitivity_level"), ValueType.NUMBER),
@@ -85,7 +102,35 @@ FIELDS: Final[Mapping[str, Source]] = {
 }
 """The names of fixed parts of a request. All other names are members of documents."""
 
-_ROOTS: Final = frozenset(path.partition(".")[0] for path in FIELDS)
+SHARED_ROOTS: Final = frozenset({"groups", "findings", "session"})
+"""Roots of fields that may also be the name of an object in `context`."""
+
+_ROOTS: Final = frozenset(path.partition(".")[0] for path in FIELDS) - SHARED_ROOTS
+
+_is_plain: Final = re.compile(r"[^\W\d]\w*").fullmatch
+_find_parts: Final = re.compile(r'\[("(?:[^"\\]|\\.)*")\]|([^.\[]+)').finditer
+"""Finds the parts of a path; linear, because each alternative begins with another character."""
+
+
+def path_of(parts: Iterable[str]) -> str:
+    """Returns the path of a name: `a.b`, and `a["x-y"]` if a part is not a plain word."""
+    path = ""
+    for part in parts:
+        if not _is_plain(part):
+            path += f"[{json.dumps(part, ensure_ascii=False)}]"
+        else:
+            path += f".{part}" if path else part
+    return path
+
+
+def parts_of(path: str) -> tuple[str, ...]:
+    """Returns the parts of a name, given by `path_of`."""
+    if "[" not in path:
+        return tuple(path.split("."))
+    return tuple(
+        json.loads(quoted) if quoted else plain
+        for quoted, plain in (match.groups() for match in _find_parts(path))
+    )
 
 
 def resolve(path: str) -> Source:
@@ -97,7 +142,7 @@ def resolve(path: str) -> Source:
     field = FIELDS.get(path)
     if field is not None:
         return field
-    root, *inner = path.split(".")
+    root, *inner = parts_of(path)
     match root, inner:
         case (("arguments" | "context"), [_, *_]):
             return Member((root,), tuple(inner))
@@ -118,17 +163,21 @@ def type_of_source(source: Source) -> ValueType:
     match source:
         case Field(_, value_type):
             return value_type
+        case Fact(_, value_type):
+            return value_type
         case ActionPart():
             return ValueType.TEXT
         case _:
             return ValueType.ANY
 
 
-def find(source: Source, request: Request) -> Any:
-    """Returns the value in `request`; None if it has none.
+def find(source: Source, request: Request, facts: ConditionFacts) -> Any:
+    """Returns the value in `request` or in `facts`; None if there is none.
 
     Compiled conditions do the same, but faster.
     """
+    if isinstance(source, Fact):
+        return getattr(facts, source.attribute)
     if isinstance(source, ActionPart):
         return action_part(request.action, source.position)
     value: Any = request
@@ -150,9 +199,11 @@ def member(document: Any, keys: tuple[str, ...]) -> Any:
 
 def absence(source: Source, request: Request) -> str:
     """Returns why `find` returned None: "missing", or "null" if the request has a null there."""
+    if isinstance(source, Fact):
+        return "not known here"
     if isinstance(source, Member):
         *parents, last = source.keys
-        document = find(Field(source.attributes, ValueType.OBJECT), request)
+        document = find(Field(source.attributes, ValueType.OBJECT), request, NO_FACTS)
         parent = member(document, tuple(parents))
         if isinstance(parent, Mapping) and last in parent:
             return "null"

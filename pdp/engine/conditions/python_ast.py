@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 REQUEST: Final = "request"
-"""The name of the only argument."""
+FACTS: Final = "facts"
+"""The names of the arguments."""
 
 OPERATORS: Final[Mapping[str, type[ast.cmpop]]] = {
     "=": ast.Eq,
@@ -105,24 +106,25 @@ def if_(test: ast.expr, body: Sequence[ast.stmt]) -> ast.stmt:
 
 
 def function(
-    body: Sequence[ast.stmt], result: ast.expr, constants: Mapping[str, Any]
-) -> Callable[[Any], Any]:
-    """Returns a function of the request that runs `body` and returns `result`.
+    body: Sequence[ast.stmt], result: ast.expr, constants: Mapping[str, Any], no_facts: object
+) -> Callable[..., Any]:
+    """Returns a function of the request and facts that runs `body` and returns `result`.
 
-    The function sees its argument, its own variables and `constants` only: no builtins and no
+    The function sees its arguments, its own variables and `constants` only: no builtins and no
     module. It is created from syntax trees, so no source text is executed.
 
     Args:
         body: the statements.
         result: the value to return.
         constants: the values of the names that `body` does not assign.
+        no_facts: the facts if the function is called with a request only.
     """
-    inner = _definition("condition", [REQUEST], [*body, ast.Return(result)])
+    inner = _definition("condition", [REQUEST, FACTS], [*body, ast.Return(result)])
     outer = _definition("bind", list(constants), [inner, ast.Return(load("condition"))])
     module = ast.fix_missing_locations(ast.Module([outer], []))
     code = _code_in(_code_in(compile(module, "<condition>", "exec", dont_inherit=True)))
     cells = tuple(CellType(constants[name]) for name in code.co_freevars)
-    return FunctionType(code, {"__builtins__": {}}, "condition", None, cells)
+    return FunctionType(code, {"__builtins__": {}}, "condition", (no_facts,), cells)
 
 
 def _definition(name: str, parameters: list[str], body: list[ast.stmt]) -> ast.stmt:

@@ -53,10 +53,24 @@ def entity_detectors(
     if not (names or any_type):
         return by_pattern
     types = expand_entity_types(names)
+    for pattern, detectors in all_detectors(own, catalog).items():
+        required = tuple(each for each in detectors if any_type or each.entity_type in types)
+        if required:
+            by_pattern[pattern] = required
+    return by_pattern
+
+
+def all_detectors(own: PolicySet, catalog: Mapping[str, EntityDetector]) -> EntityDetectors:
+    """Returns the detectors for all entity types: the built-in ones, and the tenant's DLP rules.
+
+    Args:
+        own: the tenant's policies.
+        catalog: the built-in detectors.
+    """
+    by_pattern: EntityDetectors = {}
     for detector in (*catalog.values(), *_own_detectors(own, catalog)):
-        if any_type or detector.entity_type in types:
-            for pattern in detector.patterns:
-                by_pattern[pattern] = (*by_pattern.get(pattern, ()), detector)
+        for pattern in detector.patterns:
+            by_pattern[pattern] = (*by_pattern.get(pattern, ()), detector)
     return by_pattern
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from pdp.domain.dlp_rule import REGEX
+from pdp.engine.decision_facts import NO_FACT_SOURCE
 from pdp.engine.dlp.caller_entities import CALLER, caller_findings
 from pdp.engine.dlp.named_entities import (
     named_entities_for,
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pdp.domain.request import Request
+    from pdp.engine.decision_facts import FactSource
     from pdp.engine.dlp.entities import EntityFinding
     from pdp.engine.dlp.named_entities import UnsearchedLabel
     from pdp.engine.dlp.rules import CompiledDlpRule, RuleBook, RuleSetting
@@ -51,7 +53,7 @@ class RuleFindings(NamedTuple):
 
 
 def collect_rule_findings(
-    book: RuleBook, request: Request, findings: Findings
+    book: RuleBook, request: Request, findings: Findings, facts: FactSource = NO_FACT_SOURCE
 ) -> list[RuleFindings]:
     """Returns the findings of each rule for which anything was found, in the order of the rules.
 
@@ -61,6 +63,7 @@ def collect_rule_findings(
         book: the rules.
         request: the request that is evaluated.
         findings: the findings of the scan.
+        facts: computes what expressions name besides the request.
     """
     by_rule = _pattern_findings(book, findings)
     for index in book.model_rules:
@@ -83,16 +86,20 @@ def collect_rule_findings(
         if rule.placement is None:
             collected.append(result)
         else:
-            collected += _placed(result, rule.placement, request, findings)
+            collected += _placed(result, rule.placement, request, findings, facts)
     return collected
 
 
 def _placed(
-    own: RuleFindings, placement: Placement, request: Request, findings: Findings
+    own: RuleFindings,
+    placement: Placement,
+    request: Request,
+    findings: Findings,
+    facts: FactSource,
 ) -> list[RuleFindings]:
     """Returns the findings of a rule by the tier that it has where they are, strictest first."""
     if placement.expression is not None:
-        judgement = placement.expression.judge(request, findings)
+        judgement = placement.expression.judge(request, findings, facts)
         if not judgement.is_met:
             return [own._replace(findings=(), obstacle=judgement.reason)]
     by_rank: dict[int, list[EntityFinding]] = {}

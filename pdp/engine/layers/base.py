@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, Self
 
+from pdp.engine.decision_facts import NO_FACT_SOURCE
+
 if TYPE_CHECKING:
     from pdp.domain.decision import Risk, Verdict
     from pdp.domain.detector import EntityDetector
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from pdp.domain.request import Request
     from pdp.domain.risk import RiskTable
     from pdp.domain.tenant_settings import TenantSettings
+    from pdp.engine.decision_facts import FactSource
     from pdp.engine.rules.models import ModelIndex
     from pdp.engine.scan import Findings
 
@@ -31,6 +34,8 @@ class Policies:
         previous: the layers of an earlier snapshot of the tenant, by name. A layer can reuse their
             compiled parts if the policies are still the same objects.
         detectors: the detectors that ship with the product, by ID.
+        facts: computes what conditions name besides the request, such as groups. A layer that keeps
+            it takes the one of the new policies each time that it is built.
         shared: the platform's layers for a tenant without its own policies, by name; empty while
             they are compiled. A layer that the tenant's policies do not change is shared by all
             tenants.
@@ -44,6 +49,7 @@ class Policies:
     previous: Mapping[str, Layer] = field(default_factory=dict)
     detectors: Mapping[str, EntityDetector] = field(default_factory=dict)
     shared: Mapping[str, Layer] = field(default_factory=dict)
+    facts: FactSource = NO_FACT_SOURCE
 
 
 class Layer(Protocol):

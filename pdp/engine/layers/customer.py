@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from pdp.domain.customer_policy import CustomerPolicy
     from pdp.domain.request import Request
     from pdp.domain.risk import RiskTable
+    from pdp.engine.conditions.facts import ConditionFacts
+    from pdp.engine.decision_facts import FactSource
     from pdp.engine.layers.base import Layer, Policies
     from pdp.engine.rules.customers import CompiledCustomRule
     from pdp.engine.scan import Findings
@@ -53,12 +55,14 @@ class CustomerLayer:
         unknown_outcome: the outcome if the customer is unknown.
         risk: the risk points.
         severities: the severity of a custom rule, by its points.
+        facts: computes what conditions name besides the request.
     """
 
     customers: Mapping[str, Customer]
     unknown_outcome: Outcome
     risk: RiskTable
     severities: Sequence[str]
+    facts: FactSource
     name: str = CUSTOMER
     patterns: dict[str, str] = field(default_factory=dict)
 
@@ -69,12 +73,13 @@ class CustomerLayer:
         customer = self.customers.get(request.customer_id)
         if customer is None:
             return self._unknown(request)
-        hits = customer.hits(request)
+        facts = self.facts.of(request, findings)
+        hits = customer.hits(request, facts)
         if hits is NO_HITS and not request.explain:
             return NO_VERDICT
         verdict = NO_VERDICT if hits is NO_HITS else self._verdict(request, hits)
         if request.explain:
-            return verdict._replace(rows=_rows(customer, request, hits, verdict.outcome))
+            return verdict._replace(rows=_rows(customer, request, facts, hits, verdict.outcome))
         return verdict
 
     def patterns_for(self, customer_id: str) -> int:
@@ -177,13 +182,14 @@ def _floors(hits: Hits, risk: RiskTable) -> Iterator[RiskFactor]:
 
 
 def _rows(
-    customer: Customer, request: Request, hits: Hits, outcome: Outcome
+    customer: Customer, request: Request, facts: ConditionFacts, hits: Hits, outcome: Outcome
 ) -> tuple[TraceRow, ...]:
     """Returns a trace row for the whole policy, then one for each part that was evaluated.
 
     Args:
         customer: the policy.
         request: the request.
+        facts: what conditions name besides the request.
         hits: the parts of the policy that apply to the request.
         outcome: the outcome of these parts together.
     """
@@ -198,7 +204,10 @@ def _rows(
         *_action_rows(customer, request, hits),
         *_tool_rows(customer, request, hits),
         *_target_rows(customer, hits),
-        *(_rule_row(rule, request, rule.impact.id in true_rules) for _, rule in customer.rules),
+        *(
+            _rule_row(rule, request, facts, rule.impact.id in true_rules)
+            for _, rule in customer.rules
+        ),
     ]
     return tuple(
         row._replace(
@@ -256,11 +265,15 @@ def _target_rows(customer: Customer, hits: Hits) -> Iterator[TraceRow]:
         yield TraceRow(CUSTOMER, reason, matched, rule_id=keys.SENSITIVE_CLASSIFICATIONS)
 
 
-def _rule_row(rule: CompiledCustomRule, request: Request, matched: bool) -> TraceRow:
+def _rule_row(
+    rule: CompiledCustomRule, request: Request, facts: ConditionFacts, matched: bool
+) -> TraceRow:
     _, name, points = rule.impact
     if matched:
         return TraceRow(CUSTOMER, f"the condition is true: {points:+d}", True, rule_id=name)
-    return TraceRow(CUSTOMER, f"the condition is {rule.condition.explain(request)}", rule_id=name)
+    return TraceRow(
+        CUSTOMER, f"the condition is {rule.condition.explain(request, facts)}", rule_id=name
+    )
 
 
 def build(policies: Policies) -> Layer:
@@ -276,10 +289,12 @@ def build(policies: Policies) -> Layer:
     customers = _customers(policies.own.of_kind(keys.KIND), compiled)
     if not isinstance(shared, CustomerLayer) or shared.risk is not policies.risk:
         severities = _severities(policies.risk)
-        return CustomerLayer(customers, unknown_outcome, policies.risk, severities)
+        return CustomerLayer(customers, unknown_outcome, policies.risk, severities, policies.facts)
     if not customers and unknown_outcome is shared.unknown_outcome:
         return shared
-    return replace(shared, customers=customers, unknown_outcome=unknown_outcome)
+    return replace(
+        shared, customers=customers, unknown_outcome=unknown_outcome, facts=policies.facts
+    )
 
 
 def _severities(risk: RiskTable) -> Sequence[str]:

@@ -25,6 +25,7 @@ from pdp.domain.detector import PERSONAL_CATEGORIES
 from pdp.domain.layers import DLP
 from pdp.domain.policy_set import changed_ids
 from pdp.domain.user_group import all_groups
+from pdp.engine.decision_facts import NO_FACT_SOURCE
 from pdp.engine.dlp.findings import (
     RuleFindings,
     collect_rule_findings,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from pdp.domain.dlp_rule import DlpRule
     from pdp.domain.ner import EntityLabel
     from pdp.domain.request import Request
+    from pdp.engine.decision_facts import FactSource
     from pdp.engine.dlp.entities import EntityFinding
     from pdp.engine.dlp.named_entities import UnsearchedLabel
     from pdp.engine.dlp.rules import CompiledDlpRule, RuleBook
@@ -85,6 +87,7 @@ class DlpLayer:
             reused.
         frameworks: the frameworks of the org policy, from which it was compiled as well.
         ner_wanted: the entity types that need an NER model; see `Snapshot.ner`.
+        facts: computes what expressions name besides the request.
     """
 
     book: RuleBook
@@ -93,6 +96,7 @@ class DlpLayer:
     sources: Sequence[object]
     frameworks: tuple[str, ...]
     ner_wanted: frozenset[EntityLabel]
+    facts: FactSource = NO_FACT_SOURCE
     name: str = DLP
 
     def changed_kinds(self, sources: Sequence[object], frameworks: tuple[str, ...]) -> set[int]:
@@ -105,7 +109,7 @@ class DlpLayer:
         """Returns the verdict of the rules that have findings."""
         if not (findings.hits or self.book.model_rules or request.entities):
             return NO_VERDICT
-        rules = collect_rule_findings(self.book, request, findings)
+        rules = collect_rule_findings(self.book, request, findings, self.facts)
         verdict = self._rules_verdict(rules, request) if rules else NO_VERDICT
         missing = collect_unsearched_labels(self.book, request) if self.book.model_rules else ()
         return _incomplete(verdict, missing, request) if missing else verdict
@@ -183,7 +187,9 @@ def build(policies: Policies) -> Layer | None:
     ner_wanted = frozenset(
         each for place in book.model_rules for each in book.rules[place].model_entities
     )
-    return DlpLayer(book, patterns, policies.risk.dlp, sources, frameworks, ner_wanted)
+    return DlpLayer(
+        book, patterns, policies.risk.dlp, sources, frameworks, ner_wanted, policies.facts
+    )
 
 
 def _compile_book(
@@ -230,7 +236,7 @@ def _with_rules(layer: DlpLayer, policies: Policies, sources: Sequence[object]) 
             del patterns[pattern]
         for pattern in now - patterns.keys():
             patterns[pattern] = _place(book, pattern)
-    return replace(layer, book=book, patterns=patterns, sources=sources)
+    return replace(layer, book=book, patterns=patterns, sources=sources, facts=policies.facts)
 
 
 def _changed_rules(policies: Policies, before: Mapping[str, DlpRule]) -> dict[str, DlpRule] | None:

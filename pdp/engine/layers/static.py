@@ -30,6 +30,7 @@ from pdp.domain.layers import STATIC
 from pdp.domain.policy_set import changed_ids
 from pdp.domain.risk import SEVERITIES
 from pdp.domain.static_policy import KIND, OVERRIDE_KIND, PERSONAL_FAMILIES
+from pdp.engine.decision_facts import NO_FACT_SOURCE
 from pdp.engine.rules.static_policies import compile_policy, find_hit
 from pdp.engine.text.locations import describe
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from pdp.domain.request import Request
     from pdp.domain.static_policy import StaticOverride, StaticPolicy
+    from pdp.engine.decision_facts import FactSource
     from pdp.engine.layers.base import Layer, Policies
     from pdp.engine.rules.static_policies import CompiledStaticPolicy, StaticHit
     from pdp.engine.scan import Findings
@@ -66,6 +68,7 @@ class StaticLayer:
         source: the system policies that the layer was compiled from.
         shared: the policies of the other patterns.
         overrides, own: the tenant's part that the layer was compiled from.
+        facts: computes what expressions name besides the request.
     """
 
     by_pattern: PoliciesByPattern
@@ -75,6 +78,7 @@ class StaticLayer:
     shared: PoliciesByPattern = field(default_factory=dict)
     overrides: Mapping[str, StaticOverride] = field(default_factory=dict)
     own: Mapping[str, StaticPolicy] = field(default_factory=dict)
+    facts: FactSource = NO_FACT_SOURCE
     name: str = STATIC
 
     def evaluate(self, request: Request, findings: Findings) -> Verdict:
@@ -117,7 +121,7 @@ class StaticLayer:
         for pattern in findings.hits:
             policies = self.by_pattern.get(pattern)
             for compiled in self.shared.get(pattern, ()) if policies is None else policies:
-                hit = find_hit(compiled, findings, request)
+                hit = find_hit(compiled, findings, request, self.facts)
                 if hit is not None:
                     yield hit
 
@@ -237,6 +241,7 @@ def _layer(by_pattern: Mapping[str, list[CompiledStaticPolicy]], policies: Polic
         },
         points=policies.risk.severity,
         source=policies.platform.of_kind(KIND),
+        facts=policies.facts,
     )
 
 

@@ -15,7 +15,8 @@ from pdp.domain import customer_policy as names
 from pdp.domain.customer_policy import CustomerPolicy, rule_path
 from pdp.domain.decision import RiskFactor
 from pdp.domain.layers import CUSTOMER
-from pdp.engine.conditions import Condition, compile_condition, refuse_hyphens
+from pdp.engine.conditions import Condition, compile_condition, refuse_unclear_names
+from pdp.engine.conditions.facts import NO_FACTS
 from pdp.engine.rules.action_patterns import ActionPatterns
 from pdp.engine.rules.field_names import is_one_of, spellings_of
 from pdp.errors import InvalidCondition, Violation
@@ -23,6 +24,7 @@ from pdp.errors import InvalidCondition, Violation
 if TYPE_CHECKING:
     from pdp.domain.request import Request
     from pdp.engine.conditions.codegen import Evaluate
+    from pdp.engine.conditions.facts import ConditionFacts
 
 MAX_INVALID_CONDITIONS: Final = 32
 """The number of conditions that one error reports."""
@@ -95,7 +97,7 @@ class Customer:
     rules: tuple[tuple[Evaluate, CompiledCustomRule], ...]
     patterns: int
 
-    def hits(self, request: Request) -> Hits:
+    def hits(self, request: Request, facts: ConditionFacts = NO_FACTS) -> Hits:
         """Returns the parts that apply to `request`; `NO_HITS` if none do."""
         action, tool, target = request.action, request.tool, request.target
         blocked = self._blocked(action) if action else None
@@ -113,7 +115,7 @@ class Customer:
             classifications = tuple(
                 [each for each in classifications if is_one_of(each, sensitive)]
             )
-        rules = [rule for evaluate, rule in self.rules if evaluate(request)]
+        rules = [rule for evaluate, rule in self.rules if evaluate(request, facts)]
         if not (blocked or action_refused or tool_refused or fields or classifications or rules):
             return NO_HITS
         return Hits(blocked, action_refused, tool_refused, fields, classifications, tuple(rules))
@@ -209,7 +211,7 @@ def refuse_hyphenated_names(policy: CustomerPolicy, prefix: str = "") -> None:
     errors: list[tuple[str, InvalidCondition]] = []
     for rule in policy.rules():
         try:
-            refuse_hyphens(rule.condition)
+            refuse_unclear_names(rule.condition)
         except InvalidCondition as error:
             errors.append((prefix + rule_path(rule.name, "condition"), error))
             if len(errors) >= MAX_INVALID_CONDITIONS:

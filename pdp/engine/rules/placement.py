@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from pdp.domain.placement import ARGUMENTS, MONITOR, NO_ACTIONS, OUTPUT, TEXT
-from pdp.engine.rules.expressions import Expression, compile_expression
+from pdp.engine.rules.expressions import Expression, known_expression
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +45,7 @@ def compile_placement(policy: Placed) -> Placement | None:
     if not (policy.expression or policy.scope or policy.scope_actions or is_monitored):
         return None
     return Placement(
-        compile_expression(policy.expression) if policy.expression else None,
+        known_expression(policy.expression) if policy.expression else None,
         frozenset(policy.scope),
         dict(policy.scope_actions),
         is_monitored,

@@ -13,7 +13,7 @@ from pdp.domain.static_policy import (
     StaticOverride,
     StaticPolicy,
 )
-from pdp.engine.rules.expressions import compile_expression
+from pdp.engine.rules.expressions import known_expression
 from pdp.engine.rules.placement import Placement, compile_placement, scope_of
 from pdp.engine.text.locations import Location, Reading
 from pdp.engine.text.patterns import PatternDetector
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pdp.domain.request import Request
+    from pdp.engine.decision_facts import FactSource
     from pdp.engine.findings import Findings
 
 MAX_LOCATIONS: Final = 1000
@@ -106,7 +107,7 @@ def compile_policy(
     if not (override.expression or override.scope):
         return CompiledStaticPolicy(changed, detector, compile_placement(changed))
     applies = Placement(
-        compile_expression(override.expression) if override.expression else None,
+        known_expression(override.expression) if override.expression else None,
         frozenset(override.scope),
     )
     conditional = ConditionalOverride(changed, applies, compile_placement(changed))
@@ -124,7 +125,10 @@ def _ignored_reading(policy: StaticPolicy) -> Reading | None:
 
 
 def find_hit(
-    compiled: CompiledStaticPolicy, findings: Findings, request: Request
+    compiled: CompiledStaticPolicy,
+    findings: Findings,
+    request: Request,
+    facts: FactSource,
 ) -> StaticHit | None:
     """Returns what a policy whose pattern was found does; None if there is nothing to say of it.
 
@@ -137,12 +141,12 @@ def find_hit(
             return StaticHit(policy, policy.action, location, scope_of(location, request))
         return _rejected(policy)
     if placement is not None and placement.expression is not None:
-        judgement = placement.expression.judge(request, findings)
+        judgement = placement.expression.judge(request, findings, facts)
         if not judgement.is_met:
             reason = f"pattern found, but {judgement.reason}"
             return StaticHit(policy, policy.action, reason=reason)
     if override is not None and override.applies.expression is not None:
-        judgement = override.applies.expression.judge(request, findings)
+        judgement = override.applies.expression.judge(request, findings, facts)
         if not judgement.is_met:
             compiled = compiled._replace(override=None)
     return _strongest(compiled, findings, request)

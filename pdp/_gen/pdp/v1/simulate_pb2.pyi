@@ -893,6 +893,7 @@ class SimulatePolicyRequest(_message.Message):
     EXPLAIN_FIELD_NUMBER: _builtins.int
     ARGUMENTS_JSON_FIELD_NUMBER: _builtins.int
     CONTEXT_JSON_FIELD_NUMBER: _builtins.int
+    SESSION_ID_FIELD_NUMBER: _builtins.int
     prompt: _builtins.str
     """prompt is the text to evaluate, at most 1 MiB. It is the same as
     `content.text`.
@@ -936,6 +937,10 @@ class SimulatePolicyRequest(_message.Message):
     context_json: _builtins.str
     """context_json is the context as the text of a JSON object, in place of
     `context`.
+    """
+    session_id: _builtins.str
+    """session_id is the conversation or the run of an agent that the request
+    belongs to.
     """
     @_builtins.property
     def model(self) -> _struct_pb2.Value:
@@ -1017,10 +1022,11 @@ class SimulatePolicyRequest(_message.Message):
         explain: _builtins.bool = ...,
         arguments_json: _builtins.str = ...,
         context_json: _builtins.str = ...,
+        session_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_user_risk_score", b"_user_risk_score", "arguments", b"arguments", "content", b"content", "context", b"context", "model", b"model", "overlay", b"overlay", "subject", b"subject", "target", b"target", "timestamp", b"timestamp", "usage", b"usage", "user_risk_score", b"user_risk_score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_user_risk_score", b"_user_risk_score", "action", b"action", "arguments", b"arguments", "arguments_json", b"arguments_json", "channel", b"channel", "content", b"content", "context", b"context", "context_json", b"context_json", "customer_id", b"customer_id", "direction", b"direction", "entities", b"entities", "explain", b"explain", "intent_complexity", b"intent_complexity", "min_revision", b"min_revision", "model", b"model", "overlay", b"overlay", "prompt", b"prompt", "provider", b"provider", "request_id", b"request_id", "subject", b"subject", "target", b"target", "tenant_id", b"tenant_id", "timestamp", b"timestamp", "tool", b"tool", "usage", b"usage", "user_groups", b"user_groups", "user_id", b"user_id", "user_risk_score", b"user_risk_score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_user_risk_score", b"_user_risk_score", "action", b"action", "arguments", b"arguments", "arguments_json", b"arguments_json", "channel", b"channel", "content", b"content", "context", b"context", "context_json", b"context_json", "customer_id", b"customer_id", "direction", b"direction", "entities", b"entities", "explain", b"explain", "intent_complexity", b"intent_complexity", "min_revision", b"min_revision", "model", b"model", "overlay", b"overlay", "prompt", b"prompt", "provider", b"provider", "request_id", b"request_id", "session_id", b"session_id", "subject", b"subject", "target", b"target", "tenant_id", b"tenant_id", "timestamp", b"timestamp", "tool", b"tool", "usage", b"usage", "user_groups", b"user_groups", "user_id", b"user_id", "user_risk_score", b"user_risk_score"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__user_risk_score: _TypeAlias = _typing.Literal["user_risk_score"]  # noqa: Y015
     _WhichOneofArgType__user_risk_score: _TypeAlias = _typing.Literal["_user_risk_score", b"_user_risk_score"]  # noqa: Y015

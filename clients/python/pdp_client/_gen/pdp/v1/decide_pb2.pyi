@@ -148,6 +148,7 @@ class DecideRequest(_message.Message):
     EXPLAIN_FIELD_NUMBER: _builtins.int
     ARGUMENTS_JSON_FIELD_NUMBER: _builtins.int
     CONTEXT_JSON_FIELD_NUMBER: _builtins.int
+    SESSION_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """request_id is the caller's ID of this request. The response repeats it."""
     tenant_id: _builtins.str
@@ -188,6 +189,10 @@ class DecideRequest(_message.Message):
     context_json: _builtins.str
     """context_json is the context as the text of a JSON object, in place of
     `context`. Set at most one of the two fields.
+    """
+    session_id: _builtins.str
+    """session_id is the conversation or the run of an agent that the request
+    belongs to. Conditions read it as `session.id`.
     """
     @_builtins.property
     def subject(self) -> Global___Subject:
@@ -255,10 +260,11 @@ class DecideRequest(_message.Message):
         explain: _builtins.bool = ...,
         arguments_json: _builtins.str = ...,
         context_json: _builtins.str = ...,
+        session_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["arguments", b"arguments", "content", b"content", "context", b"context", "model", b"model", "subject", b"subject", "target", b"target", "timestamp", b"timestamp", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "arguments", b"arguments", "arguments_json", b"arguments_json", "channel", b"channel", "content", b"content", "context", b"context", "context_json", b"context_json", "customer_id", b"customer_id", "direction", b"direction", "entities", b"entities", "explain", b"explain", "intent_complexity", b"intent_complexity", "min_revision", b"min_revision", "model", b"model", "request_id", b"request_id", "subject", b"subject", "target", b"target", "tenant_id", b"tenant_id", "timestamp", b"timestamp", "tool", b"tool", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "arguments", b"arguments", "arguments_json", b"arguments_json", "channel", b"channel", "content", b"content", "context", b"context", "context_json", b"context_json", "customer_id", b"customer_id", "direction", b"direction", "entities", b"entities", "explain", b"explain", "intent_complexity", b"intent_complexity", "min_revision", b"min_revision", "model", b"model", "request_id", b"request_id", "session_id", b"session_id", "subject", b"subject", "target", b"target", "tenant_id", b"tenant_id", "timestamp", b"timestamp", "tool", b"tool", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

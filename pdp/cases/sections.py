@@ -190,6 +190,26 @@ def _resolve_rule(body: JsonObject, earlier: Sequence[tuple[str, JsonObject]]) -
     return {**body, "rule_id": _rule(body.get("rule_id", ""), earlier)}
 
 
+def _exception_id(body: JsonObject, answer: JsonObject) -> dict[str, Any]:
+    exception: JsonObject = answer.get("exception", answer)  # over HTTP it is the whole body
+    return {"id": exception["id"]}
+
+
+def _resolve_exception(body: JsonObject, earlier: Sequence[tuple[str, JsonObject]]) -> JsonObject:
+    """Replaces names in an exception: of static policies, DLP rules and rules of packs."""
+    packs = [_of_pack(answer) for name, answer in earlier if name == "CreatePolicyPack"]
+    rules = {rule["name"]: rule["id"] for pack in packs for rule in pack.get("rules", ())}
+    policies = _created_ids("CreateStaticPolicy", "policy", "name", earlier)
+    resolved: dict[str, Any] = dict(body)
+    if "policies" in body:
+        resolved["policies"] = [policies.get(each, each) for each in body["policies"]]
+    if "dlp_rules" in body:
+        resolved["dlp_rules"] = [_rule(each, earlier) for each in body["dlp_rules"]]
+    if "rules" in body:
+        resolved["rules"] = [rules.get(each, each) for each in body["rules"]]
+    return resolved
+
+
 def _bundle(name: str, earlier: Sequence[tuple[str, JsonObject]]) -> str:
     ids = _created_ids(_BUNDLE, "bundle", "name", earlier)
     return ids.get(name) or bundle_id(name)
@@ -258,5 +278,8 @@ SECTIONS: Final[Mapping[str, Section]] = {
         "UpdateDlpRule", "UpdateDlpRule", _same_rule, {"rule": "rule_id"}, _resolve_rule
     ),
     "user_groups": Section("CreateUserGroup", "DeleteUserGroup", _group_id, {}, _resolve_group),
+    "exceptions": Section(
+        "CreateException", "DeleteException", _exception_id, {}, _resolve_exception
+    ),
 }
 """In the order in which entries are put in force."""

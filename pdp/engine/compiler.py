@@ -18,6 +18,7 @@ from pdp.engine.layers import BUILDERS, CLOSERS, GATES
 from pdp.engine.layers.base import Policies
 from pdp.engine.layers.dlp import DlpLayer
 from pdp.engine.layers.limits import LimitsLayer
+from pdp.engine.rules.exceptions import NO_BOOK, build_exceptions
 from pdp.engine.rules.models import ModelIndex
 from pdp.engine.scan import PatternErrors, PatternSet
 from pdp.engine.snapshot import Platform, Snapshot, with_models
@@ -161,6 +162,7 @@ def compile_tenant(
         has_requirements=bool(settings.max_timestamp_skew_s or settings.require_customer),
         own_bytes=_own_bytes(policies, patterns),
         facts=sources.facts,
+        exceptions=sources.exceptions,
     )
 
 
@@ -179,6 +181,7 @@ def _sources(
         detectors=platform.detectors,
         shared={layer.name: layer for layer in platform.layers},
         facts=build_fact_source(platform.policies, policies, platform.detectors, *reusable),
+        exceptions=build_exceptions(policies, previous.exceptions if previous else NO_BOOK),
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pdp.domain.org_policy import DEFAULT_ORG_POLICY
 from pdp.engine.decision_facts import NO_FACT_SOURCE
+from pdp.engine.rules.exceptions import NO_BOOK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pdp.domain.tenant_settings import TenantSettings
     from pdp.engine.decision_facts import FactSource
     from pdp.engine.layers.base import Closer, Gate, Layer
+    from pdp.engine.rules.exceptions import ExceptionBook
     from pdp.engine.rules.models import ModelIndex
     from pdp.engine.scan import PatternSet, Shard
     from pdp.engine.text.patterns import Validators
@@ -84,6 +86,7 @@ class Snapshot:
         has_requirements: whether the settings require something of requests.
         own_bytes: the estimated memory of the tenant's own part, without what tenants share.
         facts: computes the facts of requests that conditions name: groups and findings.
+        exceptions: the tenant's exceptions, compiled.
     """
 
     tenant_id: str
@@ -103,6 +106,7 @@ class Snapshot:
     has_requirements: bool = False
     own_bytes: int = 0
     facts: FactSource = NO_FACT_SOURCE
+    exceptions: ExceptionBook = NO_BOOK
 
     def rebase(self, platform: Platform, revision: int) -> Snapshot:
         """Returns the same policies on a compatible platform, at that revision.

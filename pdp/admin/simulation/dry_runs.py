@@ -23,6 +23,7 @@ from pdp.engine.dlp.named_entities import entity_type_of, texts_of, with_finding
 from pdp.engine.dlp.rules import PLATFORM_SOURCE, TENANT_SOURCE, compile_rule
 from pdp.engine.layers.chain import ChainDryRun, ChainLayer
 from pdp.engine.layers.dlp import DlpLayer
+from pdp.engine.rules.exceptions import with_effect
 from pdp.engine.scan import PatternSet, scan
 from pdp.engine.text.patterns import CompiledPattern
 from pdp.errors import InvalidPattern
@@ -248,7 +249,8 @@ def _loaded_lines(in_force: Sequence[CompiledDlpRule], suppressed: Sequence[str]
 def _rule_line(finding: RuleFindings) -> str:
     name, count = finding.rule.rule.detector_name, len(finding.findings)
     if count:
-        return f"Rule '{name}' matched {count} time(s) → action={finding.setting.tier}"
+        line = f"Rule '{name}' matched {count} time(s) → action={finding.setting.tier}"
+        return with_effect(line, finding.exception, is_monitored=finding.is_monitored)
     return f"Rule '{name}' did not match: {describe(finding)}"
 
 

@@ -12,17 +12,20 @@ from pdp.engine.dlp.named_entities import (
     named_entity_findings,
     unsearched_labels,
 )
+from pdp.engine.rules.exceptions import NO_BOOK, that_hold, that_lifts
 from pdp.engine.rules.placement import scope_of
 from pdp.engine.text import locations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pdp.domain.policy_exception import PolicyException
     from pdp.domain.request import Request
     from pdp.engine.decision_facts import FactSource
     from pdp.engine.dlp.entities import EntityFinding
     from pdp.engine.dlp.named_entities import UnsearchedLabel
     from pdp.engine.dlp.rules import CompiledDlpRule, RuleBook, RuleSetting
+    from pdp.engine.rules.exceptions import ExceptionBook
     from pdp.engine.rules.placement import Placement
     from pdp.engine.scan import Findings
 
@@ -37,6 +40,7 @@ class RuleFindings(NamedTuple):
         below_threshold: the findings whose confidence is below the threshold.
         scope: the place of `pdp.domain.placement.SCOPES` of the first finding.
         obstacle: why the rule does not apply; empty if it does.
+        exception: lifts the effect of the findings; None for none.
     """
 
     rule: CompiledDlpRule
@@ -45,25 +49,37 @@ class RuleFindings(NamedTuple):
     below_threshold: Sequence[EntityFinding]
     scope: str = ""
     obstacle: str = ""
+    exception: PolicyException | None = None
 
     @property
     def is_monitored(self) -> bool:
         """Whether the rule is judged and recorded only."""
         return _is_monitored(self.rule)
 
+    @property
+    def has_no_effect(self) -> bool:
+        """Whether the rule is only monitored here, or an exception lifts the findings."""
+        return self.is_monitored or self.exception is not None
+
 
 def collect_rule_findings(
-    book: RuleBook, request: Request, findings: Findings, facts: FactSource = NO_FACT_SOURCE
+    book: RuleBook,
+    request: Request,
+    findings: Findings,
+    facts: FactSource = NO_FACT_SOURCE,
+    exceptions: ExceptionBook = NO_BOOK,
 ) -> list[RuleFindings]:
     """Returns the findings of each rule for which anything was found, in the order of the rules.
 
-    A rule with other tiers in single places has one entry for each tier.
+    A rule with other tiers in single places has one entry for each tier. Findings that an exception
+    lifts have an entry of their own.
 
     Args:
         book: the rules.
         request: the request that is evaluated.
         findings: the findings of the scan.
         facts: computes what expressions name besides the request.
+        exceptions: the tenant's exceptions.
     """
     by_rule = _pattern_findings(book, findings)
     for index in book.model_rules:
@@ -83,11 +99,52 @@ def collect_rule_findings(
         if setting is None:
             continue
         result = _rule_findings(rule, setting, by_rule[index], request)
-        if rule.placement is None:
-            collected.append(result)
-        else:
-            collected += _placed(result, rule.placement, request, findings, facts)
+        placed = [result]
+        if rule.placement is not None:
+            placed = _placed(result, rule.placement, request, findings, facts)
+        for each in placed:
+            if exceptions and each.findings:
+                collected += _lifted(each, exceptions, request, findings, facts)
+            else:
+                collected.append(each)
     return collected
+
+
+def _lifted(
+    result: RuleFindings,
+    book: ExceptionBook,
+    request: Request,
+    findings: Findings,
+    facts: FactSource,
+) -> list[RuleFindings]:
+    """Returns the findings of a rule by the exception that lifts them, those without one first."""
+    rule_id = result.rule.rule.id
+    types = {each.entity_type for each in result.findings} | {result.rule.rule.entity_type}
+    holding = {
+        name: that_hold(book.of_dlp_finding(rule_id, name), request, findings, facts)
+        for name in types
+    }
+    if not any(holding.values()):
+        return [result]
+    of_rule = holding[result.rule.rule.entity_type]
+    kept: list[EntityFinding] = []
+    lifted: dict[str, tuple[PolicyException, list[EntityFinding]]] = {}
+    for each in result.findings:
+        location = each.location
+        lifting = that_lifts(
+            (*of_rule, *holding[each.entity_type]), scope_of(location, request), location.value
+        )
+        if lifting is None:
+            kept.append(each)
+            continue
+        exception = lifting.exception
+        lifted.setdefault(exception.id, (exception, []))[1].append(each)
+    results = [result._replace(findings=kept)] if kept else []
+    results += (
+        result._replace(findings=entities, exception=exception)
+        for exception, entities in lifted.values()
+    )
+    return results
 
 
 def _placed(

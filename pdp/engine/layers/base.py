@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, Self
 
 from pdp.engine.decision_facts import NO_FACT_SOURCE
+from pdp.engine.rules.exceptions import NO_BOOK
 
 if TYPE_CHECKING:
     from pdp.domain.decision import Risk, Verdict
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pdp.domain.risk import RiskTable
     from pdp.domain.tenant_settings import TenantSettings
     from pdp.engine.decision_facts import FactSource
+    from pdp.engine.rules.exceptions import ExceptionBook
     from pdp.engine.rules.models import ModelIndex
     from pdp.engine.scan import Findings
 
@@ -36,6 +38,7 @@ class Policies:
         detectors: the detectors that ship with the product, by ID.
         facts: computes what conditions name besides the request, such as groups. A layer that keeps
             it takes the one of the new policies each time that it is built.
+        exceptions: the tenant's exceptions; kept by layers like `facts`.
         shared: the platform's layers for a tenant without its own policies, by name; empty while
             they are compiled. A layer that the tenant's policies do not change is shared by all
             tenants.
@@ -50,6 +53,7 @@ class Policies:
     detectors: Mapping[str, EntityDetector] = field(default_factory=dict)
     shared: Mapping[str, Layer] = field(default_factory=dict)
     facts: FactSource = NO_FACT_SOURCE
+    exceptions: ExceptionBook = NO_BOOK
 
 
 class Layer(Protocol):

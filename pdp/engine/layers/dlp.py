@@ -35,6 +35,7 @@ from pdp.engine.dlp.findings import (
 from pdp.engine.dlp.named_entities import EntityNotSearched
 from pdp.engine.dlp.overlay import Overlay
 from pdp.engine.dlp.rules import TIER_RANKS, compile_rules, extend_rules, replace_rules
+from pdp.engine.rules.exceptions import NO_BOOK, with_effect
 from pdp.engine.rules.matching import MAX_SPANS
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from pdp.engine.dlp.named_entities import UnsearchedLabel
     from pdp.engine.dlp.rules import CompiledDlpRule, RuleBook
     from pdp.engine.layers.base import Layer, Policies
+    from pdp.engine.rules.exceptions import ExceptionBook
     from pdp.engine.scan import Findings
     from pdp.engine.text.locations import Place
 
@@ -88,6 +90,7 @@ class DlpLayer:
         frameworks: the frameworks of the org policy, from which it was compiled as well.
         ner_wanted: the entity types that need an NER model; see `Snapshot.ner`.
         facts: computes what expressions name besides the request.
+        exceptions: the tenant's exceptions.
     """
 
     book: RuleBook
@@ -97,6 +100,7 @@ class DlpLayer:
     frameworks: tuple[str, ...]
     ner_wanted: frozenset[EntityLabel]
     facts: FactSource = NO_FACT_SOURCE
+    exceptions: ExceptionBook = NO_BOOK
     name: str = DLP
 
     def changed_kinds(self, sources: Sequence[object], frameworks: tuple[str, ...]) -> set[int]:
@@ -109,7 +113,7 @@ class DlpLayer:
         """Returns the verdict of the rules that have findings."""
         if not (findings.hits or self.book.model_rules or request.entities):
             return NO_VERDICT
-        rules = collect_rule_findings(self.book, request, findings, self.facts)
+        rules = collect_rule_findings(self.book, request, findings, self.facts, self.exceptions)
         verdict = self._rules_verdict(rules, request) if rules else NO_VERDICT
         missing = collect_unsearched_labels(self.book, request) if self.book.model_rules else ()
         return _incomplete(verdict, missing, request) if missing else verdict
@@ -120,41 +124,39 @@ class DlpLayer:
         if not matched:
             return NO_VERDICT._replace(rows=rows) if rows else NO_VERDICT
         matched.sort(key=lambda each: -each.setting.rank)  # stable: keeps the order within a tier
-        enforced = [each for each in matched if not each.is_monitored]
-        monitored = [each for each in matched if each.is_monitored]
-        if not enforced:
-            return Verdict(matches=tuple(map(_match, monitored)), rows=rows)
-        verdict = self._verdict(enforced, rows)
-        if not monitored:
-            return verdict
-        return verdict._replace(matches=(*verdict.matches, *map(_match, monitored)))
+        matched.sort(key=lambda each: each.has_no_effect)
+        counted = [each for each in matched if not each.is_monitored and _counts(each)]
+        enforced = [each for each in counted if each.exception is None]
+        verdict = self._verdict(enforced) if enforced else NO_VERDICT
+        clauses = (each.rule.rule.clause for each in counted)
+        return verdict._replace(
+            matches=tuple(map(_match, matched)),
+            floors=tuple(
+                RiskFactor(DLP, each.rule.rule.id, self.points[each.setting.tier])
+                for each in counted
+            ),
+            pii_detected=any(
+                finding.category in PERSONAL_CATEGORIES
+                for each in counted
+                for finding in each.findings
+            ),
+            frameworks=tuple(dict.fromkeys(clause for clause in clauses if clause)),
+            rows=rows,
+        )
 
-    def _verdict(self, matched: list[RuleFindings], rows: tuple[TraceRow, ...]) -> Verdict:
-        """Returns the verdict of the rules that are enforced, strictest first."""
+    def _verdict(self, matched: list[RuleFindings]) -> Verdict:
+        """Returns what the rules do that are enforced, strictest first."""
         ranks = {each.setting.rank for each in matched}
         redactions = tuple(_redactions(matched)) if TIER_RANKS["redact"] in ranks else ()
         strongest = matched[0]
         tier = strongest.setting.tier
-        clauses = (each.rule.rule.clause for each in matched)
         return Verdict(
             outcome=OUTCOMES[tier],
             reason_code=_REASON_CODES.get(tier, ""),
             message=_message(strongest),
             status_hint=_STATUS_HINTS.get(tier, 200),
-            matches=tuple(map(_match, matched)),
             obligations=tuple(_prompts(matched)) if TIER_RANKS["prompt"] in ranks else (),
             redactions=redactions,
-            floors=tuple(
-                RiskFactor(DLP, each.rule.rule.id, self.points[each.setting.tier])
-                for each in matched
-            ),
-            pii_detected=any(
-                finding.category in PERSONAL_CATEGORIES
-                for each in matched
-                for finding in each.findings
-            ),
-            frameworks=tuple(dict.fromkeys(clause for clause in clauses if clause)),
-            rows=rows,
         )
 
 
@@ -170,7 +172,7 @@ def build(policies: Policies) -> Layer | None:
         if isinstance(earlier, DlpLayer):
             changed = earlier.changed_kinds(sources, frameworks)
             if not changed:
-                return earlier
+                return _with_exceptions(earlier, policies.exceptions)
             if earlier.sources[-1] is policies.detectors:
                 previous = earlier.book
             if earlier is policies.shared.get(DLP) and changed == {_OWN_RULES}:
@@ -188,7 +190,14 @@ def build(policies: Policies) -> Layer | None:
         each for place in book.model_rules for each in book.rules[place].model_entities
     )
     return DlpLayer(
-        book, patterns, policies.risk.dlp, sources, frameworks, ner_wanted, policies.facts
+        book,
+        patterns,
+        policies.risk.dlp,
+        sources,
+        frameworks,
+        ner_wanted,
+        policies.facts,
+        policies.exceptions,
     )
 
 
@@ -236,7 +245,20 @@ def _with_rules(layer: DlpLayer, policies: Policies, sources: Sequence[object]) 
             del patterns[pattern]
         for pattern in now - patterns.keys():
             patterns[pattern] = _place(book, pattern)
-    return replace(layer, book=book, patterns=patterns, sources=sources, facts=policies.facts)
+    return replace(
+        layer,
+        book=book,
+        patterns=patterns,
+        sources=sources,
+        facts=policies.facts,
+        exceptions=policies.exceptions,
+    )
+
+
+def _with_exceptions(layer: DlpLayer, exceptions: ExceptionBook) -> DlpLayer:
+    if layer.exceptions is exceptions:
+        return layer
+    return replace(layer, exceptions=exceptions)
 
 
 def _changed_rules(policies: Policies, before: Mapping[str, DlpRule]) -> dict[str, DlpRule] | None:
@@ -256,6 +278,11 @@ def _changed_rules(policies: Policies, before: Mapping[str, DlpRule]) -> dict[st
     if any(each[rule_id].bundle_id for rule_id in ids for each in (before, now)):
         return None
     return {rule_id: now[rule_id] for rule_id in ids}
+
+
+def _counts(finding: RuleFindings) -> bool:
+    """Whether findings count for the risk: a value that an exception allows is no finding."""
+    return finding.exception is None or not finding.exception.is_by_value
 
 
 def _incomplete(verdict: Verdict, missing: Sequence[UnsearchedLabel], request: Request) -> Verdict:
@@ -323,8 +350,9 @@ def _match(finding: RuleFindings) -> Match:
         rule.detector_name,
         tier,
         _SEVERITIES[tier],
-        describe(finding),
+        with_effect(describe(finding), finding.exception),
         would_be=OUTCOMES[tier].name if finding.is_monitored else "",
+        excepted_by=finding.exception.id if finding.exception else "",
         scope=finding.scope,
     )
 
@@ -332,11 +360,10 @@ def _match(finding: RuleFindings) -> Match:
 def _row(finding: RuleFindings) -> TraceRow:
     rule = finding.rule.rule
     matched = bool(finding.findings)
-    has_effect = matched and not finding.is_monitored
-    reason = describe(finding)
+    has_effect = matched and not finding.has_no_effect
     return TraceRow(
         layer=DLP,
-        reason=f"{reason}; in monitor mode" if finding.is_monitored else reason,
+        reason=with_effect(describe(finding), finding.exception, is_monitored=finding.is_monitored),
         matched=matched,
         outcome=OUTCOMES[finding.setting.tier] if has_effect else Outcome.ALLOW,
         policy_id=rule.id,

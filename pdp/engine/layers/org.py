@@ -12,11 +12,16 @@ from typing import TYPE_CHECKING
 from pdp.domain.decision import NO_VERDICT, Match, Outcome, TraceRow, Verdict
 from pdp.domain.layers import ORG
 from pdp.domain.org_policy import DEFAULT_ORG_POLICY, ID, KIND, NAME, OrgPolicy, levels_from
+from pdp.engine.decision_facts import NO_FACT_SOURCE
+from pdp.engine.findings import NOT_SCANNED
+from pdp.engine.rules.exceptions import NO_EXCEPTIONS, that_hold, with_effect
 
 if TYPE_CHECKING:
     from pdp.domain.decision import Risk
     from pdp.domain.request import Request
+    from pdp.engine.decision_facts import FactSource
     from pdp.engine.layers.base import Closer, Policies
+    from pdp.engine.rules.exceptions import Exceptions
 
 RISK_BLOCK = "ORG_RISK_BLOCK"
 
@@ -28,10 +33,14 @@ class OrgCloser:
     Attributes:
         block_on: the lowest risk level that is blocked.
         blocked: that level and all higher ones.
+        facts: computes what the expressions of exceptions name besides the request.
+        exceptions: those that lift the block.
     """
 
     block_on: str
     blocked: frozenset[str]
+    facts: FactSource = NO_FACT_SOURCE
+    exceptions: Exceptions = NO_EXCEPTIONS
     name: str = ORG
 
     def conclude(self, request: Request, risk: Risk) -> Verdict:
@@ -41,16 +50,22 @@ class OrgCloser:
             return NO_VERDICT
         relation = "at or above" if blocks else "below"
         reason = f"risk {risk.level} ({risk.score}) is {relation} {self.block_on}"
-        outcome = Outcome.BLOCK if blocks else Outcome.ALLOW
+        holding = that_hold(self.exceptions, request, NOT_SCANNED, self.facts) if blocks else ()
+        exception = holding[0].exception if holding else None
+        outcome = Outcome.BLOCK if blocks and exception is None else Outcome.ALLOW
+        reason = with_effect(reason, exception)
         rows = (TraceRow(ORG, reason, blocks, outcome, ID, NAME),) if request.explain else ()
         if not blocks:
             return NO_VERDICT._replace(rows=rows)
+        match = Match(ORG, ID, NAME, "block", risk.level, reason)
+        if exception is not None:
+            return Verdict(matches=(match._replace(excepted_by=exception.id),), rows=rows)
         return Verdict(
             outcome=Outcome.BLOCK,
             reason_code=RISK_BLOCK,
             message=f"Blocked by the organization's policy: the risk is {risk.level}.",
             status_hint=403,
-            matches=(Match(ORG, ID, NAME, "block", risk.level, reason),),
+            matches=(match,),
             rows=rows,
         )
 
@@ -58,4 +73,11 @@ class OrgCloser:
 def build(policies: Policies) -> Closer | None:
     """Compiles the layer; returns None if blocking is off."""
     policy: OrgPolicy = policies.own.of_kind(KIND).get(ID, DEFAULT_ORG_POLICY)
-    return OrgCloser(policy.block_on, levels_from(policy.block_on)) if policy.blocks else None
+    if not policy.blocks:
+        return None
+    return OrgCloser(
+        policy.block_on,
+        levels_from(policy.block_on),
+        policies.facts,
+        policies.exceptions.org_risk,
+    )

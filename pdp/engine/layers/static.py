@@ -31,6 +31,7 @@ from pdp.domain.policy_set import changed_ids
 from pdp.domain.risk import SEVERITIES
 from pdp.domain.static_policy import KIND, OVERRIDE_KIND, PERSONAL_FAMILIES
 from pdp.engine.decision_facts import NO_FACT_SOURCE
+from pdp.engine.rules.exceptions import NO_BOOK, with_effect
 from pdp.engine.rules.static_policies import compile_policy, find_hit
 from pdp.engine.text.locations import describe
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from pdp.domain.static_policy import StaticOverride, StaticPolicy
     from pdp.engine.decision_facts import FactSource
     from pdp.engine.layers.base import Layer, Policies
+    from pdp.engine.rules.exceptions import ExceptionBook
     from pdp.engine.rules.static_policies import CompiledStaticPolicy, StaticHit
     from pdp.engine.scan import Findings
 
@@ -69,6 +71,7 @@ class StaticLayer:
         shared: the policies of the other patterns.
         overrides, own: the tenant's part that the layer was compiled from.
         facts: computes what expressions name besides the request.
+        exceptions: the tenant's exceptions.
     """
 
     by_pattern: PoliciesByPattern
@@ -79,6 +82,7 @@ class StaticLayer:
     overrides: Mapping[str, StaticOverride] = field(default_factory=dict)
     own: Mapping[str, StaticPolicy] = field(default_factory=dict)
     facts: FactSource = NO_FACT_SOURCE
+    exceptions: ExceptionBook = NO_BOOK
     name: str = STATIC
 
     def evaluate(self, request: Request, findings: Findings) -> Verdict:
@@ -91,37 +95,49 @@ class StaticLayer:
         if not matched:
             return NO_VERDICT._replace(rows=rows)
         matched.sort(key=_strength)
-        enforced = [hit for hit in matched if not hit.is_monitored]
-        return self._verdict(enforced, tuple(map(_match, matched)), rows)
+        counted = [hit for hit in matched if not hit.is_monitored and _counts(hit)]
+        return self._verdict(counted, tuple(map(_match, matched)), rows)
 
     def _verdict(
-        self, hits: Sequence[StaticHit], matches: tuple[Match, ...], rows: tuple[TraceRow, ...]
+        self, counted: Sequence[StaticHit], matches: tuple[Match, ...], rows: tuple[TraceRow, ...]
     ) -> Verdict:
-        """Returns the verdict of the hits that are enforced, strongest first."""
-        if not hits:
-            return Verdict(matches=matches, rows=rows)
+        """Returns the verdict.
+
+        Args:
+            counted: the hits that count for the risk, strongest first.
+            matches: all matches.
+            rows: the rows of the trace.
+        """
+        hits = [hit for hit in counted if hit.exception is None]
+        verdict = self._enforced(hits) if hits else NO_VERDICT
+        return verdict._replace(
+            matches=matches,
+            floors=tuple(
+                RiskFactor(STATIC, hit.policy.id, self.points[hit.policy.severity])
+                for hit in counted
+            ),
+            pii_detected=any(hit.policy.family in PERSONAL_FAMILIES for hit in counted),
+            rows=rows,
+        )
+
+    def _enforced(self, hits: Sequence[StaticHit]) -> Verdict:
+        """Returns what the hits do that are enforced, strongest first."""
         strongest = hits[0]
         return Verdict(
             outcome=_OUTCOMES[strongest.action],
             reason_code=_REASON_CODES[strongest.action],
             message="" if strongest.action == "log" else _message(strongest),
             status_hint=_STATUS_HINTS[strongest.action],
-            matches=matches,
             warnings=tuple(
                 PolicyWarning(hit.policy.id, _message(hit)) for hit in hits if hit.action == "warn"
             ),
-            floors=tuple(
-                RiskFactor(STATIC, hit.policy.id, self.points[hit.policy.severity]) for hit in hits
-            ),
-            pii_detected=any(hit.policy.family in PERSONAL_FAMILIES for hit in hits),
-            rows=rows,
         )
 
     def _hits(self, findings: Findings, request: Request) -> Iterator[StaticHit]:
         for pattern in findings.hits:
             policies = self.by_pattern.get(pattern)
             for compiled in self.shared.get(pattern, ()) if policies is None else policies:
-                hit = find_hit(compiled, findings, request, self.facts)
+                hit = find_hit(compiled, findings, request, self.facts, self.exceptions)
                 if hit is not None:
                     yield hit
 
@@ -135,6 +151,8 @@ def build(policies: Policies) -> Layer | None:
     if not isinstance(shared, StaticLayer) or shared.source is not system:
         shared = _layer(_by_pattern(system.values()), policies)
     if not (overrides or own):
+        if policies.exceptions:
+            shared = replace(shared, facts=policies.facts, exceptions=policies.exceptions)
         return shared if shared.by_pattern else None
     previous = policies.previous.get(STATIC)
     changed = None
@@ -242,13 +260,25 @@ def _layer(by_pattern: Mapping[str, list[CompiledStaticPolicy]], policies: Polic
         points=policies.risk.severity,
         source=policies.platform.of_kind(KIND),
         facts=policies.facts,
+        exceptions=policies.exceptions,
     )
 
 
-def _strength(hit: StaticHit) -> tuple[bool, int, int, str]:
+def _counts(hit: StaticHit) -> bool:
+    """Whether a hit counts for the risk: a value that an exception allows is no finding."""
+    return hit.exception is None or not hit.exception.is_by_value
+
+
+def _strength(hit: StaticHit) -> tuple[bool, bool, int, int, str]:
     """Sort key: strongest first, then by ID, so that equal findings give equal decisions."""
-    policy = hit.policy
-    return (hit.is_monitored, -_OUTCOMES[hit.action], -_RANKS[policy.severity], policy.id)
+    policy, is_lifted = hit.policy, hit.exception is not None
+    return (
+        hit.is_monitored,
+        is_lifted,
+        -_OUTCOMES[hit.action],
+        -_RANKS[policy.severity],
+        policy.id,
+    )
 
 
 def _message(hit: StaticHit) -> str:
@@ -270,18 +300,18 @@ def _match(hit: StaticHit) -> Match:
         policy.name,
         hit.action,
         policy.severity,
-        _reason(hit),
+        with_effect(_reason(hit), hit.exception),
         would_be=_OUTCOMES[hit.action].name if hit.is_monitored else "",
+        excepted_by=hit.exception.id if hit.exception else "",
         scope=hit.scope,
     )
 
 
 def _row(hit: StaticHit) -> TraceRow:
-    has_effect = hit.location is not None and not hit.is_monitored
-    reason = _reason(hit)
+    has_effect = hit.location is not None and not hit.is_monitored and hit.exception is None
     return TraceRow(
         layer=STATIC,
-        reason=f"{reason}; in monitor mode" if hit.is_monitored else reason,
+        reason=with_effect(_reason(hit), hit.exception, is_monitored=hit.is_monitored),
         matched=hit.location is not None,
         outcome=_OUTCOMES[hit.action] if has_effect else Outcome.ALLOW,
         policy_id=hit.policy.id,

@@ -13,6 +13,7 @@ from pdp.domain.static_policy import (
     StaticOverride,
     StaticPolicy,
 )
+from pdp.engine.rules.exceptions import NO_BOOK, NO_EXCEPTIONS, that_hold, that_lifts
 from pdp.engine.rules.expressions import known_expression
 from pdp.engine.rules.placement import Placement, compile_placement, scope_of
 from pdp.engine.text.locations import Location, Reading
@@ -21,9 +22,11 @@ from pdp.engine.text.patterns import PatternDetector
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pdp.domain.policy_exception import PolicyException
     from pdp.domain.request import Request
     from pdp.engine.decision_facts import FactSource
     from pdp.engine.findings import Findings
+    from pdp.engine.rules.exceptions import ExceptionBook, Exceptions
 
 MAX_LOCATIONS: Final = 1000
 """Locations of one policy that are looked at. If there are more, its strongest action counts."""
@@ -72,6 +75,7 @@ class StaticHit(NamedTuple):
         scope: the place of `pdp.domain.placement.SCOPES` that the location is in.
         reason: why it does not match; empty if it does.
         is_monitored: whether it is judged and recorded only.
+        exception: lifts its effect; None for none.
     """
 
     policy: StaticPolicy
@@ -80,11 +84,12 @@ class StaticHit(NamedTuple):
     scope: str = ""
     reason: str = ""
     is_monitored: bool = False
+    exception: PolicyException | None = None
 
     @property
-    def rank(self) -> tuple[bool, int]:
+    def rank(self) -> tuple[bool, bool, int]:
         """A number that rises with the effect of the hit."""
-        return not self.is_monitored, _RANKS[self.action]
+        return not self.is_monitored, self.exception is None, _RANKS[self.action]
 
 
 def compile_policy(
@@ -129,13 +134,25 @@ def find_hit(
     findings: Findings,
     request: Request,
     facts: FactSource,
+    book: ExceptionBook = NO_BOOK,
 ) -> StaticHit | None:
     """Returns what a policy whose pattern was found does; None if there is nothing to say of it.
 
-    If the policy matches in several places, the one with the strongest action counts.
+    If the policy matches in several places, the one with the strongest action that no exception
+    lifts counts.
+
+    Args:
+        compiled: the policy.
+        findings: the findings of the scan.
+        request: the request.
+        facts: computes what expressions name besides the request.
+        book: the tenant's exceptions.
     """
     policy, detector, placement, override = compiled
-    if placement is None and override is None:
+    exceptions = NO_EXCEPTIONS
+    if book:
+        exceptions = that_hold(book.of_static_policy(policy), request, findings, facts)
+    if placement is None and override is None and not exceptions:
         location = findings.first(detector)
         if location is not None:
             return StaticHit(policy, policy.action, location, scope_of(location, request))
@@ -149,13 +166,13 @@ def find_hit(
         judgement = override.applies.expression.judge(request, findings, facts)
         if not judgement.is_met:
             compiled = compiled._replace(override=None)
-    return _strongest(compiled, findings, request)
+    return _strongest(compiled, findings, request, exceptions)
 
 
 def _strongest(
-    compiled: CompiledStaticPolicy, findings: Findings, request: Request
+    compiled: CompiledStaticPolicy, findings: Findings, request: Request, exceptions: Exceptions
 ) -> StaticHit | None:
-    """Returns the hit at the place where the policy has its strongest action."""
+    """Returns the hit at the place where the policy has the strongest effect."""
     policy = compiled.policy
     strongest = max(_possible_hits(compiled), key=lambda hit: hit.rank)
     best: StaticHit | None = None
@@ -166,7 +183,11 @@ def _strongest(
         if count == MAX_LOCATIONS:
             return strongest._replace(location=first, scope=scope)
         hit = _hit_at(compiled, scope)
-        if hit is not None and (best is None or hit.rank > best.rank):
+        if hit is None:
+            continue
+        if exceptions and (lifting := that_lifts(exceptions, scope, location.value)):
+            hit = hit._replace(exception=lifting.exception)
+        if best is None or hit.rank > best.rank:
             best = hit._replace(location=location)
             if best.rank >= strongest.rank:
                 break

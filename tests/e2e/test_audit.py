@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import resource
 import sqlite3
+import subprocess
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
@@ -297,6 +299,65 @@ class TestCommands:
         assert (verified.returncode, servers.json_output(verified)["intact"]) == (0, True)
         assert "logging_level" in servers.run_pdp("audit", "changes", *mine, *target).stdout
         assert servers.run_pdp("audit", "search", "--since", "soon", *target).returncode == 2
+
+    def test_a_tail_since_a_time_shows_the_past_first(
+        self, server: servers.Server, client: httpx2.Client, tenant: str
+    ) -> None:
+        """Then it goes on with what is decided from now on."""
+        ids = [decide(client, ATTACK)["decision_id"] for _ in range(2)]
+        arguments = ("audit", "tail", "--tenant", tenant, "--since", "1h", "--json")
+        with subprocess.Popen(
+            [*servers.COMMAND, *arguments],
+            env=servers.environment(PDP_SERVER=server.grpc_address),
+            stdout=subprocess.PIPE,
+        ) as tail:
+            try:
+                assert tail.stdout is not None
+                past = [json.loads(tail.stdout.readline())["decision_id"] for _ in ids]
+                ids.append(decide(client, ATTACK)["decision_id"])
+                new = json.loads(tail.stdout.readline())["decision_id"]
+            finally:
+                tail.terminate()
+        assert [*past, new] == ids
+
+    def test_show_prints_a_whole_record(
+        self, server: servers.Server, client: httpx2.Client, tenant: str
+    ) -> None:
+        """By the id of the decision, or of the request."""
+
+        def show(name: str, *options: str) -> subprocess.CompletedProcess[str]:
+            target = ("--server", server.grpc_address, "--tenant", tenant)
+            return servers.run_pdp("audit", "show", name, *options, *target)
+
+        set_level(client, "full")
+        body = {"content": {"text": ATTACK}, "request_id": f"r-{tenant}"}
+        decided = client.post("/v1/decide", json=body).json()
+        ran = show(decided["decision_id"])
+        assert ran.returncode == 0, ran.stderr
+        assert ran.stdout.startswith("BLOCK (not allowed)\n")
+        name, policy_id = (decided["matches"][0][key] for key in ("name", "policy_id"))
+        assert re.search(rf"static +{re.escape(name)} +{policy_id} +block", ran.stdout)
+        assert show(f"r-{tenant}").stdout == ran.stdout
+        record = servers.json_output(show(decided["decision_id"], "--json"))
+        assert record == client.get(f"{AUDIT}/records/{decided['decision_id']}").json()
+
+        client.post("/v1/decide", json=body).raise_for_status()
+        assert show(f"r-{tenant}").stdout.startswith("2 decisions\n")
+        missing = show("nothing")
+        assert (missing.returncode, missing.stdout) == (3, "")
+        assert "there is no record of decision nothing" in missing.stderr
+
+    def test_tables_name_the_policy(
+        self, server: servers.Server, client: httpx2.Client, tenant: str
+    ) -> None:
+        rule = {"name": "No rivals", "category": "custom", "pattern": "rival", "action": "block"}
+        client.post("/api/v1/static-policies", json=rule).raise_for_status()
+        assert decide(client, "a rival")["outcome"] == "BLOCK"
+        mine = ("--server", server.grpc_address, "--tenant", tenant)
+        found = servers.run_pdp("audit", "search", *mine).stdout
+        assert re.search(r"STATIC_POLICY_BLOCK +No rivals ", found)
+        changes = servers.run_pdp("audit", "changes", *mine, "--kind", "static_policy").stdout
+        assert re.search(r"static_policy +No rivals ", changes)
 
     def test_export_reports_a_file_that_cannot_be_written(self, server: servers.Server) -> None:
         target = ("--server", server.grpc_address, "--format", "csv")

@@ -54,5 +54,5 @@ def test_the_production_setup_of_the_docs_works(tmp_path: Path) -> None:
         run(*examples[2], tmp_path, server)
         assert (tmp_path / "gateway.key").read_text().startswith("aa_live_")
         assert run(*examples[3], tmp_path, server).startswith("ALLOW")
-        assert run(*examples[4], tmp_path, server).strip() == "True"
+        assert run(*examples[4], tmp_path, server).strip() == "My card is [REDACTED]."
         assert json.loads(run(*examples[5], tmp_path, server)) == json.loads(examples[6][1])

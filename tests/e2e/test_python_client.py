@@ -83,9 +83,9 @@ def test_a_response_can_exceed_4_mib(server: Server) -> None:
 @pytest.mark.parametrize(
     ("index", "written"),
     [
-        pytest.param(0, ["OUTCOME_ALLOW True"], id="decision"),
+        pytest.param(0, ["send 'What is the weather?' to the model of the request"], id="decision"),
         pytest.param(1, ["1234567890123456789"], id="numbers"),
-        pytest.param(2, ["INVALID_ARGUMENT INVALID_ARGUMENT", "False"], id="error"),
+        pytest.param(2, ["INVALID_ARGUMENT INVALID_ARGUMENT", "None"], id="error"),
         pytest.param(3, [], id="tls"),
     ],
 )

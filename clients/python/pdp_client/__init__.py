@@ -4,9 +4,12 @@
 
     with pdp.connect("127.0.0.1:50051") as channel:
         stub = pdp.DecideServiceStub(channel)
-        response = stub.Decide(pdp.DecideRequest(content=pdp.Content(text="…")), timeout=1)
+        request = pdp.DecideRequest(content=pdp.Content(text="…"))
+        permit = pdp.enforce(stub.Decide(request, timeout=1), request)
+        print(permit.text)
 
-The module exports every message and service of `proto/pdp/v1`. `make generate` generates `_gen`.
+The module exports every message and service of `proto/pdp/v1`, functions that create channels, and
+`enforce`. `make generate` generates `_gen`.
 """
 
 from pdp_client._gen.pdp.v1.api_key_pb2 import *  # noqa: F403 - the package exports these modules
@@ -47,3 +50,10 @@ from pdp_client._gen.pdp.v1.user_group_pb2_grpc import *  # noqa: F403
 from pdp_client._gen.pdp.v1.write_warning_pb2 import *  # noqa: F403
 from pdp_client.channel import connect as connect
 from pdp_client.channel import connect_async as connect_async
+from pdp_client.enforcement import MASK as MASK
+from pdp_client.enforcement import Denied as Denied
+from pdp_client.enforcement import Held as Held
+from pdp_client.enforcement import NotPermitted as NotPermitted
+from pdp_client.enforcement import Permit as Permit
+from pdp_client.enforcement import Route as Route
+from pdp_client.enforcement import enforce as enforce

@@ -1,4 +1,4 @@
-"""`pdp audit tail|search|export|verify|changes`."""
+"""`pdp audit tail|search|show|export|verify|changes`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from pdp.cli.options.audit import ChangeOptions, RecordFilterOptions  # noqa: TC001 - read by typer
+from pdp.cli.options.audit import (  # noqa: TC001 - read by typer
+    ChangeOptions,
+    RecordFilterOptions,
+    Tenant,
+)
 from pdp.cli.options.common import ApiJson  # noqa: TC001 - read by typer
 from pdp.cli.options.spread import spread
 from pdp.cli.options.target import TargetOptions  # noqa: TC001 - read by typer
@@ -47,7 +51,10 @@ Examples:
 
 @spread
 def _tail(records: RecordFilterOptions, target: TargetOptions, as_json: ApiJson = False) -> None:
-    """Print decision records as they are written, until Ctrl-C."""
+    """Print decision records as they are written, until Ctrl-C.
+
+    With --since, the records from that time on come first.
+    """
     from pdp.cli.run.audit import tail  # noqa: PLC0415 - loads protobuf
 
     tail(records, target, as_json=as_json)
@@ -69,6 +76,21 @@ def _search(
     from pdp.cli.run.audit import search  # noqa: PLC0415 - as above
 
     search(records, target, limit, as_json=as_json)
+
+
+@spread
+def _show(
+    decision_id: Annotated[
+        str, typer.Argument(metavar="ID", help="The id of the decision, or of the request.")
+    ],
+    target: TargetOptions,
+    tenant: Tenant = "",
+    as_json: ApiJson = False,
+) -> None:
+    """Show one decision record with everything that it has."""
+    from pdp.cli.run.audit import show_record  # noqa: PLC0415 - as above
+
+    show_record(decision_id, target, tenant, as_json=as_json)
 
 
 @spread
@@ -140,6 +162,7 @@ def group() -> Any:
     )
     app.command("tail", epilog=_EXITS)(_tail)
     app.command("search", epilog=_SEARCH_EPILOG)(_search)
+    app.command("show", epilog=_EXITS)(_show)
     app.command("export", epilog=_EXITS)(_export)
     app.command("verify", epilog=_VERIFY_EPILOG)(_verify)
     app.command("changes", epilog=_EXITS)(_changes)

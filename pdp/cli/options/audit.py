@@ -9,7 +9,7 @@ import typer
 
 from pdp.cli.options.times import parse_time
 
-_Tenant = Annotated[
+Tenant = Annotated[
     str,
     typer.Option(
         metavar="TENANT",
@@ -32,7 +32,7 @@ _Until = Annotated[
 class RecordFilterOptions:
     """Which decision records to read."""
 
-    tenant: _Tenant = ""
+    tenant: Tenant = ""
     since: _Since = ""
     until: _Until = ""
     outcome: Annotated[
@@ -96,7 +96,7 @@ class RecordFilterOptions:
 class ChangeOptions:
     """Which entries of the change log to read."""
 
-    tenant: _Tenant = ""
+    tenant: Tenant = ""
     platform: Annotated[
         bool,
         typer.Option("--platform", help="Read the changes of what all tenants share instead."),

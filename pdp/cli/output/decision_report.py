@@ -17,6 +17,7 @@ def decision_report(decision: Mapping[str, Any]) -> Report:
     """Returns the report of a DecideResponse in JSON form."""
     outcome = decision["outcome"]
     verdict = "allowed" if decision["allowed"] else "not allowed"
+    names = {each["policy_id"]: each["name"] for each in decision["matches"]}
     return Report(
         headline=f"{outcome} ({verdict})",
         style=f"bold {STYLES.get(outcome, 'white')}",
@@ -30,7 +31,10 @@ def decision_report(decision: Mapping[str, Any]) -> Report:
             Table(
                 "Warnings",
                 ("policy", "message"),
-                [[each["policy_id"], each["message"]] for each in decision["warnings"]],
+                [
+                    [names.get(each["policy_id"]) or each["policy_id"], each["message"]]
+                    for each in decision["warnings"]
+                ],
             ),
             Table(
                 "Obligations",

@@ -11,12 +11,21 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from pdp.cli.connect import connect
 from pdp.cli.exit_codes import Exit
 from pdp.cli.failures import UsageError, exit_on_failure
+from pdp.cli.output.record_report import (
+    CHANGE_COLUMNS,
+    RECORD_COLUMNS,
+    change_row,
+    record_report,
+    record_row,
+)
 from pdp.cli.output.report import Report, Table, print_json, printable, show
 from pdp.cli.request import to_message
+from pdp.client import CallFailed
+from pdp.errors import RecordNotFound
 from pdp.jsonpb import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import TextIO
 
     from pdp._gen.pdp.v1.audit_pb2 import ExportRecordsResponse
@@ -26,16 +35,22 @@ if TYPE_CHECKING:
 
 PAGE: Final = 1000
 
-_COLUMNS: Final = ("time", "outcome", "risk", "reason", "user", "agent", "model", "decision")
+FIRST: Final = "0"
+"""The cursor before the first record."""
 
 
 def tail(filters: RecordFilterOptions, target: TargetOptions, *, as_json: bool) -> None:
-    """Prints decision records as they are written."""
+    """Prints decision records as they are written; with `--since`, the earlier ones first."""
     with exit_on_failure(as_json=as_json), connect(target) as client, suppress(KeyboardInterrupt):
-        message = to_message("TailRecords", filters.body())
+        body = filters.body()
+        if filters.since:
+            body["cursor"] = FIRST
+        message = to_message("TailRecords", body)
         for answer in client.stream("TailRecords", message, filters.tenant):
             record = encode(answer)["record"]
-            line = json.dumps(record, ensure_ascii=False) if as_json else "  ".join(_row(record))
+            line = (
+                json.dumps(record, ensure_ascii=False) if as_json else "  ".join(record_row(record))
+            )
             print(line, flush=True)
 
 
@@ -55,8 +70,39 @@ def search(
     if as_json:
         print_json({"records": records, "next_cursor": cursor})
         return
-    table = Table("Decisions", _COLUMNS, [_row(each) for each in records])
-    show(Report(_headline(len(records), "decision", cursor), tables=[table]))
+    show(_records_report(records, cursor))
+
+
+def show_record(decision_id: str, target: TargetOptions, tenant: str, *, as_json: bool) -> None:
+    """Prints one record, by the id of its decision or of its request.
+
+    Several decisions may have the same id of a request. Then it prints them as `search` does.
+    """
+    with exit_on_failure(as_json=as_json), connect(target) as client:
+        try:
+            message = to_message("GetRecord", {"decision_id": decision_id})
+            answer = client.call("GetRecord", message, tenant).message
+            records, cursor = [encode(answer)["record"]], ""
+        except CallFailed as failure:
+            if failure.code != RecordNotFound.reason:
+                raise
+            body = {"request_id": decision_id}
+            records, cursor = _read_pages(
+                client, "ListRecords", "records", body, tenant=tenant, limit=PAGE
+            )
+            if not records:
+                raise
+    if as_json:
+        print_json(records[0] if len(records) == 1 else {"records": records, "next_cursor": cursor})
+    elif len(records) == 1:
+        show(record_report(records[0]))
+    else:
+        show(_records_report(records, cursor))
+
+
+def _records_report(records: Sequence[Mapping[str, Any]], cursor: str) -> Report:
+    table = Table("Decisions", RECORD_COLUMNS, [record_row(each) for each in records])
+    return Report(_headline(len(records), "decision", cursor), tables=[table])
 
 
 def export(filters: RecordFilterOptions, target: TargetOptions, form: str, output: str) -> None:
@@ -96,15 +142,8 @@ def changes(filters: ChangeOptions, target: TargetOptions, limit: int, *, as_jso
     if as_json:
         print_json({"changes": entries, "next_cursor": cursor})
         return
-    rows = [
-        [str(each["revision"]), each["at"], each["actor"], each["op"], each["kind"],
-         each["entity_id"], each["summary"]]
-        for each in entries
-    ]  # fmt: skip
-    columns = ("revision", "time", "actor", "what", "kind", "id", "summary")
-    show(
-        Report(_headline(len(entries), "change", cursor), tables=[Table("Changes", columns, rows)])
-    )
+    table = Table("Changes", CHANGE_COLUMNS, [change_row(each) for each in entries])
+    show(Report(_headline(len(entries), "change", cursor), tables=[table]))
 
 
 def _read_pages(
@@ -121,21 +160,6 @@ def _read_pages(
         if not cursor:
             break
     return entries, cursor
-
-
-def _row(record: Mapping[str, Any]) -> list[str]:
-    subject, model = record["subject"], record["model"]
-    cells = [
-        record["time"],
-        record["outcome"],
-        record["risk"]["level"],
-        record["reason_code"] or "-",
-        subject["user_id"] or "-",
-        subject["agent_id"] or "-",
-        "/".join(each for each in (model["provider"], model["model"]) if each) or "-",
-        record["decision_id"],
-    ]
-    return [printable(each) for each in cells]
 
 
 def _headline(count: int, noun: str, cursor: str) -> str:

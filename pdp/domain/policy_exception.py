@@ -43,7 +43,7 @@ class PolicyException:
         rules: the IDs of the rules of packs that it lifts.
         org_risk: whether it lifts the block of the org policy by risk.
         models: names of models or patterns with `*`; matched exactly as they are written.
-        tools, scope, expression: where it holds.
+        tools, scope, expression: the requests and places for which it holds.
         values: if set, only findings of exactly these values are lifted.
         value_patterns: RE2; if set, only findings whose whole value matches one are lifted.
         valid_from, valid_until: seconds since the epoch, by the server's clock; None for no bound.

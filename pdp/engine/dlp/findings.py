@@ -154,7 +154,7 @@ def _placed(
     findings: Findings,
     facts: FactSource,
 ) -> list[RuleFindings]:
-    """Returns the findings of a rule by the tier that it has where they are, strictest first."""
+    """Returns the findings of a rule by the tier in their place, strictest first."""
     if placement.expression is not None:
         judgement = placement.expression.judge(request, findings, facts)
         if not judgement.is_met:

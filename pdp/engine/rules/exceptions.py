@@ -42,7 +42,7 @@ class CompiledException(NamedTuple):
         groups: its groups, by `normalize_group`.
         models: its models, as patterns of normalized names.
         expression: its expression; None for none.
-        scopes: the places where it holds; empty for all.
+        scopes: the places for which it holds; empty for all.
         values: the values that it lifts, by `_plain`.
         patterns: match the values that it lifts, as a whole.
     """

@@ -20,7 +20,7 @@ class Placement(NamedTuple):
 
     Attributes:
         expression: the condition that a request must meet; None for none.
-        scopes: the places where it looks; empty for all.
+        scopes: the places that it looks into; empty for all.
         actions: its actions in single places, by place.
         is_monitored: whether it is judged and recorded only.
     """

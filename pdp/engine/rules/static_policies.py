@@ -1,4 +1,4 @@
-"""Compiles static policies, with a tenant's overrides of them, and finds where they match."""
+"""Compiles static policies, with a tenant's overrides of them, and finds their matches."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class StaticHit(NamedTuple):
     Attributes:
         policy: the policy.
         action: what it does here; one of `ACTIONS`.
-        location: where it was found; None if it does not match.
+        location: the place of the match; None if it does not match.
         scope: the place of `pdp.domain.placement.SCOPES` that the location is in.
         reason: why it does not match; empty if it does.
         is_monitored: whether it is judged and recorded only.

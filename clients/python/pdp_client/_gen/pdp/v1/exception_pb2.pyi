@@ -157,7 +157,7 @@ class PolicyException(_message.Message):
 
     @_builtins.property
     def scope(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """scope are the places where it holds; see `Scopes`."""
+        """scope are the places for which it holds; see `Scopes`."""
 
     @_builtins.property
     def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -385,7 +385,7 @@ class CreateExceptionRequest(_message.Message):
 
     @_builtins.property
     def scope(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """scope are the places where it holds; see `Scopes`."""
+        """scope are the places for which it holds; see `Scopes`."""
 
     @_builtins.property
     def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -622,7 +622,7 @@ class UpdateExceptionRequest(_message.Message):
 
     @_builtins.property
     def scope(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """scope are the places where it holds; see `Scopes`."""
+        """scope are the places for which it holds; see `Scopes`."""
 
     @_builtins.property
     def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from pdp.cli.server_address import server_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 @contextmanager
 def connect(options: TargetOptions, *, create: bool = False) -> Iterator[Client]:
     """Yields a client.
+
+    If no option names the server, it prints to stderr which one has answered.
 
     Args:
         options: the server or the database.
@@ -46,13 +51,16 @@ def connect(options: TargetOptions, *, create: bool = False) -> Iterator[Client]
     else:
         from pdp.client.remote import RemoteClient  # noqa: PLC0415 - loads gRPC
 
+        address = server_address(options.server)
         with RemoteClient(
-            options.server,
+            address,
             timeout_s=options.timeout,
             tls=options.client_tls(),
             credential=options.credential(),
         ) as remote:
             yield remote
+        if not options.server:
+            print(f"pdp: the server at {address} answered", file=sys.stderr)
 
 
 def _load_models(settings: Settings) -> NerEngine | None:

@@ -13,15 +13,44 @@ from pdp.errors import ConfigError, InvalidArgument, MalformedRequest, PdpError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pdp.client import CallFailed
+    from pdp.client.base import ConnectionProblem
+
+_ABSENT_HINT: Final = (
+    'Start a server with "pdp serve --auth dev", name another with --server or PDP_SERVER, or use '
+    "the database without a server with --embedded."
+)
+_PLAINTEXT_HINT: Final = (
+    "Something listens there. If it is a server with TLS, give --tls-ca-file or PDP_TLS_CA_FILE, "
+    "with the authority that issued its certificate."
+)
+_TLS_HINT: Final = (
+    "Check that the server uses TLS, that --tls-ca-file has the authority that issued its "
+    "certificate, and that the certificate is for the name in the address or in --tls-server-name."
+)
+_OTHER_HINT: Final = "Check the address, or name another server with --server or PDP_SERVER."
+
 _HINTS: Final = {
-    "UNAVAILABLE": 'Start a server with "pdp serve --auth dev", name another with --server or '
-    "PDP_SERVER, or use the database without a server with --embedded.",
     "UNIMPLEMENTED": "The address belongs to another service, or to a server of another version.",
     "DEADLINE_EXCEEDED": "Wait longer with --timeout.",
     "UNAUTHENTICATED": "Set PDP_API_KEY to an API key, or PDP_TOKEN to a token. The administrator "
     "of the server creates keys with pdp keys create.",
 }
 """What to do about the error codes of gRPC itself. The server's own errors say it themselves."""
+
+
+def connection_hint(kind: ConnectionProblem, *, tls: bool) -> str:
+    """Returns what to do if no server has answered.
+
+    Args:
+        kind: why there was no answer.
+        tls: whether the connection was by TLS.
+    """
+    if kind == "absent":
+        return _ABSENT_HINT
+    if tls:
+        return _TLS_HINT
+    return _PLAINTEXT_HINT if kind == "tls" else _OTHER_HINT
 
 
 class UsageError(Exception):
@@ -57,8 +86,17 @@ def exit_on_failure(*, as_json: bool) -> Iterator[None]:
         return
     if as_json:
         print(json.dumps(failure.envelope(), ensure_ascii=False))
-    print_error(failure.message, _HINTS.get(failure.code, ""))
+    print_error(failure.message, _hint(failure))
     sys.exit(code)
+
+
+def _hint(failure: CallFailed) -> str:
+    hint = _HINTS.get(failure.code, "")
+    if failure.server:
+        return f"The server at {failure.server} answered. {hint}".rstrip()
+    if failure.connection is None or hint:
+        return hint
+    return connection_hint(failure.connection, tls=failure.tls)
 
 
 def _exit_code(error: PdpError) -> Exit:

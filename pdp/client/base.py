@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 
     from pdp.errors import PdpError, Violation
     from pdp.transport.methods import Method
+
+
+ConnectionProblem = Literal["absent", "tls", "other"]
+"""Why a call got no answer: nothing listens at the address; something does, but TLS or its settings
+do not fit; or another reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +76,26 @@ class CallFailed(Exception):
         message: a sentence for people.
         details: the fields at fault.
         unavailable: whether the server or the database is at fault, and not the request.
+        server: the address of the server that sent the error; empty if none did.
+        connection: why there was no answer; None if there was one.
+        tls: whether the connection was by TLS.
     """
 
     def __init__(
-        self, code: str, message: str, details: Sequence[Violation] = (), *, unavailable: bool
+        self,
+        code: str,
+        message: str,
+        details: Sequence[Violation] = (),
+        *,
+        unavailable: bool,
+        server: str = "",
+        connection: ConnectionProblem | None = None,
+        tls: bool = False,
     ) -> None:
         super().__init__(message)
+        self.server = server
+        self.connection = connection
+        self.tls = tls
         self.code = code
         self.message = message
         self.details = tuple(details)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
 
-from pdp.client.base import CallFailed, Reply, rpc
+from pdp.client.base import CallFailed, ConnectionProblem, Reply, rpc
 from pdp.errors import Violation
 
 if TYPE_CHECKING:
@@ -36,18 +36,34 @@ _UNAVAILABLE: Final = frozenset(
 )
 """Codes that mean that the server, and not the request, is at fault."""
 
+
+class Cause(NamedTuple):
+    """Why a call got no answer.
+
+    Attributes:
+        text: for people.
+        kind: for the advice what to do.
+    """
+
+    text: str
+    kind: ConnectionProblem = "other"
+
+
 _CAUSES: Final = (
-    ("Connection refused", "the connection was refused"),
-    ("No such file or directory", "the socket does not exist"),
-    ("Permission denied", "permission denied"),
-    ("CERTIFICATE_VERIFY_FAILED", "the certificate is not trusted"),
-    ("Hostname Verification Check failed", "the certificate is for another name"),
-    ("WRONG_VERSION_NUMBER", "the server does not use TLS"),
-    ("DNS resolution failed", "the host name cannot be resolved"),
-    ("Domain name not found", "the host name cannot be resolved"),
-    ("reset by peer", "the server closed the connection"),
-    ("Socket closed", "the server closed the connection; maybe it requires TLS or a certificate"),
-    ("HTTP/2", "the service at this address does not speak gRPC"),
+    ("Connection refused", Cause("the connection was refused", "absent")),
+    ("No such file or directory", Cause("the socket does not exist", "absent")),
+    ("Permission denied", Cause("permission denied")),
+    ("CERTIFICATE_VERIFY_FAILED", Cause("the certificate is not trusted", "tls")),
+    ("Hostname Verification Check failed", Cause("the certificate is for another name", "tls")),
+    ("WRONG_VERSION_NUMBER", Cause("the server does not use TLS", "tls")),
+    ("DNS resolution failed", Cause("the host name cannot be resolved")),
+    ("Domain name not found", Cause("the host name cannot be resolved")),
+    ("reset by peer", Cause("the server closed the connection", "tls")),
+    (
+        "Socket closed",
+        Cause("the server closed the connection; maybe it requires TLS or a certificate", "tls"),
+    ),
+    ("HTTP/2", Cause("the service at this address does not speak gRPC")),
 )
 """What a part of gRPC's description of a failure means."""
 
@@ -99,6 +115,7 @@ class RemoteClient:
         """
         self._credential = credential
         self._address = address
+        self._tls = tls is not None
         self._timeout_s = timeout_s
         self._channel = open_channel(address, tls)
 
@@ -115,7 +132,7 @@ class RemoteClient:
                 message, timeout=self._timeout_s, metadata=self._metadata(tenant_id)
             )
         except grpc.RpcError as error:
-            raise failure(error, self._address) from None
+            raise failure(error, self._address, tls=self._tls) from None
         return Reply(response, _texts(call.trailing_metadata() or ()))
 
     def stream(self, name: str, message: Message, tenant_id: str = "") -> Iterator[Message]:
@@ -129,7 +146,7 @@ class RemoteClient:
         try:
             yield from send(message, metadata=self._metadata(tenant_id))
         except grpc.RpcError as error:
-            raise failure(error, self._address) from None
+            raise failure(error, self._address, tls=self._tls) from None
 
     def _metadata(self, tenant_id: str) -> tuple[tuple[str, str], ...]:
         if not tenant_id:
@@ -148,38 +165,43 @@ class RemoteClient:
         self._channel.close()
 
 
-def failure(error: Any, address: str) -> CallFailed:
+def failure(error: Any, address: str, *, tls: bool = False) -> CallFailed:
     """Returns the failure that a `grpc.RpcError` describes.
 
     It has the server's own error reason and message if the server sent them.
     """
     details = dict(error.trailing_metadata() or ()).get(_STATUS_KEY)
     if details is not None:
-        return _from_status(details, unavailable=error.code() in _UNAVAILABLE)
+        return _from_status(details, address, unavailable=error.code() in _UNAVAILABLE)
+    cause = cause_of(error)
     return CallFailed(
         error.code().name,
-        f"the server at {address} did not answer: {cause_of(error)}",
+        f"the server at {address} did not answer: {cause.text}",
         unavailable=error.code() in _UNAVAILABLE,
+        connection=cause.kind,
+        tls=tls,
     )
 
 
-def cause_of(error: Any) -> str:
+def cause_of(error: Any) -> Cause:
     """Returns why a call got no answer, from a `grpc.RpcError`."""
     details = error.details() or ""
     for part, cause in _CAUSES:
         if part in details:
             return cause
-    return _MEANINGS.get(error.code(), f"the gRPC status is {error.code().name}")
+    return Cause(_MEANINGS.get(error.code(), f"the gRPC status is {error.code().name}"))
 
 
-def _from_status(raw: bytes, *, unavailable: bool) -> CallFailed:
+def _from_status(raw: bytes, address: str, *, unavailable: bool) -> CallFailed:
     status = status_pb2.Status.FromString(raw)
     info, bad_request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
     for detail in status.details:
         if not detail.Unpack(info):
             detail.Unpack(bad_request)
     violations = [Violation(each.field, each.description) for each in bad_request.field_violations]
-    return CallFailed(info.reason, status.message, violations, unavailable=unavailable)
+    return CallFailed(
+        info.reason, status.message, violations, unavailable=unavailable, server=address
+    )
 
 
 def _texts(metadata: Iterable[tuple[str, str | bytes]]) -> dict[str, str]:

@@ -170,12 +170,38 @@ class TestDecide:
         assert "pdp serve --auth dev" in ran.err
         assert "--embedded" in ran.err
 
+    @pytest.mark.parametrize("name", ["decide", "simulate", "health"])
+    def test_the_server_of_the_environment(
+        self,
+        cli: Callable[..., CommandResult],
+        server: Server,
+        monkeypatch: pytest.MonkeyPatch,
+        name: str,
+    ) -> None:
+        """Without --server and PDP_SERVER, commands follow PDP_GRPC_LISTEN."""
+        monkeypatch.delenv("PDP_SERVER", raising=False)
+        monkeypatch.setenv("PDP_GRPC_LISTEN", server.grpc_address)
+        ran = cli(name, *(() if name == "health" else ("--text", "hello")))
+        assert ran.code == Exit.OK, ran.err
+        if name != "health":
+            assert ran.err == f"pdp: the server at {server.grpc_address} answered\n"
+
+    def test_an_error_says_which_server_answered(
+        self, cli: Callable[..., CommandResult], server: Server
+    ) -> None:
+        ran = cli("decide", "--action", "X", "--server", server.grpc_address)
+        assert ran.code == Exit.INVALID
+        assert f"The server at {server.grpc_address} answered." in ran.err
+        assert "--auth dev" not in ran.err
+
     def test_a_service_that_does_not_speak_grpc(
         self, cli: Callable[..., CommandResult], server: Server
     ) -> None:
         """An HTTP port is not a server."""
         address = server.http_url.removeprefix("http://")
-        assert cli("decide", "--text", "x", "--server", address).code == Exit.UNAVAILABLE
+        ran = cli("decide", "--text", "x", "--server", address)
+        assert ran.code == Exit.UNAVAILABLE
+        assert "--auth dev" not in ran.err
 
     def test_a_revision_that_is_not_reached(self, cli: Callable[..., CommandResult]) -> None:
         """The exit code is 4 if the server does not reach the revision in time."""

@@ -51,6 +51,18 @@ class TestCommands:
         assert run_pdp("health", "--server", address).returncode == Exit.UNAVAILABLE
         assert run_pdp("health", "--server", address, "--tls").returncode == Exit.UNAVAILABLE
 
+    @pytest.mark.parametrize("command", ["health", "decide"])
+    def test_a_plaintext_command_is_told_of_tls(self, secured: TlsServer, command: str) -> None:
+        """A server answered, so the error does not advise to start another one."""
+        flags = ["--text", "hello"] if command == "decide" else []
+        ran = run_pdp(command, *flags, "--server", secured.server.grpc_address)
+        assert ran.returncode == Exit.UNAVAILABLE
+        assert "--tls-ca-file" in ran.stderr
+        assert "--auth dev" not in ran.stderr
+        ran = run_pdp(command, *flags, "--tls", "--server", secured.server.grpc_address)
+        assert "--tls-ca-file" in ran.stderr
+        assert "--auth dev" not in ran.stderr
+
     def test_decide_over_tls(self, secured: TlsServer) -> None:
         """A name that the certificate lacks is refused, unless an option sets the right name."""
         _, _, port = secured.server.grpc_address.rpartition(":")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import threading
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from pdp.export.alerts.addresses import (
     parse_networks,
     resolve,
 )
+from pdp.export.alerts.failure_words import failure_words
 from pdp.export.alerts.webhook import WebhookClient
 from pdp.export.siem.base import BatchRefused, DeliveryFailed
 from tests.support.certificates import new_authority
@@ -184,14 +186,45 @@ async def test_a_certificate_for_another_name_is_refused(
         return addresses.Destination("hooks.example.com", slack.port, "127.0.0.1")
 
     monkeypatch.setattr("pdp.export.alerts.webhook.resolve", fake_resolve)
-    with pytest.raises(DeliveryFailed, match="ConnectError"):
+    with pytest.raises(DeliveryFailed, match="certificate is not trusted"):
         await post(f"https://hooks.example.com:{slack.port}/")
     assert slack.requests == []
 
 
 async def test_a_name_that_does_not_resolve_is_retried() -> None:
-    with pytest.raises(DeliveryFailed, match="gaierror"):
+    with pytest.raises(DeliveryFailed, match="host name cannot be resolved"):
         await post("https://nowhere.invalid/")
+
+
+async def test_failures_are_reported_in_words(slack: Product) -> None:
+    """An author of alert rules does not know the names of exceptions."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        with pytest.raises(DeliveryFailed, match=r"^the connection was refused$"):
+            await post(f"https://localhost:{closed.getsockname()[1]}/")
+    slack.responses.append(PlannedResponse(raw=b"garbage\r\n\r\n"))
+    with pytest.raises(DeliveryFailed, match=r"^its answer is not HTTP$"):
+        await post(f"https://localhost:{slack.port}/")
+    with socket.create_server(("127.0.0.1", 0)) as plain:
+        plain.listen()
+        answer = threading.Thread(target=_answer_in_plaintext, args=(plain,))
+        answer.start()
+        with pytest.raises(DeliveryFailed, match=r"^the TLS connection failed"):
+            await post(f"https://localhost:{plain.getsockname()[1]}/")
+        answer.join()
+
+
+def _answer_in_plaintext(listener: socket.socket) -> None:
+    connection, _ = listener.accept()
+    with connection:
+        connection.recv(65_536)
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+
+def test_an_unknown_failure_has_the_name_of_its_class() -> None:
+    assert failure_words(ValueError("https://secret")) == "the request failed (ValueError)"
+    unreachable = OSError(errno.ENETUNREACH, "https://secret")
+    assert failure_words(unreachable) == "there is no network route to it"
 
 
 async def test_an_error_never_contains_the_url(slack: Product) -> None:

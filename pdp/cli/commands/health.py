@@ -8,7 +8,7 @@ import typer
 
 from pdp.cli.options.common import Json  # noqa: TC001 - read by typer
 from pdp.cli.options.spread import spread
-from pdp.cli.options.target import DEFAULT_SERVER, TlsOptions
+from pdp.cli.options.target import SERVER_HELP, TlsOptions
 
 EPILOG: Final = """
 \b
@@ -29,9 +29,10 @@ def command(
         typer.Option(
             envvar="PDP_SERVER",
             metavar="ADDRESS",
-            help="The server to check, as host:port or unix:PATH.",
+            help=f"The server to check, {SERVER_HELP}",
+            show_default=False,
         ),
-    ] = DEFAULT_SERVER,
+    ] = "",
     timeout: Annotated[
         float,
         typer.Option(metavar="SECONDS", min=0.001, help="How long to wait for the response."),

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from pdp.client.remote import Credential
     from pdp.client.tls import ClientTls
 
-DEFAULT_SERVER: Final = "127.0.0.1:50051"
+SERVER_HELP: Final = (
+    "as host:port or unix:PATH.  [default: the address in PDP_GRPC_LISTEN, or 127.0.0.1:50051]"
+)
 
 
 @dataclass(frozen=True)
@@ -115,9 +117,10 @@ class TargetOptions(CredentialOptions, TlsOptions):
         typer.Option(
             envvar="PDP_SERVER",
             metavar="ADDRESS",
-            help="The server to call, as host:port or unix:PATH.",
+            help=f"The server to call, {SERVER_HELP}",
+            show_default=False,
         ),
-    ] = DEFAULT_SERVER
+    ] = ""
     timeout: Annotated[
         float, typer.Option(metavar="SECONDS", min=0.001, help="How long to wait for the server.")
     ] = 10.0

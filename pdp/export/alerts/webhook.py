@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from pdp.export.alerts.addresses import ANY_PUBLIC, AddressRefused, resolve
+from pdp.export.alerts.failure_words import failure_words
 from pdp.export.siem.base import BatchRefused, DeliveryFailed
 from pdp.export.siem.secret_mask import SecretMask
 
@@ -64,8 +65,7 @@ class WebhookClient:
             except AddressRefused as error:
                 raise BatchRefused(f"the webhook is refused: {error.reason}") from None
             except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
-                # Only the class: the message may contain the URL, which is secret.
-                raise DeliveryFailed(type(error).__name__) from None
+                raise DeliveryFailed(failure_words(error)) from None
             if status in _REDIRECTS and target:
                 url = urljoin(url, target)
                 urls.append(url)

@@ -6,11 +6,19 @@ warning, add its code to `pdp.domain.write_warning` and a function to `CHECKS`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
+from pdp.admin.effect_checks import (
+    warn_of_policies_without_effect,
+    warn_of_unreachable_rules,
+    warn_of_unused_packs,
+    warn_of_weaker_overrides,
+)
+from pdp.admin.name_checks import warn_of_unknown_names
 from pdp.admin.written_patterns import PATTERN_KINDS, WrittenPattern, patterns_of
+from pdp.admin.written_policy import WriteCheck, WriteContext, WrittenPolicy
 from pdp.domain import (
     compliance_bundle,
     customer_policy,
@@ -54,24 +62,6 @@ _ACTIVATING_KINDS: Final = frozenset(
     }
 )
 """A change of these kinds can put other policies in force, and so can the switch of a pack."""
-
-
-class WrittenPolicy(NamedTuple):
-    """A policy as a write leaves it.
-
-    Attributes:
-        kind: its kind.
-        body: its fields as the store keeps them.
-        prefix: put before the paths of its fields.
-    """
-
-    kind: str
-    body: Mapping[str, Any]
-    prefix: str = ""
-
-
-WriteCheck = Callable[["Snapshot", WrittenPolicy], Iterator[WriteWarning]]
-"""Yields the warnings about one policy, which the snapshot has if it is in force."""
 
 
 def check_write(
@@ -118,8 +108,9 @@ def collect_warnings(
     snapshot: Snapshot, written: Sequence[WrittenPolicy]
 ) -> tuple[WriteWarning, ...]:
     """Returns the warnings about policies, at most `MAX_WARNINGS`."""
+    context = WriteContext(snapshot)
     warnings = (
-        warning for policy in written for check in CHECKS for warning in check(snapshot, policy)
+        warning for policy in written for check in CHECKS for warning in check(context, policy)
     )
     return tuple(islice(warnings, MAX_WARNINGS))
 
@@ -143,17 +134,24 @@ def _written_policies(
     ]
 
 
-def warn_of_broad_patterns(snapshot: Snapshot, policy: WrittenPolicy) -> Iterator[WriteWarning]:
+def warn_of_broad_patterns(context: WriteContext, policy: WrittenPolicy) -> Iterator[WriteWarning]:
     """Yields a warning for each field with a pattern that matches nearly everywhere."""
     fields: set[str] = set()
-    for pattern, cost in _broad_patterns(snapshot, policy):
+    for pattern, cost in _broad_patterns(context.snapshot, policy):
         if pattern.field not in fields:
             fields.add(pattern.field)
             field = policy.prefix + pattern.field
             yield WriteWarning(field, PATTERN_MATCHES_NEARLY_EVERYTHING, _message(pattern, cost))
 
 
-CHECKS: Final[tuple[WriteCheck, ...]] = (warn_of_broad_patterns,)
+CHECKS: Final[tuple[WriteCheck, ...]] = (
+    warn_of_broad_patterns,
+    warn_of_unknown_names,
+    warn_of_weaker_overrides,
+    warn_of_unused_packs,
+    warn_of_unreachable_rules,
+    warn_of_policies_without_effect,
+)
 """The checks of each policy that is written."""
 
 

@@ -19,6 +19,7 @@ from tests.support.rest.packs import (
     ok_json,
     pack,
     rule,
+    without_warnings,
 )
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def test_create_a_pack(client: httpx2.Client, tenant: str) -> None:
         "is_active": True,
     }
     answer = created_json(client.post(f"{PACKS}/", json=body))
-    assert list(answer) == PACK
+    assert list(without_warnings(answer)) == PACK
     assert answer == {**answer, **body, "tenant_id": tenant, "rule_count": 0}
     assert TIME.fullmatch(answer["created_at"])
     assert answer["created_at"] == answer["updated_at"]
@@ -156,10 +157,10 @@ def test_update_a_pack(client: httpx2.Client) -> None:
         "version": "2.0",
         "is_active": False,
     }
-    after = ok_json(client.put(path, json=changes))
+    after = without_warnings(ok_json(client.put(path, json=changes)))
     assert list(after) == PACK
     assert after == {**before, **changes, "updated_at": after["updated_at"]}
-    again = ok_json(client.put(path, json={"is_active": True}))
+    again = without_warnings(ok_json(client.put(path, json={"is_active": True})))
     assert again == {**after, "is_active": True, "updated_at": again["updated_at"]}
     assert ok_json(client.put(path, json={}))["name"] == changes["name"]
     check_error(client.put(path, json={"name": ""}), 400, "INVALID_ARGUMENT", "name")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pdp.admin.write_checks import WrittenPolicy, collect_warnings
+from pdp.admin.write_checks import collect_warnings
+from pdp.admin.written_policy import WrittenPolicy
 from pdp.domain import customer_policy as customers
 from pdp.domain import dlp_rule, policy_pack, static_policy
 
@@ -55,7 +56,8 @@ def _written(
     for pack_index, candidate in enumerate(packs):
         for index, rule in enumerate(candidate.rules):
             prefix = f"overlay.packs[{pack_index}].rules[{index}]."
-            yield WrittenPolicy(policy_pack.RULE_KIND, {"conditions": rule.conditions}, prefix)
+            body = {"conditions": rule.conditions, "action": rule.action}
+            yield WrittenPolicy(policy_pack.RULE_KIND, body, prefix)
     for index, each in enumerate(dlp_rules):
         prefix = f"overlay.dlp_rules[{index}]."
         yield WrittenPolicy(dlp_rule.KIND, dlp_rule.body_of(each), prefix)

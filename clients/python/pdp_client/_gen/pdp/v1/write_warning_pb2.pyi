@@ -32,6 +32,42 @@ class _WriteWarningCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Writ
     matches nearly every text, or very often. A tenant may have at most 100
     such patterns in force.
     """
+    WRITE_WARNING_CODE_UNKNOWN_MODEL: _WriteWarningCode.ValueType  # 2
+    """WRITE_WARNING_CODE_UNKNOWN_MODEL is sent if the catalog has no model with a
+    name.
+    """
+    WRITE_WARNING_CODE_UNKNOWN_PROVIDER: _WriteWarningCode.ValueType  # 3
+    """WRITE_WARNING_CODE_UNKNOWN_PROVIDER is sent if the catalog has no model of a
+    provider.
+    """
+    WRITE_WARNING_CODE_UNKNOWN_GROUP: _WriteWarningCode.ValueType  # 4
+    """WRITE_WARNING_CODE_UNKNOWN_GROUP is sent if no user group has a name. Only
+    requests that name the group are in it then.
+    """
+    WRITE_WARNING_CODE_UNKNOWN_ENTITY_TYPE: _WriteWarningCode.ValueType  # 5
+    """WRITE_WARNING_CODE_UNKNOWN_ENTITY_TYPE is sent if no detector and no DLP rule
+    finds a type of data.
+    """
+    WRITE_WARNING_CODE_PACK_IN_NO_CHAIN: _WriteWarningCode.ValueType  # 6
+    """WRITE_WARNING_CODE_PACK_IN_NO_CHAIN is sent if no chain names a pack, so that
+    none of its rules is in force.
+    """
+    WRITE_WARNING_CODE_RULE_NEVER_REACHED: _WriteWarningCode.ValueType  # 7
+    """WRITE_WARNING_CODE_RULE_NEVER_REACHED is sent if a rule before a rule of the
+    org's chain decides every request that meets it.
+    """
+    WRITE_WARNING_CODE_NEVER_TRUE: _WriteWarningCode.ValueType  # 8
+    """WRITE_WARNING_CODE_NEVER_TRUE is sent if no request can meet the conditions of
+    a policy.
+    """
+    WRITE_WARNING_CODE_CONDITION_ALWAYS_UNKNOWN: _WriteWarningCode.ValueType  # 9
+    """WRITE_WARNING_CODE_CONDITION_ALWAYS_UNKNOWN is sent if a part of an expression
+    is unknown for every request.
+    """
+    WRITE_WARNING_CODE_OVERRIDE_IS_WEAKER: _WriteWarningCode.ValueType  # 10
+    """WRITE_WARNING_CODE_OVERRIDE_IS_WEAKER is sent if an override is weaker than
+    the system policy.
+    """
 
 class WriteWarningCode(_WriteWarningCode, metaclass=_WriteWarningCodeEnumTypeWrapper):
     """WriteWarningCode is the kind of a warning. New kinds can be added."""
@@ -42,6 +78,42 @@ WRITE_WARNING_CODE_PATTERN_MATCHES_NEARLY_EVERYTHING: WriteWarningCode.ValueType
 """WRITE_WARNING_CODE_PATTERN_MATCHES_NEARLY_EVERYTHING is sent if a pattern
 matches nearly every text, or very often. A tenant may have at most 100
 such patterns in force.
+"""
+WRITE_WARNING_CODE_UNKNOWN_MODEL: WriteWarningCode.ValueType  # 2
+"""WRITE_WARNING_CODE_UNKNOWN_MODEL is sent if the catalog has no model with a
+name.
+"""
+WRITE_WARNING_CODE_UNKNOWN_PROVIDER: WriteWarningCode.ValueType  # 3
+"""WRITE_WARNING_CODE_UNKNOWN_PROVIDER is sent if the catalog has no model of a
+provider.
+"""
+WRITE_WARNING_CODE_UNKNOWN_GROUP: WriteWarningCode.ValueType  # 4
+"""WRITE_WARNING_CODE_UNKNOWN_GROUP is sent if no user group has a name. Only
+requests that name the group are in it then.
+"""
+WRITE_WARNING_CODE_UNKNOWN_ENTITY_TYPE: WriteWarningCode.ValueType  # 5
+"""WRITE_WARNING_CODE_UNKNOWN_ENTITY_TYPE is sent if no detector and no DLP rule
+finds a type of data.
+"""
+WRITE_WARNING_CODE_PACK_IN_NO_CHAIN: WriteWarningCode.ValueType  # 6
+"""WRITE_WARNING_CODE_PACK_IN_NO_CHAIN is sent if no chain names a pack, so that
+none of its rules is in force.
+"""
+WRITE_WARNING_CODE_RULE_NEVER_REACHED: WriteWarningCode.ValueType  # 7
+"""WRITE_WARNING_CODE_RULE_NEVER_REACHED is sent if a rule before a rule of the
+org's chain decides every request that meets it.
+"""
+WRITE_WARNING_CODE_NEVER_TRUE: WriteWarningCode.ValueType  # 8
+"""WRITE_WARNING_CODE_NEVER_TRUE is sent if no request can meet the conditions of
+a policy.
+"""
+WRITE_WARNING_CODE_CONDITION_ALWAYS_UNKNOWN: WriteWarningCode.ValueType  # 9
+"""WRITE_WARNING_CODE_CONDITION_ALWAYS_UNKNOWN is sent if a part of an expression
+is unknown for every request.
+"""
+WRITE_WARNING_CODE_OVERRIDE_IS_WEAKER: WriteWarningCode.ValueType  # 10
+"""WRITE_WARNING_CODE_OVERRIDE_IS_WEAKER is sent if an override is weaker than
+the system policy.
 """
 Global___WriteWarningCode: _TypeAlias = WriteWarningCode  # noqa: Y015
 

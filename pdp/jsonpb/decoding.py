@@ -61,12 +61,21 @@ class _Plan:
         fields: how to set each field, by its snake_case name.
         aliases: the snake_case names by their lowerCamelCase forms, if these differ.
         nullable: the names of fields for which null is a value. For other fields it means absent.
+        hints: what is wrong with names that are not fields, if there is a better hint than the
+            most similar name.
     """
 
     fields: dict[str, Put] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
     nullable: set[str] = field(default_factory=set)
+    hints: Mapping[str, str] = field(default_factory=dict)
 
+
+_PLACE_OF_TEXT: Final = "unknown field; use content.text"
+_HINTS: Final[Mapping[str, Mapping[str, str]]] = {
+    "pdp.v1.DecideRequest": dict.fromkeys(("messages", "prompt", "text", "input"), _PLACE_OF_TEXT)
+}
+"""What to use in place of names that callers of model APIs know, by message."""
 
 _plans: Final[dict[Descriptor, _Plan]] = {}
 
@@ -128,6 +137,9 @@ def _fill(
 
 
 def _unknown(name: str, plan: _Plan) -> str:
+    hint = plan.hints.get(name)
+    if hint is not None:
+        return hint
     near = get_close_matches(name[:MAX_EXCERPT], plan.fields, n=1)
     return f"unknown field; did you mean {near[0]}?" if near else "unknown field"
 
@@ -136,7 +148,7 @@ def _plan(descriptor: Descriptor) -> _Plan:
     plan = _plans.get(descriptor)
     if plan is not None:
         return plan
-    plan = _Plan()
+    plan = _Plan(hints=_HINTS.get(descriptor.full_name, {}))
     _plans[descriptor] = plan  # before its fields, which may have the same type
     try:
         texts = text_fields(descriptor)

@@ -12,6 +12,7 @@ from pdp._gen.pdp.v1 import static_policy_pb2 as pb
 from pdp.admin.pages import Page, PageRequest
 from pdp.errors import StoreUnavailable
 from pdp.transport.call import Call
+from pdp.transport.http.json_forms import REST
 from pdp.transport.http.list_response import ListResponse
 from pdp.transport.methods import methods
 from pdp.transport.paging import answer_list
@@ -85,7 +86,7 @@ async def send(
     http = call()
     first = await versions.answer(http)
     assert http.list_field == "versions"
-    await ListResponse(http, first, 200, body, receive).send(collect, head=head)
+    await ListResponse(http, first, 200, body, receive, REST).send(collect, head=head)
     return messages
 
 

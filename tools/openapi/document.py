@@ -32,7 +32,10 @@ Decide whether AI traffic may pass, and administer the policies.
 
 Field names are snake_case. lowerCamelCase is accepted too; unknown names are refused. A null \
 field counts as absent. All errors have the same envelope, \
-`{"error": {"code", "message", "details"}}`. A trailing slash in a path is ignored."""
+`{"error": {"code", "message", "details"}}`. A trailing slash in a path is ignored.
+
+This JSON is not ProtoJSON. With the header `Accept: application/json;profile=protojson`, answers \
+are canonical ProtoJSON, except errors; requests keep the form that this document describes."""
 
 _SECURITY_SCHEMES: Final = {
     "ApiKey": {

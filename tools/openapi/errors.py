@@ -64,6 +64,11 @@ def _names_rule(binding: Binding) -> bool:
     return _has_path_parameter(binding) or binding.method.name == "TestAlertRules"
 
 
+def _names_model(binding: Binding) -> bool:
+    by_name = binding.method.name in {"DisableModelByName", "EnableModelByName"}
+    return by_name or any(variable.name == "model_config_id" for variable in binding.path)
+
+
 def is_conditional(binding: Binding) -> bool:
     """Whether a route changes an existing entity, so that it supports `If-Match`."""
     return binding.method.writes and binding.http_method in {"PUT", "PATCH", "DELETE"}
@@ -78,7 +83,7 @@ _APPLIES: Final[Mapping[str, _Applies]] = {
     "PACK_NOT_FOUND": _has_path_parameter,
     "RULE_NOT_FOUND": _names_rule,
     "CHAIN_NOT_FOUND": _has_path_parameter,
-    "MODEL_NOT_FOUND": _path_parameter("model_config_id"),
+    "MODEL_NOT_FOUND": _names_model,
     "PROVIDER_NOT_FOUND": _path_parameter("provider"),
     "MODEL_EXISTS": _method("CreateModelConfig"),
     "MODEL_DISABLED": _method("DeleteModelConfig"),

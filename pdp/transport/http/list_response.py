@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from pdp.errors import PdpError
-from pdp.jsonpb import encode
 from pdp.transport.http.responses import (
-    JSON_HEADERS,
     reply_headers,
     to_json,
     waiting_for_disconnect,
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Send
 
     from pdp.transport.call import Call
+    from pdp.transport.http.json_forms import JsonForm
 
 _log = structlog.get_logger("pdp.http")
 
@@ -32,8 +31,14 @@ _log = structlog.get_logger("pdp.http")
 class ListResponse:
     """A response whose list is longer than one page. It ends early if the client is gone."""
 
-    def __init__(
-        self, call: Call, first: Message, status: int, response_body: str, receive: Receive
+    def __init__(  # noqa: PLR0917 - what a response is made of
+        self,
+        call: Call,
+        first: Message,
+        status: int,
+        response_body: str,
+        receive: Receive,
+        form: JsonForm,
     ) -> None:
         """Takes a call whose endpoint has returned.
 
@@ -43,11 +48,16 @@ class ListResponse:
             status: the status of the response.
             response_body: the field that makes the whole body; empty for the whole message.
             receive: the ASGI function that reports when the client closes the connection.
+            form: the form of the body.
         """
         self._call = call
         self._status = status
         self._receive = receive
-        self._begin, self._end = _around(encode(first), call.list_field, response_body)
+        self._form = form
+        self._name = form.name(first, call.list_field)
+        value = form.encode(first)
+        value.setdefault(self._name, [])
+        self._begin, self._end = _around(value, self._name, response_body)
 
     async def send(self, send: Send, *, head: bool) -> None:
         """Sends the response, without its body if `head` is set.
@@ -55,7 +65,7 @@ class ListResponse:
         If the list cannot be read to its end, the connection is closed within the body, so that no
         client takes a part for the whole.
         """
-        headers = [*JSON_HEADERS, *reply_headers(self._call.reply)]
+        headers = [*self._form.headers, *reply_headers(self._call.reply)]
         await send({"type": "http.response.start", "status": self._status, "headers": headers})
         if not head:
             async with waiting_for_disconnect(self._receive) as disconnect:
@@ -66,13 +76,13 @@ class ListResponse:
     async def _send_body(self, send: Send, disconnect: asyncio.Task[None]) -> bool:
         """Sends the body. Returns whether it is complete."""
         await send({"type": "http.response.body", "body": self._begin, "more_body": True})
-        field = self._call.list_field
+        encode, name = self._form.encode, self._name
         try:
             async with aclosing(stream_messages(self._call)) as parts:  # type: ignore[type-var] # a generator
                 async for part in parts:
                     if disconnect.done():
                         return False
-                    body = b"," + to_json(encode(part)[field])[1:-1]
+                    body = b"," + to_json(encode(part)[name])[1:-1]
                     await send({"type": "http.response.body", "body": body, "more_body": True})
         except PdpError as error:
             _log.error("a list ended early", method=self._call.method.path, reason=error.message)

@@ -12,7 +12,6 @@ import msgspec
 import structlog
 
 from pdp.errors import PdpError, RateLimited
-from pdp.jsonpb import encode
 from pdp.transport.response_streams import stream_messages
 from pdp.transport.status import envelope, http_status
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Send
 
     from pdp.transport.call import Call
+    from pdp.transport.http.json_forms import JsonForm
 
 NO_CONTENT: Final = 204
 NOT_MODIFIED: Final = 304
@@ -66,9 +66,13 @@ class HttpResponse(NamedTuple):
         await send({"type": "http.response.body", "body": b"" if head else self.body})
 
 
-def json_response(status: int, value: object, reply: Mapping[str, str] = {}) -> HttpResponse:
-    """Returns a response with `value` as JSON and the headers in `reply`."""
-    headers = JSON_HEADERS
+def json_response(
+    status: int,
+    value: object,
+    reply: Mapping[str, str] = {},
+    headers: tuple[Header, ...] = JSON_HEADERS,
+) -> HttpResponse:
+    """Returns a response with `value` as JSON and the headers in `reply` and `headers`."""
     if reply:
         headers += reply_headers(reply)
     if status == NO_CONTENT:
@@ -101,7 +105,9 @@ def header_value(text: str) -> bytes:
 class StreamingResponse:
     """A streamed response. It ends early if the client closes the connection."""
 
-    def __init__(self, call: Call, first: Message, field: str, receive: Receive) -> None:
+    def __init__(
+        self, call: Call, first: Message, field: str, receive: Receive, form: JsonForm
+    ) -> None:
         """Takes a call whose endpoint has returned.
 
         Args:
@@ -109,12 +115,13 @@ class StreamingResponse:
             first: the message that the endpoint returned. It has the media type of a text.
             field: the field of each message that makes a line; empty for the whole message.
             receive: the ASGI function that reports when the client closes the connection.
+            form: the form of the lines.
         """
         self._call = call
         self._receive = receive
         is_text = CONTENT_TYPE in type(first).DESCRIPTOR.fields_by_name
-        self._content_type: str = getattr(first, CONTENT_TYPE) if is_text else NDJSON
-        self._line: Callable[[Message], bytes] = _text if is_text else _json_line(field)
+        self._content_type: str = getattr(first, CONTENT_TYPE) if is_text else form.line_type
+        self._line: Callable[[Message], bytes] = _text if is_text else _json_line(field, form)
 
     async def send(self, send: Send, *, head: bool) -> None:
         """Sends the response, without its body if `head` is set."""
@@ -176,9 +183,8 @@ def _text(message: Message) -> bytes:
     return text.encode()
 
 
-def _json_line(field: str) -> Callable[[Message], bytes]:
+def _json_line(field: str, form: JsonForm) -> Callable[[Message], bytes]:
     def line(message: Message) -> bytes:
-        value = encode(message)
-        return to_json(value.get(field) if field else value) + b"\n"
+        return to_json(form.body(message, field)) + b"\n"
 
     return line

@@ -13,6 +13,7 @@ from pdp.jsonpb import encode
 from pdp.transport.admission import MAX_REQUEST_ID_LENGTH, REQUEST_ID_HEADER, admit_all
 from pdp.transport.call import Call, Endpoint
 from pdp.transport.http.binding import Binding, bind
+from pdp.transport.http.json_forms import PROTOJSON, REST, JsonForm, form_of, has_warnings_beside
 from pdp.transport.http.list_response import ListResponse
 from pdp.transport.http.requests import HttpRequest, check_json
 from pdp.transport.http.responses import (
@@ -21,7 +22,7 @@ from pdp.transport.http.responses import (
     error_response,
     json_response,
 )
-from pdp.transport.write_warnings import WARNINGS
+from pdp.transport.write_warnings import WARNINGS, add_to_header
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,11 +87,14 @@ def rpc_route(
         except PdpError as error:
             reply = {REQUEST_ID_HEADER: call.request_id, **call.reply}
             return error_response(error, reply, invalid)
+        form = form_of(request.headers)
         if call.list_field:
-            return ListResponse(call, response, success, response_body, request.receive)
+            return ListResponse(call, response, success, response_body, request.receive, form)
         if call.stream is not None:
-            return StreamingResponse(call, response, response_body, request.receive)
-        return await _run(large, _to_response, response, success, response_body, call.reply)
+            return StreamingResponse(call, response, response_body, request.receive, form)
+        if form is PROTOJSON and has_warnings_beside(response, response_body) and call.warnings:
+            add_to_header(call, response)
+        return await _run(large, _to_response, response, success, response_body, call.reply, form)
 
     return route
 
@@ -103,8 +107,10 @@ async def _run(large: bool, function: Callable[P, T], *args: P.args, **kwargs: P
 
 
 def _to_response(
-    message: Message, status: int, field: str, reply: Mapping[str, str]
+    message: Message, status: int, field: str, reply: Mapping[str, str], form: JsonForm
 ) -> HttpResponse:
+    if form is not REST:
+        return json_response(status, form.body(message, field), reply, form.headers)
     value = encode(message)
     if not field:
         return json_response(status, value, reply)

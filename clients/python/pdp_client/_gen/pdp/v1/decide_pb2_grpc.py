@@ -29,6 +29,12 @@ class DecideServiceStub:
     """DecideService decides whether AI traffic may pass: a prompt before it
     reaches a model, a tool call of an agent before it runs, and a model's
     response before it is returned.
+
+    Over HTTP, the JSON of all services is not ProtoJSON: names are in
+    snake_case, enumerations have no prefix, 64-bit integers are numbers, and
+    fields without presence are always written. With the header
+    `Accept: application/json;profile=protojson`, answers are canonical
+    ProtoJSON, except errors; requests keep their form.
     """
 
     def __init__(self, channel):
@@ -58,6 +64,12 @@ class DecideServiceServicer:
     """DecideService decides whether AI traffic may pass: a prompt before it
     reaches a model, a tool call of an agent before it runs, and a model's
     response before it is returned.
+
+    Over HTTP, the JSON of all services is not ProtoJSON: names are in
+    snake_case, enumerations have no prefix, 64-bit integers are numbers, and
+    fields without presence are always written. With the header
+    `Accept: application/json;profile=protojson`, answers are canonical
+    ProtoJSON, except errors; requests keep their form.
     """
 
     def Decide(self, request, context):
@@ -118,6 +130,12 @@ class DecideService:
     """DecideService decides whether AI traffic may pass: a prompt before it
     reaches a model, a tool call of an agent before it runs, and a model's
     response before it is returned.
+
+    Over HTTP, the JSON of all services is not ProtoJSON: names are in
+    snake_case, enumerations have no prefix, 64-bit integers are numbers, and
+    fields without presence are always written. With the header
+    `Accept: application/json;profile=protojson`, answers are canonical
+    ProtoJSON, except errors; requests keep their form.
     """
 
     @staticmethod

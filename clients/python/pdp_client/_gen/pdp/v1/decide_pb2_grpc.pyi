@@ -30,6 +30,12 @@ class DecideServiceStub:
     """DecideService decides whether AI traffic may pass: a prompt before it
     reaches a model, a tool call of an agent before it runs, and a model's
     response before it is returned.
+
+    Over HTTP, the JSON of all services is not ProtoJSON: names are in
+    snake_case, enumerations have no prefix, 64-bit integers are numbers, and
+    fields without presence are always written. With the header
+    `Accept: application/json;profile=protojson`, answers are canonical
+    ProtoJSON, except errors; requests keep their form.
     """
 
     @_typing.overload
@@ -58,6 +64,12 @@ class DecideServiceAsyncStub(DecideServiceStub):
     """DecideService decides whether AI traffic may pass: a prompt before it
     reaches a model, a tool call of an agent before it runs, and a model's
     response before it is returned.
+
+    Over HTTP, the JSON of all services is not ProtoJSON: names are in
+    snake_case, enumerations have no prefix, 64-bit integers are numbers, and
+    fields without presence are always written. With the header
+    `Accept: application/json;profile=protojson`, answers are canonical
+    ProtoJSON, except errors; requests keep their form.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -82,6 +94,12 @@ class DecideServiceServicer(metaclass=_abc_1.ABCMeta):
     """DecideService decides whether AI traffic may pass: a prompt before it
     reaches a model, a tool call of an agent before it runs, and a model's
     response before it is returned.
+
+    Over HTTP, the JSON of all services is not ProtoJSON: names are in
+    snake_case, enumerations have no prefix, 64-bit integers are numbers, and
+    fields without presence are always written. With the header
+    `Accept: application/json;profile=protojson`, answers are canonical
+    ProtoJSON, except errors; requests keep their form.
     """
 
     @_abc_1.abstractmethod

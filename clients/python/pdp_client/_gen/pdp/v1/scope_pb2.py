@@ -24,13 +24,14 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x12pdp/v1/scope.proto\x12\x06pdp.v1\"\x1e\n\x06Scopes\x12\x14\n\x05scope\x18\x01 \x03(\tR\x05scopeb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x12pdp/v1/scope.proto\x12\x06pdp.v1\"\x1e\n\x06Scopes\x12\x14\n\x05scope\x18\x01 \x03(\tR\x05scopeB\x0eZ\x0cpdp/v1;pdpv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pdp_client._gen.pdp.v1.scope_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'Z\014pdp/v1;pdpv1'
   _globals['_SCOPES']._serialized_start=30
   _globals['_SCOPES']._serialized_end=60
 # @@protoc_insertion_point(module_scope)

@@ -24,13 +24,14 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apdp/v1/write_warning.proto\x12\x06pdp.v1\"\x8e\x01\n\x0cWriteWarning\x12\x14\n\x05\x66ield\x18\x01 \x01(\tR\x05\x66ield\x12,\n\x04\x63ode\x18\x02 \x01(\x0e\x32\x18.pdp.v1.WriteWarningCodeR\x04\x63ode\x12\x18\n\x07message\x18\x03 \x01(\tR\x07message\x12 \n\x0bsuggestions\x18\x04 \x03(\tR\x0bsuggestions*\xe4\x03\n\x10WriteWarningCode\x12\"\n\x1eWRITE_WARNING_CODE_UNSPECIFIED\x10\x00\x12\x38\n4WRITE_WARNING_CODE_PATTERN_MATCHES_NEARLY_EVERYTHING\x10\x01\x12$\n WRITE_WARNING_CODE_UNKNOWN_MODEL\x10\x02\x12\'\n#WRITE_WARNING_CODE_UNKNOWN_PROVIDER\x10\x03\x12$\n WRITE_WARNING_CODE_UNKNOWN_GROUP\x10\x04\x12*\n&WRITE_WARNING_CODE_UNKNOWN_ENTITY_TYPE\x10\x05\x12\'\n#WRITE_WARNING_CODE_PACK_IN_NO_CHAIN\x10\x06\x12)\n%WRITE_WARNING_CODE_RULE_NEVER_REACHED\x10\x07\x12!\n\x1dWRITE_WARNING_CODE_NEVER_TRUE\x10\x08\x12/\n+WRITE_WARNING_CODE_CONDITION_ALWAYS_UNKNOWN\x10\t\x12)\n%WRITE_WARNING_CODE_OVERRIDE_IS_WEAKER\x10\nb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apdp/v1/write_warning.proto\x12\x06pdp.v1\"\x8e\x01\n\x0cWriteWarning\x12\x14\n\x05\x66ield\x18\x01 \x01(\tR\x05\x66ield\x12,\n\x04\x63ode\x18\x02 \x01(\x0e\x32\x18.pdp.v1.WriteWarningCodeR\x04\x63ode\x12\x18\n\x07message\x18\x03 \x01(\tR\x07message\x12 \n\x0bsuggestions\x18\x04 \x03(\tR\x0bsuggestions*\xe4\x03\n\x10WriteWarningCode\x12\"\n\x1eWRITE_WARNING_CODE_UNSPECIFIED\x10\x00\x12\x38\n4WRITE_WARNING_CODE_PATTERN_MATCHES_NEARLY_EVERYTHING\x10\x01\x12$\n WRITE_WARNING_CODE_UNKNOWN_MODEL\x10\x02\x12\'\n#WRITE_WARNING_CODE_UNKNOWN_PROVIDER\x10\x03\x12$\n WRITE_WARNING_CODE_UNKNOWN_GROUP\x10\x04\x12*\n&WRITE_WARNING_CODE_UNKNOWN_ENTITY_TYPE\x10\x05\x12\'\n#WRITE_WARNING_CODE_PACK_IN_NO_CHAIN\x10\x06\x12)\n%WRITE_WARNING_CODE_RULE_NEVER_REACHED\x10\x07\x12!\n\x1dWRITE_WARNING_CODE_NEVER_TRUE\x10\x08\x12/\n+WRITE_WARNING_CODE_CONDITION_ALWAYS_UNKNOWN\x10\t\x12)\n%WRITE_WARNING_CODE_OVERRIDE_IS_WEAKER\x10\nB\x0eZ\x0cpdp/v1;pdpv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pdp_client._gen.pdp.v1.write_warning_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'Z\014pdp/v1;pdpv1'
   _globals['_WRITEWARNINGCODE']._serialized_start=184
   _globals['_WRITEWARNINGCODE']._serialized_end=668
   _globals['_WRITEWARNING']._serialized_start=39

@@ -164,7 +164,9 @@ class ChainLayer:
         rules = [self._evaluate(bit, facts, routes) for bit in bits]
         destination = next(filter(None, map(routes.destination, bits)), None)
         if destination is not None:
-            rules += self._rules_of_target(plans, facts, destination, set(bits))
+            of_target = self._rules_of_target(plans, facts, destination, set(bits))
+            rules += of_target
+            rows = (*rows, *map(_row, of_target)) if request.explain else rows
         return self._verdict(rules, destination, rows)
 
     def try_org(self, request: Request, findings: Findings) -> ChainDryRun:

@@ -192,7 +192,7 @@ class Routes:
         return self._targets[bit]
 
     def destination(self, bit: int) -> RouteTarget | None:
-        """Returns where a rule sends the request; None if it leaves it where it is."""
+        """Returns the model that a rule sends the request to; None if it changes nothing."""
         if not self._chains.routes >> bit & 1:
             return None
         target = self.target(bit)

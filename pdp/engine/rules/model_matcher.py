@@ -84,7 +84,7 @@ class ModelMatcher:
     def _set(self, names: _WrittenNames, models: ModelIndex) -> None:
         self._names = names
         # A cache of a method of this object would refer to it: a cycle (pdp/server/garbage.py).
-        self.read = lru_cache(MAX_CACHED)(_Reader(names, models))
+        self.read = lru_cache(MAX_CACHED)(_ModelReader(names, models))
 
     def with_models(self, models: ModelIndex) -> ModelMatcher:
         """Returns a matcher for the same names with another catalog. Cheap."""
@@ -125,7 +125,7 @@ class _WrittenNames:
         self.providers_by_company = by_company
 
 
-class _Reader:
+class _ModelReader:
     """Reads a request's model: see `ModelMatcher.read`."""
 
     __slots__ = ("_models", "_written")

@@ -65,6 +65,7 @@ class Obligation(NamedTuple):
     model: str | None = None
     message: str | None = None
     fields: tuple[str, ...] = ()
+    provider: str | None = None
 
 
 class Match(NamedTuple):

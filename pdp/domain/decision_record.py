@@ -222,7 +222,7 @@ def _named_tuple(kind: Any, value: Mapping[str, Any]) -> Any:
 def _obligation_to_json(obligation: Obligation) -> dict[str, Any]:
     """Returns the obligation as in a DecideResponse, without fields that are not set."""
     value: dict[str, Any] = {"type": obligation.type.name}
-    for name in ("replacement", "model", "message"):
+    for name in ("replacement", "model", "message", "provider"):
         if (field := getattr(obligation, name)) is not None:
             value[name] = field
     if obligation.spans:
@@ -248,4 +248,5 @@ def _obligation_from_json(value: Mapping[str, Any]) -> Obligation:
         value.get("model"),
         value.get("message"),
         tuple(value.get("fields", ())),
+        value.get("provider"),
     )

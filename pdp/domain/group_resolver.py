@@ -59,6 +59,10 @@ class GroupResolver:
                     ids |= named
         return ids
 
+    def __bool__(self) -> bool:
+        """Returns whether there are user groups."""
+        return bool(self._by_name)
+
     def names_of(self, subject: Subject) -> frozenset[str]:
         """Returns all groups of a subject, by `normalize_group`.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
+from pdp.domain.group_resolver import NO_USER_GROUPS, GroupResolver, normalize_group
 from pdp.domain.policy_set import changed_ids
 from pdp.domain.request import NO_USAGE
 from pdp.domain.usage import MAX_COUNT, ONE_REQUEST, Counts
@@ -29,7 +30,7 @@ class Limit:
 
     Attributes:
         scope: `user`, or `group`, whose members share the limit.
-        subject_id: the user's or the group's id, compared exactly.
+        subject_id: the user's id, compared exactly; or the name or the id of a group.
         daily_cost_limit, monthly_cost_limit: in micro-dollars.
         is_active: whether the limit is in force. Usage is counted only while it is.
         created_at, updated_at: seconds since the epoch.
@@ -134,36 +135,55 @@ class ActiveLimit(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LimitIndex:
-    """The active limits of a tenant, by the id of the user or group."""
+    """The active limits of a tenant.
+
+    Attributes:
+        users: the limits of users, by user id.
+        groups: the limits of groups, by `normalize_group`, in the order of their names.
+        resolver: resolves the groups of a subject.
+    """
 
     users: Mapping[str, ActiveLimit]
-    groups: Mapping[str, ActiveLimit]
+    groups: Mapping[str, tuple[ActiveLimit, ...]]
+    resolver: GroupResolver = NO_USER_GROUPS
 
     @classmethod
-    def from_limits(cls, limits: Iterable[Limit]) -> LimitIndex:
+    def from_limits(
+        cls, limits: Iterable[Limit], resolver: GroupResolver = NO_USER_GROUPS
+    ) -> LimitIndex:
         """Returns the index of the active limits."""
-        by_scope: dict[str, dict[str, ActiveLimit]] = {"user": {}, "group": {}}
-        for limit in limits:
-            if limit.is_active:
-                by_scope[limit.scope][limit.subject_id] = ActiveLimit.of(limit)
-        return cls(by_scope["user"], by_scope["group"])
+        now = {limit.id: limit for limit in limits}
+        return cls({}, {}, resolver).with_changes({}, now, resolver)
 
-    def with_changes(self, before: Mapping[str, Limit], now: Mapping[str, Limit]) -> LimitIndex:
+    def with_changes(
+        self,
+        before: Mapping[str, Limit],
+        now: Mapping[str, Limit],
+        resolver: GroupResolver = NO_USER_GROUPS,
+    ) -> LimitIndex:
         """Returns the index of the limits `now`, which reuses what this index has.
 
         Args:
             before: the limits of this index, by id.
             now: the limits by id.
+            resolver: resolves the groups of a subject.
         """
         ids = changed_ids(before, now)
-        by_scope = {"user": dict(self.users), "group": dict(self.groups)}
+        users, groups = dict(self.users), dict(self.groups)
         # First all that are gone: another limit may have their subject now.
         for limit in (before[limit_id] for limit_id in ids if limit_id in before):
-            by_scope[limit.scope].pop(limit.subject_id, None)
+            if limit.scope == "user":
+                users.pop(limit.subject_id, None)
+            else:
+                _change_group(groups, limit, ())
         for limit in (now[limit_id] for limit_id in ids if limit_id in now):
-            if limit.is_active:
-                by_scope[limit.scope][limit.subject_id] = ActiveLimit.of(limit)
-        return LimitIndex(by_scope["user"], by_scope["group"])
+            if not limit.is_active:
+                continue
+            if limit.scope == "user":
+                users[limit.subject_id] = ActiveLimit.of(limit)
+            else:
+                _change_group(groups, limit, (ActiveLimit.of(limit),))
+        return LimitIndex(users, groups, resolver)
 
     def __bool__(self) -> bool:
         """Returns whether there is a limit."""
@@ -174,10 +194,25 @@ class LimitIndex:
         user_limit = self.users.get(subject.user_id)
         limits = () if user_limit is None else (user_limit,)
         groups = self.groups
-        if not (groups and subject.groups):
+        if not groups or not (subject.groups or self.resolver):
             return limits
-        names = dict.fromkeys(subject.groups)
-        return (*limits, *(groups[name] for name in names if name in groups))
+        names = dict.fromkeys(map(normalize_group, subject.groups))
+        if self.resolver:
+            names |= dict.fromkeys(sorted(self.resolver.names_of(subject)))
+        return (*limits, *(each for name in names for each in groups.get(name, ())))
+
+
+def _change_group(
+    groups: dict[str, tuple[ActiveLimit, ...]], limit: Limit, replacement: tuple[ActiveLimit, ...]
+) -> None:
+    """Replaces the limit of a group; groups whose names differ only in case have one entry."""
+    name = normalize_group(limit.subject_id)
+    others = (each for each in groups.get(name, ()) if each.limit.subject_id != limit.subject_id)
+    limits = sorted((*others, *replacement), key=lambda each: each.limit.subject_id)
+    if limits:
+        groups[name] = tuple(limits)
+    else:
+        groups.pop(name, None)
 
 
 class Breach(NamedTuple):

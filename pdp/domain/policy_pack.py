@@ -35,6 +35,9 @@ ROUTE_TO: Final = "ROUTE_TO"
 PROMPT: Final = "PROMPT"
 ALLOW_WITH_OVERRIDE: Final = "ALLOW_WITH_OVERRIDE"
 
+PASSING: Final = frozenset({ALLOW, ALLOW_WITH_OVERRIDE, ROUTE_TO})
+"""The actions that let a request through."""
+
 DEFAULT_REPLACEMENT: Final = "[REDACTED]"
 
 JsonObject = Mapping[str, Any]

@@ -5,7 +5,7 @@ The strongest outcome counts, all risk adds up, and there is one trace.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from pdp.domain.decision import (
     NO_VERDICT,
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from pdp.domain.request import Request
     from pdp.engine.evaluation import EvaluationState
     from pdp.engine.snapshot import Snapshot
+
+T = TypeVar("T")
 
 ENGINE_ERROR: Final = "ENGINE_ERROR"
 NOT_EVALUATED: Final = "The request could not be judged, so it is blocked to be safe."
@@ -110,6 +112,31 @@ def combine(evaluation: EvaluationState) -> Decision:
         counted=_counts_against_limits(evaluation),
         unmatched=request if evaluation.unmatched else None,
     )
+
+
+def joined(own: Verdict, other: Verdict) -> Verdict:
+    """Returns one verdict of a layer for two of its: the stronger one, with what both add.
+
+    Args:
+        own: the verdict on the request. Its trace and its failures are kept.
+        other: the verdict on the same request to another model.
+    """
+    return max(own, other, key=lambda verdict: verdict.outcome)._replace(
+        matches=_united(own.matches, other.matches),
+        obligations=_united(own.obligations, other.obligations),
+        redactions=_united(own.redactions, other.redactions),
+        warnings=_united(own.warnings, other.warnings),
+        floors=_united(own.floors, other.floors),
+        impacts=_united(own.impacts, other.impacts),
+        pii_detected=own.pii_detected or other.pii_detected,
+        frameworks=_united(own.frameworks, other.frameworks),
+        rows=own.rows,
+        failures=own.failures,
+    )
+
+
+def _united(first: tuple[T, ...], second: tuple[T, ...]) -> tuple[T, ...]:
+    return tuple(dict.fromkeys((*first, *second)))
 
 
 def plain_allow(evaluation: EvaluationState) -> Decision:

@@ -12,13 +12,21 @@ from pdp.domain.decision import (
     NO_VERDICT,
     Decision,
     Fault,
+    ObligationType,
     Outcome,
     Risk,
     RiskFactor,
 )
-from pdp.domain.layers import ENGINE, SCAN
+from pdp.domain.layers import CHAIN, ENGINE, LIMITS, SCAN
 from pdp.domain.risk import DEFAULT_RISK_TABLE
-from pdp.engine.combine import ENGINE_ERROR, NOT_EVALUATED, combine, plain_allow, risk_of
+from pdp.engine.combine import (
+    ENGINE_ERROR,
+    NOT_EVALUATED,
+    combine,
+    joined,
+    plain_allow,
+    risk_of,
+)
 from pdp.engine.evaluation import EvaluationState
 from pdp.engine.findings import NO_FINDINGS, NOT_SCANNED
 from pdp.engine.scan import Findings, scan
@@ -157,6 +165,42 @@ def _run_layers(evaluation: EvaluationState, findings: Findings) -> None:
                 evaluation.faults += (Fault(layer.name, error) for error in verdict.failures)
         if marks is not None:
             marks.append((layer.name, perf_counter()))
+    if CHAIN in evaluation.verdicts:
+        _judge_target(evaluation, findings)
+
+
+def _judge_target(evaluation: EvaluationState, findings: Findings) -> None:
+    """Adds what the other layers say of the model that a chain routes the request to.
+
+    The chain layer itself has judged it. The gates need not: a route has no target that is switched
+    off or unknown. A limit is the same for all models.
+    """
+    route = next(
+        (
+            each
+            for each in evaluation.verdicts[CHAIN].obligations
+            if each.type is ObligationType.ROUTE_TO
+        ),
+        None,
+    )
+    if route is None:
+        return
+    request = evaluation.request._replace(
+        provider=route.provider or "", model=route.model or "", explain=False
+    )
+    for layer in evaluation.snapshot.layers:
+        if layer.name in {CHAIN, LIMITS}:
+            continue
+        try:
+            verdict = layer.evaluate(request, findings)
+        except WorkLimitExceeded:
+            raise
+        except Exception as error:
+            evaluation.faults.append(Fault(layer.name, error))
+        else:
+            own = evaluation.verdicts.get(layer.name, NO_VERDICT)
+            if verdict not in (NO_VERDICT, own._replace(rows=())):
+                evaluation.verdicts[layer.name] = joined(own, verdict)
 
 
 def _scan(evaluation: EvaluationState) -> Findings:

@@ -350,6 +350,7 @@ def _obligation(obligation: Obligation) -> pb.Obligation:
         model=obligation.model,
         message=obligation.message,
         fields=obligation.fields,
+        provider=obligation.provider or "",
     )
 
 

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-GROUPS: Final = ("staff", "contractors", "interns")
+GROUPS: Final = ("staff", "Staff", "contractors", "interns")
 TYPES: Final = ("SSN", "PERSON", "EMAIL")
 WORDS: Final = ("alpha", "beta", "gamma")
 PROVIDERS: Final = ("openai", "meta")
 MODELS: Final = ("gpt-4o", "GPT-4o", "llama", "unknown", "opus")
+GLOBS: Final = ("gpt-*", "*/gpt*", "*o", "meta/*")
 SCORES: Final = (0.0, 0.25, 0.5, 1.0)
 
 CATALOG: Final = tuple(
@@ -40,11 +41,14 @@ def _some(values: tuple[str, ...]) -> st.SearchStrategy[list[str]]:
 
 _CONDITIONS: Final[Mapping[str, st.SearchStrategy[Any]]] = {
     "user_groups": _some(GROUPS),
+    "not_user_groups": _some(GROUPS),
     "entity_types": _some(TYPES),
     "entity_confidence_min": st.sampled_from((*SCORES, None)),
     "content_regex": st.sampled_from((*WORDS, "")),
     "providers": _some(PROVIDERS),
-    "models": _some(MODELS),
+    "not_providers": _some(PROVIDERS),
+    "models": _some((*MODELS, *GLOBS)),
+    "not_models": _some((*MODELS, *GLOBS)),
     "user_risk_score_min": st.sampled_from(SCORES),
     "intent_complexity": st.sampled_from(("simple", "complex", "")),
     "channel": _some(("interactive", "api")),

@@ -63,6 +63,7 @@ def decide(
 def used(meter: Meter, limit: Limit) -> tuple[Counts, Counts, Counts]:
     book = snapshot_of(limit).limits
     assert book is not None
-    limits = (*book.users.values(), *book.groups.values())
+    groups = (each for limits in book.groups.values() for each in limits)
+    limits = (*book.users.values(), *groups)
     spending = meter.spent("acme", limits).by_limit[limit.id]
     return spending.minute, spending.day, spending.month

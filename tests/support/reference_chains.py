@@ -6,6 +6,7 @@ patterns, and redacts character by character.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pdp.domain import policy_chain, policy_pack
@@ -14,6 +15,7 @@ from tests.support.chain_strategies import CATALOG
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from pdp.domain.model_catalog import ModelConfig
     from pdp.domain.policy_chain import PolicyChain
     from pdp.domain.policy_pack import PolicyRule
     from pdp.domain.policy_set import PolicySet
@@ -51,7 +53,10 @@ def evaluate_chains(policies: PolicySet, request: Request) -> ChainResult:
         chain = policies.of_kind(policy_chain.KIND).get(policy_chain.entity_id(user))
         if chain is not None:
             counting += [rule for rule in _run(policies, chain, request) if rule not in counting]
-    effects = [_effect(rule.action) for rule in counting]
+    target = next(filter(None, (_destination(rule.action, request) for rule in counting)), None)
+    if target is not None:
+        counting += _rules_of_target(policies, counting, request, target)
+    effects = [_effect(rule.action, request) for rule in counting]
     outcome = max(effects, key=STRENGTH.index, default="ALLOW")
     has_text = STRENGTH.index(outcome) < STRENGTH.index("CANCEL")
     redactions = [rule for rule in counting if rule.action["type"] == "REDACT"]
@@ -59,11 +64,39 @@ def evaluate_chains(policies: PolicySet, request: Request) -> ChainResult:
     return ChainResult([rule.id for rule in counting], outcome, text)
 
 
-def _run(policies: PolicySet, chain: PolicyChain, request: Request) -> list[PolicyRule]:
+def _rules_of_target(
+    policies: PolicySet, counting: list[PolicyRule], request: Request, target: ModelConfig
+) -> list[PolicyRule]:
+    """Returns the rules about models that hold or stop a request to the model of its route."""
+    routed = request._replace(provider=target.provider, model=target.model_id)
+    more: list[PolicyRule] = []
+    for user in dict.fromkeys((request.subject.user_id, "")):
+        chain = policies.of_kind(policy_chain.KIND).get(policy_chain.entity_id(user))
+        if chain is not None:
+            more += _run(policies, chain, routed, of_target=True)
+    strong = [
+        rule
+        for rule in more
+        if STRENGTH.index(_effect(rule.action, routed)) > STRENGTH.index("ROUTE_TO")
+    ]
+    unique = {rule.id: rule for rule in strong}
+    return [rule for rule in unique.values() if rule not in counting]
+
+
+def _is_about_models(rule: PolicyRule) -> bool:
+    names = ("models", "not_models", "providers", "not_providers")
+    return rule.action["type"] != "ROUTE_TO" and any(rule.conditions.get(name) for name in names)
+
+
+def _run(
+    policies: PolicySet, chain: PolicyChain, request: Request, *, of_target: bool = False
+) -> list[PolicyRule]:
     redactions: list[PolicyRule] = []
     terminal: list[PolicyRule] = []
     for rule in _rules(policies, chain):
         if rule.applies_to not in (request.direction, "both") or not _matches(rule, request):
+            continue
+        if of_target and not _is_about_models(rule):
             continue
         if rule.action["type"] == "REDACT":
             redactions.append(rule)
@@ -75,7 +108,7 @@ def _run(policies: PolicySet, chain: PolicyChain, request: Request) -> list[Poli
         rule
         for effect in ("BLOCK", "CANCEL")
         for rule in terminal
-        if _effect(rule.action) == effect
+        if _effect(rule.action, request) == effect
     ]
     return redactions + (denying or terminal)[:1]
 
@@ -89,27 +122,53 @@ def _rules(policies: PolicySet, chain: PolicyChain) -> Iterator[PolicyRule]:
         yield from sorted(own, key=lambda rule: rule.sequence)
 
 
-def _effect(action: Mapping[str, Any]) -> str:
+def _effect(action: Mapping[str, Any], request: Request) -> str:
     action_type: str = action["type"]
     if action_type != "ROUTE_TO":
         return action_type
-    target = action.get("route_to_model") or action["route_to_tier"]
+    if _target(action) is None:
+        return "BLOCK"
+    return "ALLOW" if _destination(action, request) is None else action_type
+
+
+def _target(action: Mapping[str, Any]) -> ModelConfig | None:
+    name = action.get("route_to_model") or action["route_to_tier"]
     available = [
         model
         for model in CATALOG
-        if target in (model.model_id, model.tier) and model.kill_switch_disabled_at is None
+        if name in (model.model_id, model.tier) and model.kill_switch_disabled_at is None
     ]
-    return action_type if available else "BLOCK"
+    return available[0] if available else None
+
+
+def _destination(action: Mapping[str, Any], request: Request) -> ModelConfig | None:
+    """Returns the model of a route; None if it is the model of the request, or none."""
+    target = _target(action) if action["type"] == "ROUTE_TO" else None
+    if target is None:
+        return None
+    names = (target.model_id, target.tier)
+    is_same = request.model.lower() in names and request.provider in ("", target.provider)
+    return None if is_same else target
 
 
 def _matches(rule: PolicyRule, request: Request) -> bool:
-    return all(_checks(rule.conditions, request))
+    passing = rule.action["type"] in ("ALLOW", "ALLOW_WITH_OVERRIDE", "ROUTE_TO")
+    return all(_checks(rule.conditions, request, wide=not passing))
 
 
-def _checks(conditions: Mapping[str, Any], request: Request) -> Iterator[bool]:
-    subject, model = request.subject, _model(request)
+def _checks(conditions: Mapping[str, Any], request: Request, *, wide: bool) -> Iterator[bool]:
+    subject, model, other = request.subject, _model(request, wide), _model(request, not wide)
+    groups = {group.lower() for group in subject.groups}
     if conditions.get("user_groups"):
-        yield bool(set(conditions["user_groups"]) & set(subject.groups))
+        yield any(name.lower() in groups for name in conditions["user_groups"])
+    if conditions.get("not_user_groups"):
+        yield not any(name.lower() in groups for name in conditions["not_user_groups"])
+    if conditions.get("not_providers"):
+        yield model["provider"] not in conditions["not_providers"]
+        yield wide or model["provider"] != ""
+    if conditions.get("not_models"):
+        yield not any(_is_named(name, other["names"]) for name in conditions["not_models"])
+        yield wide or request.model != ""
     if _has_entity_conditions(conditions):
         yield bool(_entities(conditions, request))
     if conditions.get("content_regex"):
@@ -118,7 +177,7 @@ def _checks(conditions: Mapping[str, Any], request: Request) -> Iterator[bool]:
     if conditions.get("providers"):
         yield model["provider"] in conditions["providers"]
     if conditions.get("models"):
-        yield any(name.lower() in model["names"] for name in conditions["models"])
+        yield any(_is_named(name, model["names"]) for name in conditions["models"])
     if conditions.get("user_risk_score_min") is not None:
         score = subject.risk_score
         yield score is not None and score >= conditions["user_risk_score_min"]
@@ -128,12 +187,21 @@ def _checks(conditions: Mapping[str, Any], request: Request) -> Iterator[bool]:
         yield request.channel in conditions["channel"]
 
 
-def _model(request: Request) -> dict[str, Any]:
+def _model(request: Request, wide: bool) -> dict[str, Any]:
     name = request.model.lower()
+    wider = {model.tier for model in CATALOG if wide and name == model.model_id}
     for model in CATALOG:
         if name in (model.model_id, model.tier) and request.provider in ("", model.provider):
-            return {"provider": model.provider, "names": {name, model.model_id}}
-    return {"provider": request.provider, "names": {name} - {""}}
+            full = f"{model.provider}/{model.model_id}"
+            return {"provider": model.provider, "names": {name, model.model_id, full} | wider}
+    full = f"{request.provider}/{name}"
+    names = {name, full} | wider if name else set()
+    return {"provider": request.provider, "names": names}
+
+
+def _is_named(written: str, names: set[str]) -> bool:
+    pattern = re.escape(written.lower()).replace(r"\*", ".*")
+    return any(re.fullmatch(pattern, name) for name in names)
 
 
 def _has_entity_conditions(conditions: Mapping[str, Any]) -> bool:

@@ -60,6 +60,7 @@ class TestPackage:
         assert set(RequestFields.__annotations__) == set(Request._fields) - {
             "usage_snapshot",
             "ner",
+            "groups_trusted",
         }
 
 

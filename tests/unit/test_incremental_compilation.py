@@ -119,7 +119,7 @@ LIMITS = st.builds(
     Limit,
     id=st.sampled_from("abcd"),
     scope=st.sampled_from(("user", "group")),
-    subject_id=st.sampled_from(("u", "v", "w")),
+    subject_id=st.sampled_from(("u", "U", "v", "w")),
     is_active=st.booleans(),
     daily_request_limit=st.integers(1, 9),
 )

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from pdp.domain.detector import entity_aliases
 from pdp.domain.dlp_rule import ACTION_TIERS, KIND, REGEX, DlpRule
 from pdp.domain.effective_dlp_rules import EffectiveDlpRules, effective_dlp_rules, is_acting
+from pdp.domain.group_resolver import NO_GROUPS, GroupResolver
 from pdp.domain.user_group import KIND as GROUP_KIND
 from pdp.domain.user_group import all_groups
 from pdp.engine.dlp.caller_entities import caller_entity_rules, categories_of, same_types
 from pdp.engine.dlp.config import ENTITY_TYPE_PLACEHOLDER, read_stored_config
-from pdp.engine.dlp.group_index import NO_GROUPS, GroupIndex
 from pdp.engine.dlp.named_entities import labels_of, model_entities
 from pdp.engine.dlp.overlay import Overlay
 from pdp.engine.rules.placement import Placement, compile_placement
@@ -163,7 +163,7 @@ class RuleBook:
     caller_entities: Mapping[str, CallerEntityRules]
     pattern_types: frozenset[str]
     categories: Mapping[str, str]
-    groups: GroupIndex | None
+    groups: GroupResolver | None
 
     def groups_of(self, subject: Subject) -> frozenset[str]:
         """Returns the ids of the groups with their own settings that a subject is in."""
@@ -200,7 +200,7 @@ def compile_rules(
         caller_entities=caller_entity_rules(_sources(enumerate(rules)), categories),
         pattern_types=pattern_types,
         categories=categories,
-        groups=GroupIndex(configured) if configured else None,
+        groups=GroupResolver(configured) if configured else None,
     )
 
 

@@ -7,6 +7,7 @@ only for the rules that count, and for every evaluated rule if the request asks 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -23,10 +24,18 @@ from pdp.domain.decision import (
     TraceRow,
     Verdict,
 )
+from pdp.domain.group_resolver import NO_GROUPS
 from pdp.domain.layers import CHAIN
-from pdp.domain.model_catalog import normalize_name
+from pdp.engine.decision_facts import NO_FACT_SOURCE
 from pdp.engine.dlp.entity_detectors import collect_entities, entity_detectors, personal_types
-from pdp.engine.rules.chains import ChainPlan, ChainRule, ChainSet, EffectiveRules, compile_chains
+from pdp.engine.rules.chains import (
+    ChainPlan,
+    ChainRule,
+    ChainSet,
+    Routes,
+    RouteTarget,
+    compile_chains,
+)
 from pdp.engine.rules.matching import (
     ConditionResult,
     Facts,
@@ -34,22 +43,22 @@ from pdp.engine.rules.matching import (
     matches_personal_data,
     redactions,
 )
+from pdp.engine.rules.model_matcher import MAX_CACHED, NO_MODEL, ModelMatcher, RequestedModel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pdp.domain.decision import Redaction
     from pdp.domain.request import Request
     from pdp.domain.risk import RiskTable
+    from pdp.engine.decision_facts import FactSource
     from pdp.engine.dlp.entities import EntityFinding
     from pdp.engine.dlp.entity_detectors import EntityDetectors
     from pdp.engine.layers.base import Layer, Policies
+    from pdp.engine.rules.index import RuleIndex
     from pdp.engine.rules.models import ModelIndex
     from pdp.engine.scan import Findings
 
-
-MAX_NAMES: Final = 64
-"""The number of resolved model names that a layer caches."""
 
 ROUTE_UNAVAILABLE: Final = "CHAIN_ROUTE_UNAVAILABLE"
 
@@ -75,8 +84,9 @@ _CHAIN_KINDS: Final = (
 )
 """The kinds of entities that chains are compiled from."""
 
-Names = tuple[str, tuple[str, ...]]
-"""The provider of the request's model, and all names of that model. Folded."""
+RequestedModels = Callable[[str, str], "tuple[RequestedModel, int]"]
+"""Reads the model of a request, by its provider and its name. Also returns the mask of the rules
+whose conditions on models are met."""
 
 
 class EvaluatedRule(NamedTuple):
@@ -86,11 +96,13 @@ class EvaluatedRule(NamedTuple):
         chain_rule: the rule.
         result: whether its conditions are met.
         outcome: the outcome of the rule if it counts.
+        facts: the facts on which it was evaluated.
     """
 
     chain_rule: ChainRule
     result: ConditionResult
     outcome: Outcome
+    facts: Facts
 
 
 class ChainDryRun(NamedTuple):
@@ -111,7 +123,8 @@ class ChainLayer:
 
     Attributes:
         chains: the compiled chains.
-        names: resolves a provider and a model to their names; see `_name_resolver`.
+        matcher: compares requests with the models and providers that the rules name.
+        requested_models: reads the model of a request; cached.
         points: the risk floor of each outcome that has one.
         chain_sources: the policies from which `chains` were compiled. If they are unchanged, the
             chains are reused.
@@ -119,56 +132,120 @@ class ChainLayer:
         personal_types: the names of the types of personal data that these detectors find.
         patterns: see `Layer`.
         detector_sources: the policies from which `entity_detectors` were selected.
+        facts: resolves the groups of subjects, and computes what expressions name.
     """
 
     chains: ChainSet
-    names: Callable[[str, str], Names]
+    matcher: ModelMatcher
+    requested_models: RequestedModels
     points: Mapping[Outcome, int]
     chain_sources: Sequence[object]
     entity_detectors: EntityDetectors = field(default_factory=dict)
     personal_types: frozenset[str] = frozenset()
     patterns: Mapping[str, str] = field(default_factory=dict)
     detector_sources: Sequence[object] = ()
+    facts: FactSource = NO_FACT_SOURCE
     name: str = CHAIN
 
     def evaluate(self, request: Request, findings: Findings) -> Verdict:
         """Returns the verdict of the rules that count in the user's chain and the org chain."""
         chains = self.chains
-        index = chains.index
-        provider, models = (
-            self.names(request.provider, request.model) if index.asks_for_models else ("", ())
-        )
-        entity_findings = self._entity_findings(request, findings)
-        facts = Facts(request, findings, provider, models, request.entities, entity_findings)
-        matching = index.matching(facts)
+        facts = self._facts(request, findings)
+        matching = chains.index.matching(facts)
         if not (matching or request.explain):
             return NO_VERDICT
         user = chains.users.get(request.subject.user_id)
         plans = [plan for plan in (user, chains.org) if plan is not None]
-        rows = self._rows(plans, facts) if request.explain else ()
-        bits = _effective_bits(chains.effective_rules(plan, matching) for plan in plans)
+        routes = Routes(chains, request)
+        rows = self._rows(plans, facts, routes) if request.explain else ()
+        bits = self._effective_bits(plans, matching, routes)
         if not bits:
             return NO_VERDICT._replace(rows=rows) if rows else NO_VERDICT
-        return self._verdict(bits, facts, rows)
+        rules = [self._evaluate(bit, facts, routes) for bit in bits]
+        destination = next(filter(None, map(routes.destination, bits)), None)
+        if destination is not None:
+            of_target = self._rules_of_target(plans, facts, destination, set(bits))
+            rules += of_target
+            rows = (*rows, *map(_row, of_target)) if request.explain else rows
+        return self._verdict(rules, destination, rows)
 
     def try_org(self, request: Request, findings: Findings) -> ChainDryRun:
         """Evaluates the org chain alone."""
         chains, plan = self.chains, self.chains.org
         if plan is None:
             return ChainDryRun(None, ())
-        names = self.names(request.provider, request.model)
-        entity_findings = self._entity_findings(request, findings)
-        facts = Facts(request, findings, *names, request.entities, entity_findings)
-        evaluated = {bit: self._evaluate(bit, facts) for bit in self._evaluated_bits(plan, facts)}
-        effective = chains.effective_rules(plan, chains.index.matching(facts))
-        if not effective:
+        facts, routes = self._facts(request, findings), Routes(chains, request)
+        evaluated = {
+            bit: self._evaluate(bit, facts, routes)
+            for bit in self._evaluated_bits(plan, facts, routes)
+        }
+        bits = self._effective_bits([plan], chains.index.matching(facts), routes)
+        if not bits:
             return ChainDryRun(None, tuple(evaluated.values()))
-        bit = effective.deciding if effective.deciding >= 0 else effective.redactions[0]
-        return ChainDryRun(evaluated[bit], tuple(evaluated.values()))
+        deciding = next((bit for bit in bits if chains.terminal >> bit & 1), bits[0])
+        return ChainDryRun(evaluated[deciding], tuple(evaluated.values()))
 
     def with_models(self, models: ModelIndex) -> ChainLayer:
         """See `ModelAware`."""
-        return replace(self, names=_name_resolver(models), chains=self.chains.with_models(models))
+        matcher = self.matcher.with_models(models)
+        return replace(
+            self,
+            matcher=matcher,
+            requested_models=_requested_models(self.chains.index, matcher),
+            chains=self.chains.with_models(models),
+        )
+
+    def _facts(self, request: Request, findings: Findings) -> Facts:
+        index = self.chains.index
+        model, accepting = (
+            self.requested_models(request.provider, request.model)
+            if index.asks_for_models
+            else (NO_MODEL, -1)
+        )
+        groups = self.facts.groups.names_of(request.subject) if index.asks_for_groups else NO_GROUPS
+        entity_findings = self._entity_findings(request, findings)
+        return Facts(request, findings, model, accepting, groups, request.entities, entity_findings)
+
+    def _effective_bits(
+        self, plans: Iterable[ChainPlan], matching: int, routes: Routes
+    ) -> list[int]:
+        """Returns the rules that count in any chain, each once, in the order of evaluation."""
+        bits: dict[int, None] = {}
+        blocks = routes.blocks(matching)
+        for plan in plans:
+            effective = self.chains.effective_rules(plan, matching, blocks)
+            bits.update(dict.fromkeys(effective.redactions))
+            if effective.deciding >= 0:
+                bits[effective.deciding] = None
+        return list(bits)
+
+    def _rules_of_target(
+        self, plans: Iterable[ChainPlan], facts: Facts, target: RouteTarget, known: set[int]
+    ) -> list[EvaluatedRule]:
+        """Returns the rules about models that hold or stop a request to its new model.
+
+        Args:
+            plans: the chains.
+            facts: the facts of the request.
+            target: the model that it is routed to.
+            known: the rules that count for the request itself.
+        """
+        chains = self.chains
+        about = chains.index.about_models & ~chains.routes
+        if not about:
+            return []
+        request = facts.request._replace(provider=target.provider, model=target.model_id)
+        model, accepting = self.requested_models(target.provider, target.model_id)
+        routed = facts._replace(request=request, model=model, accepting=accepting)
+        routes = Routes(chains, request)
+        bits = self._effective_bits(plans, chains.index.matching(routed) & about, routes)
+        rules = [self._evaluate(bit, routed, routes) for bit in bits if bit not in known]
+        place = f"for {target.provider}/{target.model_id}: "
+        return [
+            each._replace(result=each.result._replace(reason=place + each.result.reason))
+            for each in rules
+            if each.outcome > Outcome.ROUTE_TO
+        ]
 
     def _entity_findings(self, request: Request, findings: Findings) -> Sequence[EntityFinding]:
         # The findings of NER models count even if no detector is required: no pattern finds names.
@@ -176,25 +253,21 @@ class ChainLayer:
             return collect_entities(self.entity_detectors, request, findings)
         return ()
 
-    def _verdict(self, bits: Sequence[int], facts: Facts, rows: tuple[TraceRow, ...]) -> Verdict:
-        chains = self.chains
-        rules = [
-            EvaluatedRule(rule, check_conditions(rule.conditions, facts), chains.outcome(bit))
-            for bit in bits
-            for rule in (chains.rules[bit],)
-        ]
-        strongest = max(range(len(bits)), key=lambda index: rules[index].outcome)
-        chain_rule, _, outcome = rules[strongest]
-        target = chains.targets.get(bits[strongest])
-        unavailable = target == ""
+    def _verdict(
+        self,
+        rules: Sequence[EvaluatedRule],
+        destination: RouteTarget | None,
+        rows: tuple[TraceRow, ...],
+    ) -> Verdict:
+        strongest = max(rules, key=lambda each: each.outcome)
         return Verdict(
-            outcome=outcome,
-            reason_code=_reason_code(chain_rule, unavailable=unavailable),
-            message=_message(chain_rule, target),
-            status_hint=_status_hint(outcome, unavailable=unavailable),
-            matches=tuple(_match(each) for each in rules),
-            obligations=tuple(self._obligations(bits)),
-            redactions=tuple(_redactions(rules, facts)),
+            outcome=strongest.outcome,
+            reason_code=_reason_code(strongest),
+            message=_message(strongest, destination),
+            status_hint=_status_hint(strongest),
+            matches=tuple(map(_match, rules)),
+            obligations=tuple(_obligations(rules, destination)),
+            redactions=tuple(_redactions(rules)),
             warnings=tuple(
                 PolicyWarning(each.chain_rule.rule.id, each.chain_rule.action.message)
                 for each in rules
@@ -206,49 +279,39 @@ class ChainLayer:
                 if each.outcome in self.points
             ),
             pii_detected=any(
-                matches_personal_data(each.chain_rule.conditions, facts, self.personal_types)
+                matches_personal_data(each.chain_rule.conditions, each.facts, self.personal_types)
                 for each in rules
             ),
             rows=rows,
         )
 
-    def _obligations(self, bits: Sequence[int]) -> list[Obligation]:
-        """Returns all prompts, and the first route only: a request has one destination."""
-        obligations: list[Obligation] = []
-        target = ""
-        for bit in bits:
-            action = self.chains.rules[bit].action
-            if action.type == policy_pack.PROMPT:
-                obligations.append(Obligation(ObligationType.PROMPT, message=action.message))
-            elif self.chains.targets.get(bit) and not target:
-                target = self.chains.targets[bit]
-                obligations.append(Obligation(ObligationType.ROUTE_TO, model=target))
-        return obligations
-
-    def _rows(self, plans: Sequence[ChainPlan], facts: Facts) -> tuple[TraceRow, ...]:
+    def _rows(
+        self, plans: Sequence[ChainPlan], facts: Facts, routes: Routes
+    ) -> tuple[TraceRow, ...]:
         return tuple(
-            _row(self._evaluate(bit, facts))
+            _row(self._evaluate(bit, facts, routes))
             for plan in plans
-            for bit in self._evaluated_bits(plan, facts)
+            for bit in self._evaluated_bits(plan, facts, routes)
         )
 
-    def _evaluate(self, bit: int, facts: Facts) -> EvaluatedRule:
+    def _evaluate(self, bit: int, facts: Facts, routes: Routes) -> EvaluatedRule:
         chain_rule = self.chains.rules[bit]
         applies_to, direction = chain_rule.rule.applies_to, facts.request.direction
         if applies_to not in {direction, "both"}:
             result = ConditionResult(False, f"applies to {applies_to}, and this is {direction}")
         else:
-            result = check_conditions(chain_rule.conditions, facts)
-        return EvaluatedRule(chain_rule, result, self.chains.outcome(bit))
+            wide = chain_rule.action.type not in policy_pack.PASSING
+            result = check_conditions(chain_rule.conditions, facts, wide=wide)
+        return EvaluatedRule(chain_rule, result, routes.outcome(bit), facts)
 
-    def _evaluated_bits(self, plan: ChainPlan, facts: Facts) -> list[int]:
+    def _evaluated_bits(self, plan: ChainPlan, facts: Facts, routes: Routes) -> list[int]:
         """Returns the rules of a chain in order, up to the one that ends the chain."""
         bits: list[int] = []
         for bit in plan.bits():
             bits.append(bit)
             if plan.deny_overrides or not self.chains.terminal >> bit & 1:
                 continue
-            if self._evaluate(bit, facts).result.matched:
+            if self._evaluate(bit, facts, routes).result.matched:
                 break
         return bits
 
@@ -261,15 +324,22 @@ def build(policies: Policies) -> Layer | None:
     previous = policies.previous.get(CHAIN)
     if isinstance(previous, ChainLayer) and _same(previous.chain_sources, chain_sources):
         # The model catalog of the platform may be newer than that of `previous`.
-        layer = previous.with_models(policies.models)
+        layer = replace(previous.with_models(policies.models), facts=policies.facts)
         if _same(layer.detector_sources, detector_sources):
             return layer
         return _with_detectors(layer, policies, detector_sources)
     chains = compile_chains(policies)
     if chains is None:
         return None
-    names, points = _name_resolver(policies.models), _points(policies.risk)
-    layer = ChainLayer(chains, names, points, chain_sources)
+    matcher = _matcher(chains, policies.models)
+    layer = ChainLayer(
+        chains=chains,
+        matcher=matcher,
+        requested_models=_requested_models(chains.index, matcher),
+        points=_points(policies.risk),
+        chain_sources=chain_sources,
+        facts=policies.facts,
+    )
     return _with_detectors(layer, policies, detector_sources)
 
 
@@ -299,27 +369,24 @@ def _same(before: Sequence[object], now: Sequence[object]) -> bool:
     return all(each is other for each, other in zip(before, now, strict=True))
 
 
-def _name_resolver(models: ModelIndex) -> Callable[[str, str], Names]:
-    """Returns a function that resolves a provider and a model to `Names`.
+def _matcher(chains: ChainSet, models: ModelIndex) -> ModelMatcher:
+    conditions = [each.conditions for each in chains.rules]
+    return ModelMatcher(
+        [name for each in conditions for name in (*each.models, *each.not_models)],
+        [name for each in conditions for name in (*each.providers, *each.not_providers)],
+        models,
+    )
 
-    The function caches its results, because requests repeat a few models.
-    """
 
-    @lru_cache(MAX_NAMES)
-    def names(provider: str, name: str) -> Names:
-        if not name:
-            return normalize_name(provider), ()
-        model = models.resolve(name, provider).model
-        if model is None:
-            return normalize_name(provider), (normalize_name(name),)
-        all_names = (
-            normalize_name(name),
-            normalize_name(model.model_id),
-            normalize_name(model.name),
-        )
-        return normalize_name(provider) or normalize_name(model.provider), all_names
+def _requested_models(index: RuleIndex, matcher: ModelMatcher) -> RequestedModels:
+    """Returns a cached function: see `RequestedModels`. Requests repeat a few models."""
 
-    return names
+    @lru_cache(MAX_CACHED)
+    def requested_models(provider: str, name: str) -> tuple[RequestedModel, int]:
+        model = matcher.read(provider, name)
+        return model, index.accepting(model)
+
+    return requested_models
 
 
 def _points(risk: RiskTable) -> dict[Outcome, int]:
@@ -331,54 +398,62 @@ def _points(risk: RiskTable) -> dict[Outcome, int]:
     }
 
 
-def _effective_bits(chains: Iterable[EffectiveRules]) -> list[int]:
-    """Returns the rules that count in any chain, each once, in the order of evaluation."""
-    bits: dict[int, None] = {}
-    for effective in chains:
-        bits.update(dict.fromkeys(effective.redactions))
-        if effective.deciding >= 0:
-            bits[effective.deciding] = None
-    return list(bits)
+def _obligations(
+    rules: Sequence[EvaluatedRule], destination: RouteTarget | None
+) -> Iterator[Obligation]:
+    """Yields all prompts, and the first route only: a request has one destination."""
+    if destination is not None:
+        yield Obligation(
+            ObligationType.ROUTE_TO, model=destination.model, provider=destination.provider
+        )
+    for each in rules:
+        if each.outcome is Outcome.PROMPT:
+            yield Obligation(ObligationType.PROMPT, message=each.chain_rule.action.message)
 
 
-def _redactions(rules: Sequence[EvaluatedRule], facts: Facts) -> list[Redaction]:
+def _redactions(rules: Sequence[EvaluatedRule]) -> list[Redaction]:
     return [
         redaction
         for each in rules
         if each.outcome is Outcome.REDACT
         for redaction in redactions(
-            each.chain_rule.conditions, each.chain_rule.action.replacement, facts
+            each.chain_rule.conditions, each.chain_rule.action.replacement, each.facts
         )
     ]
 
 
-def _reason_code(chain_rule: ChainRule, *, unavailable: bool) -> str:
-    if unavailable:
+def _is_unavailable(rule: EvaluatedRule) -> bool:
+    """Whether a rule routes to a model that is not available."""
+    is_route = rule.chain_rule.action.type == policy_pack.ROUTE_TO
+    return is_route and rule.outcome is Outcome.BLOCK
+
+
+def _reason_code(rule: EvaluatedRule) -> str:
+    if _is_unavailable(rule):
         return ROUTE_UNAVAILABLE
-    action_type = chain_rule.action.type
-    return "" if action_type == policy_pack.ALLOW else f"CHAIN_{action_type}"
+    is_plain = rule.outcome is Outcome.ALLOW
+    return "" if is_plain else f"CHAIN_{rule.chain_rule.action.type}"
 
 
-def _status_hint(outcome: Outcome, *, unavailable: bool) -> int:
-    if unavailable:
+def _status_hint(rule: EvaluatedRule) -> int:
+    if _is_unavailable(rule):
         return _UNAVAILABLE
-    return _FORBIDDEN if outcome >= Outcome.PROMPT else 200
+    return _FORBIDDEN if rule.outcome >= Outcome.PROMPT else 200
 
 
-def _message(chain_rule: ChainRule, target: str | None) -> str:
+def _message(rule: EvaluatedRule, destination: RouteTarget | None) -> str:
     """Returns the message for people.
 
     Args:
-        chain_rule: the rule.
-        target: the model that the rule routes to, empty if it is unavailable; None if the rule
-            does not route.
+        rule: the rule that decides.
+        destination: the model that the request is routed to; None if it is not.
     """
-    action, name = chain_rule.action, chain_rule.rule.name
-    if target == "":
-        destination = action.model or action.tier
-        return f'Blocked: rule "{name}" routes to {destination}, which is not available.'
-    if target:
-        return f'Routed to {target} by rule "{name}".'
+    action, name = rule.chain_rule.action, rule.chain_rule.rule.name
+    if _is_unavailable(rule):
+        target = action.model or action.tier
+        return f'Blocked: rule "{name}" routes to {target}, which is not available.'
+    if rule.outcome is Outcome.ROUTE_TO and destination is not None:
+        return f'Routed to {destination.model} by rule "{name}".'
     verb = _VERBS.get(action.type)
     return action.message or (f'{verb} by rule "{name}".' if verb else "")
 

@@ -80,13 +80,13 @@ class LimitsLayer:
 def build(policies: Policies) -> Layer | None:
     """Compiles the layer; returns None if no limit is in force."""
     source: Mapping[str, Limit] = policies.own.of_kind(KIND)
-    previous = policies.previous.get(LIMITS)
+    groups, previous = policies.facts.groups, policies.previous.get(LIMITS)
     if isinstance(previous, LimitsLayer):
-        if previous.source is source:
+        if previous.source is source and previous.book.resolver is groups:
             return previous
-        book = previous.book.with_changes(previous.source, source)
+        book = previous.book.with_changes(previous.source, source, groups)
     else:
-        book = LimitIndex.from_limits(source.values())
+        book = LimitIndex.from_limits(source.values(), groups)
     return LimitsLayer(book, source, policies.risk.limit) if book else None
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from pdp.domain.policy_chain import PolicyChain
     from pdp.domain.policy_pack import PackRules, PolicyPack, PolicyRule
+    from pdp.domain.request import Request
     from pdp.engine.layers.base import Policies
     from pdp.engine.rules.models import ModelIndex
 
@@ -98,9 +99,9 @@ class ChainSet:
         index: finds the rules that match a request.
         org: the chain of the tenant itself.
         users: the chains of its users, by user ID.
-        targets: the model that each ROUTE_TO rule routes to, by bit. It is empty if that model is
-            switched off or not in the catalog; the rule is then a BLOCK.
+        models: the model catalog.
         terminal: a mask of the rules that end a chain.
+        routes: a mask of the ROUTE_TO rules.
         blocks: a mask of the BLOCK rules.
         cancels: a mask of the CANCEL rules.
     """
@@ -109,13 +110,20 @@ class ChainSet:
     index: RuleIndex
     org: ChainPlan | None
     users: Mapping[str, ChainPlan]
-    targets: Mapping[int, str]
+    models: ModelIndex
     terminal: int
+    routes: int
     blocks: int
     cancels: int
 
-    def effective_rules(self, plan: ChainPlan, matching: int) -> EffectiveRules:
-        """Returns which of the rules in the mask `matching` count in the chain of `plan`."""
+    def effective_rules(self, plan: ChainPlan, matching: int, blocks: int) -> EffectiveRules:
+        """Returns which of the rules in the mask `matching` count in the chain of `plan`.
+
+        Args:
+            plan: the chain.
+            matching: a mask of the rules that match.
+            blocks: a mask of the rules that are a BLOCK for the request: see `Routes.blocks`.
+        """
         deciding = -1
         redaction_bits: list[int] = []
         for span in plan.spans:
@@ -133,25 +141,87 @@ class ChainSet:
                     break
             redaction_bits += bits_of(redactions)
         if plan.deny_overrides and deciding >= 0:
-            denying = _first_bit(plan.spans, matching & self.blocks)
+            denying = _first_bit(plan.spans, matching & blocks)
             if denying < 0:
                 denying = _first_bit(plan.spans, matching & self.cancels)
             if denying >= 0:
                 deciding = denying
         return EffectiveRules(tuple(redaction_bits), deciding)
 
-    def outcome(self, bit: int) -> Outcome:
-        """Returns the outcome of a rule if it counts."""
-        if self.targets.get(bit) == "":
-            return Outcome.BLOCK
-        return OUTCOMES[self.rules[bit].action.type]
-
     def with_models(self, models: ModelIndex) -> ChainSet:
         """Returns the same chains with another model catalog."""
-        targets = {bit: route_target(self.rules[bit].action, models) for bit in self.targets}
-        if targets == self.targets:
-            return self
-        return replace(self, targets=targets, blocks=_blocks(self.rules, targets))
+        return self if models is self.models else replace(self, models=models)
+
+
+class RouteTarget(NamedTuple):
+    """The model that a ROUTE_TO rule routes to.
+
+    Attributes:
+        provider: its provider in the catalog.
+        model: its name, as the rule has it.
+        model_id: its name in the catalog.
+        id: the id of the model in the catalog.
+    """
+
+    provider: str
+    model: str
+    model_id: str
+    id: str
+
+
+class Routes:
+    """The targets of ROUTE_TO rules for one request, resolved when they are needed."""
+
+    __slots__ = ("_chains", "_request", "_targets")
+
+    def __init__(self, chains: ChainSet, request: Request) -> None:
+        self._chains = chains
+        self._request = request
+        self._targets: dict[int, RouteTarget | None] = {}
+
+    def target(self, bit: int) -> RouteTarget | None:
+        """Returns the target of a ROUTE_TO rule; None if it is switched off or not in the catalog.
+
+        A tier or a name means a model of the request's provider, if that has one.
+        """
+        if bit not in self._targets:
+            chains = self._chains
+            provider, _ = self._requested()
+            action = chains.rules[bit].action
+            self._targets[bit] = route_target(action, chains.models, provider)
+        return self._targets[bit]
+
+    def destination(self, bit: int) -> RouteTarget | None:
+        """Returns the model that a rule sends the request to; None if it changes nothing."""
+        if not self._chains.routes >> bit & 1:
+            return None
+        target = self.target(bit)
+        return None if target is None or target.id == self._requested()[1] else target
+
+    def outcome(self, bit: int) -> Outcome:
+        """Returns the outcome of a rule if it counts."""
+        if self._chains.routes >> bit & 1:
+            if self.target(bit) is None:
+                return Outcome.BLOCK
+            if self.destination(bit) is None:
+                return Outcome.ALLOW  # it is the model that the request asks for
+        return OUTCOMES[self._chains.rules[bit].action.type]
+
+    def blocks(self, matching: int) -> int:
+        """Returns a mask of the rules in `matching` that are a BLOCK for the request."""
+        chains = self._chains
+        blocks = matching & chains.blocks
+        for bit in bits_of(matching & chains.routes):
+            if self.target(bit) is None:
+                blocks |= 1 << bit
+        return blocks
+
+    def _requested(self) -> tuple[str, str]:
+        """Returns the provider of the request's model, and the id of that in the catalog."""
+        request = self._request
+        model = self._chains.models.resolve(request.model, request.provider).model
+        provider = request.provider or (model.provider if model else "")
+        return provider, model.id if model else ""
 
 
 def bits_of(mask: int) -> Iterator[int]:
@@ -170,15 +240,23 @@ def _first_bit(spans: Sequence[int], mask: int) -> int:
     return -1
 
 
-def route_target(action: Action, models: ModelIndex) -> str:
+def route_target(action: Action, models: ModelIndex, provider: str) -> RouteTarget | None:
     """Returns the model that a ROUTE_TO action routes to.
 
-    The result is empty if the model is switched off or not in the catalog.
+    The result is None if the model is switched off or not in the catalog.
+
+    Args:
+        action: the action.
+        models: the model catalog.
+        provider: the provider of the request, which comes before others; empty if unknown.
     """
-    state, model = models.resolve(action.model or action.tier)
+    name = action.model or action.tier
+    state, model = models.resolve(name, provider)
+    if state is ModelState.UNKNOWN:
+        state, model = models.resolve(name)
     if state is not ModelState.KNOWN or model is None:
-        return ""
-    return model.model_id if action.tier else action.model
+        return None
+    return RouteTarget(model.provider, action.model or model.model_id, model.model_id, model.id)
 
 
 def compile_chains(policies: Policies) -> ChainSet | None:
@@ -198,19 +276,18 @@ def compile_chains(policies: Policies) -> ChainSet | None:
         return None
     plans = {chain.user_id: _plan(chain, spans) for chain in chains.values()}
     types = [each.action.type for each in rules]
-    targets = {
-        bit: route_target(rules[bit].action, policies.models)
-        for bit, action_type in enumerate(types)
-        if action_type == policy_pack.ROUTE_TO
-    }
     return ChainSet(
         rules=tuple(rules),
-        index=RuleIndex([(each.rule.applies_to, each.conditions) for each in rules]),
+        index=RuleIndex(
+            [(each.rule.applies_to, each.conditions) for each in rules],
+            _mask(bit for bit, each in enumerate(types) if each in policy_pack.PASSING),
+        ),
         org=plans.pop("", None),
         users=plans,
-        targets=targets,
+        models=policies.models,
         terminal=_mask(bit for bit, each in enumerate(types) if each != policy_pack.REDACT),
-        blocks=_blocks(rules, targets),
+        routes=_mask(bit for bit, each in enumerate(types) if each == policy_pack.ROUTE_TO),
+        blocks=_mask(bit for bit, each in enumerate(types) if each == policy_pack.BLOCK),
         cancels=_mask(bit for bit, each in enumerate(types) if each == policy_pack.CANCEL),
     )
 
@@ -253,11 +330,3 @@ def _mask(bits: Iterable[int]) -> int:
     for bit in bits:
         mask |= 1 << bit
     return mask
-
-
-def _blocks(rules: Sequence[ChainRule], targets: Mapping[int, str]) -> int:
-    return _mask(
-        bit
-        for bit, each in enumerate(rules)
-        if each.action.type == policy_pack.BLOCK or targets.get(bit) == ""
-    )

@@ -12,6 +12,7 @@ from math import isfinite
 from typing import Any, Final, NamedTuple
 
 from pdp.domain import policy_pack as packs
+from pdp.engine.rules.globs import is_glob
 from pdp.engine.text.patterns import CompiledPattern
 from pdp.errors import InvalidArgument, InvalidPattern, Violation
 
@@ -20,6 +21,9 @@ MAX_ITEMS: Final = 1000
 
 MAX_NAME: Final = 256
 """The length of a group, model, provider or entity type in characters, as in DecideRequest."""
+
+MAX_GLOBS: Final = 32
+"""The number of models with `*` in one list."""
 
 MAX_MESSAGE: Final = 2048
 MAX_REPLACEMENT: Final = 256
@@ -36,12 +40,15 @@ class Conditions(NamedTuple):
 
     Attributes:
         user_groups: the subject is in one of these groups.
+        not_user_groups: the subject is in none of these groups.
         entity_types: a finding has one of these types.
         entity_confidence_min: a finding has at least this confidence. If `entity_types` is set,
             the finding must have one of these types too.
         content_regex: the pattern matches the text or a string of the arguments.
         providers: the model of the request is from one of these providers.
-        models: the request is for one of these models.
+        not_providers: the model of the request is from none of these providers.
+        models: the request is for one of these models: names, tiers, or names with `*`.
+        not_models: the request is for none of these models.
         user_risk_score_min: the subject has at least this risk score.
         intent_complexity: the request has this complexity.
         channel: the request came through one of these channels.
@@ -56,6 +63,9 @@ class Conditions(NamedTuple):
     user_risk_score_min: float | None = None
     intent_complexity: str = ""
     channel: tuple[str, ...] = ()
+    not_user_groups: tuple[str, ...] = ()
+    not_providers: tuple[str, ...] = ()
+    not_models: tuple[str, ...] = ()
 
 
 class Action(NamedTuple):
@@ -121,6 +131,13 @@ def _names(value: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value))
 
 
+def _models(value: Any) -> tuple[str, ...]:
+    names = _names(value)
+    if sum(map(is_glob, names)) > MAX_GLOBS:
+        raise _InvalidValue(f"must have at most {MAX_GLOBS} entries with *")
+    return names
+
+
 def _some_of(*allowed: str) -> Parse:
     def parse(value: Any) -> tuple[str, ...]:
         if type(value) is not list or any(name not in allowed for name in value):
@@ -153,11 +170,14 @@ def _pattern(value: Any) -> str:
 
 _CONDITIONS: Final[Mapping[str, Parse]] = {
     "user_groups": _names,
+    "not_user_groups": _names,
     "entity_types": _names,
     "entity_confidence_min": _fraction,
     "content_regex": _pattern,
     "providers": _names,
-    "models": _names,
+    "not_providers": _names,
+    "models": _models,
+    "not_models": _models,
     "user_risk_score_min": _number,
     "intent_complexity": _one_of(*COMPLEXITIES),
     "channel": _some_of(*CHANNELS),

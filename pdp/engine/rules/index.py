@@ -14,6 +14,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, Final
 
 from pdp.domain.entity_types import expand_entity_types
+from pdp.domain.group_resolver import normalize_group
 from pdp.domain.model_catalog import normalize_name
 from pdp.engine.dlp.entity_detectors import DEFAULT_CONFIDENCE
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pdp.engine.dlp.entities import EntityFinding
     from pdp.engine.rules.documents import Conditions
     from pdp.engine.rules.matching import Facts
+    from pdp.engine.rules.model_matcher import RequestedModel
 
 DIRECTIONS: Final = ("input", "output")
 BOTH: Final = "both"
@@ -50,6 +52,13 @@ class _ValueIndex:
                 self.by_value[value] = self.by_value.get(value, 0) | 1 << bit
             if not has_condition:
                 self.unconstrained |= 1 << bit
+
+    def named(self, values: Iterable[str]) -> int:
+        """Returns the mask of the rules that name any of `values`."""
+        mask = 0
+        for value in values:
+            mask |= self.by_value.get(value, 0)
+        return mask
 
     def one(self, value: str) -> int:
         """Returns the mask of the rules that accept `value`."""
@@ -143,11 +152,50 @@ class _EntityIndex:
         return allowed
 
 
+class _ModelIndex:
+    """The rules that name models or providers, or exclude some.
+
+    A rule that stops requests names them widely and excludes them narrowly. A rule that lets
+    requests through does the opposite. So no rule passes more than its author has written.
+    """
+
+    __slots__ = ("_excluded_narrowly", "_excluded_widely", "_named_narrowly", "_named_widely")
+
+    def __init__(
+        self, names: Sequence[Iterable[str]], excluded: Sequence[Iterable[str]], passing: int
+    ) -> None:
+        """Args:
+        names: the normalized names of each rule, in order; empty for any.
+        excluded: the normalized names that each rule excludes.
+        passing: the mask of the rules that let requests through.
+        """
+        self._named_widely = _ValueIndex(_part(names, ~passing))
+        self._named_narrowly = _ValueIndex(_part(names, passing))
+        self._excluded_widely = _ValueIndex(_part(excluded, passing))
+        self._excluded_narrowly = _ValueIndex(_part(excluded, ~passing))
+
+    def accepting(self, narrow: Iterable[str], wide: Iterable[str]) -> int:
+        """Returns the mask of the rules that accept a model or a provider.
+
+        Args:
+            narrow: the written names that mean it narrowly.
+            wide: those that mean it widely.
+        """
+        accepted = self._named_widely.any(wide) & self._named_narrowly.any(narrow)
+        excluded = self._excluded_widely.named(wide) | self._excluded_narrowly.named(narrow)
+        return accepted & ~excluded
+
+    def demanding(self) -> int:
+        """Returns the mask of the rules that let a request through unless it names some models."""
+        return self._excluded_widely.named(self._excluded_widely.by_value)
+
+
 class RuleIndex:
     """Finds the rules that match a request. Immutable.
 
     Attributes:
         asks_for_models: whether any rule has a condition on models or providers.
+        about_models: the mask of the rules that have one.
     """
 
     __slots__ = (
@@ -155,19 +203,25 @@ class RuleIndex:
         "_complexities",
         "_directions",
         "_entities",
+        "_excluded_groups",
         "_groups",
         "_models",
         "_patterns",
         "_providers",
         "_risk",
         "_without_risk",
+        "about_models",
         "asks_for_models",
     )
 
-    def __init__(self, rules: Sequence[tuple[str, Conditions]]) -> None:
+    def __init__(self, rules: Sequence[tuple[str, Conditions]], passing: int = 0) -> None:
         """Indexes `rules`, each with its `applies_to`. The bit of a rule is its position.
 
         A condition that no rule has gets no index, so `matching` skips it.
+
+        Args:
+            rules: the rules.
+            passing: the mask of the rules that let requests through: they name models narrowly.
         """
         conditions = [each for _, each in rules]
         self._directions: Mapping[str, int] = {
@@ -178,10 +232,11 @@ class RuleIndex:
             )
             for direction in DIRECTIONS
         }
-        self._groups = _value_index([each.user_groups for each in conditions])
-        self._providers = _value_index([map(normalize_name, each.providers) for each in conditions])
-        self._models = _value_index([map(normalize_name, each.models) for each in conditions])
-        self.asks_for_models = self._providers is not None or self._models is not None
+        self._groups = _value_index([map(normalize_group, each.user_groups) for each in conditions])
+        self._excluded_groups = _value_index(
+            [map(normalize_group, each.not_user_groups) for each in conditions]
+        )
+        self._set_models(conditions, passing)
         self._channels = _value_index([each.channel for each in conditions])
         self._patterns = _value_index([_one(each.content_regex) for each in conditions])
         self._complexities = _value_index([_one(each.intent_complexity) for each in conditions])
@@ -194,16 +249,43 @@ class RuleIndex:
         self._risk = _MinimumIndex(with_risk) if with_risk else None
         self._without_risk = sum(1 << bit for minimum, bit in minimums if minimum is None)
 
+    def _set_models(self, conditions: Sequence[Conditions], passing: int) -> None:
+        self._models = _model_index(
+            [each.models for each in conditions], [each.not_models for each in conditions], passing
+        )
+        self._providers = _model_index(
+            [each.providers for each in conditions],
+            [each.not_providers for each in conditions],
+            passing,
+        )
+        self.about_models = sum(
+            1 << bit
+            for bit, each in enumerate(conditions)
+            if each.models or each.not_models or each.providers or each.not_providers
+        )
+        self.asks_for_models = bool(self.about_models)
+
+    def accepting(self, model: RequestedModel) -> int:
+        """Returns the mask of the rules whose conditions on models and providers are met."""
+        rules = -1
+        if self._models is not None:
+            rules &= self._models.accepting(model.narrow, model.wide)
+            if not model.is_named:
+                rules &= ~self._models.demanding()
+        if self._providers is not None:
+            rules &= self._providers.accepting(model.narrow_providers, model.wide_providers)
+            if not model.provider:
+                rules &= ~self._providers.demanding()
+        return rules
+
     def matching(self, facts: Facts) -> int:
         """Returns the mask of the rules whose conditions are all met."""
-        request, findings, provider, models, entities, entity_findings = facts
-        rules = self._directions[request.direction]
+        request, findings, _, accepting, groups, entities, entity_findings = facts
+        rules = self._directions[request.direction] & accepting
         if self._groups is not None:
-            rules &= self._groups.any(request.subject.groups)
-        if self._models is not None:
-            rules &= self._models.any(models)
-        if self._providers is not None:
-            rules &= self._providers.one(provider)
+            rules &= self._groups.any(groups)
+        if self._excluded_groups is not None:
+            rules &= ~self._excluded_groups.named(groups)
         if self._patterns is not None:
             rules &= self._patterns.any(findings.hits)
         if self._channels is not None:
@@ -218,10 +300,32 @@ class RuleIndex:
             rules &= self._without_risk | reached
         return rules
 
+    @property
+    def asks_for_groups(self) -> bool:
+        """Whether any rule has a condition on groups."""
+        return self._groups is not None or self._excluded_groups is not None
+
 
 def _value_index(rules: Sequence[Iterable[str]]) -> _ValueIndex | None:
     index = _ValueIndex(rules)
     return index if index.by_value else None
+
+
+def _model_index(
+    names: Sequence[Iterable[str]], excluded: Sequence[Iterable[str]], passing: int
+) -> _ModelIndex | None:
+    if not (any(names) or any(excluded)):
+        return None
+    return _ModelIndex(
+        [[*map(normalize_name, each)] for each in names],
+        [[*map(normalize_name, each)] for each in excluded],
+        passing,
+    )
+
+
+def _part(rules: Sequence[Iterable[str]], mask: int) -> list[Iterable[str]]:
+    """Returns the names of the rules in `mask`; no names for the others."""
+    return [names if mask >> bit & 1 else () for bit, names in enumerate(rules)]
 
 
 def _one(value: str) -> tuple[str, ...]:

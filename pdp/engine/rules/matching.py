@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from pdp.domain.decision import Redaction, Span
 from pdp.domain.detector import PERSONAL_CATEGORIES
 from pdp.domain.entity_types import expand_entity_types
+from pdp.domain.group_resolver import NO_GROUPS, normalize_group
 from pdp.domain.model_catalog import normalize_name
 from pdp.engine.dlp.caller_entities import all_texts, caller_locations
 from pdp.engine.dlp.entity_detectors import DEFAULT_CONFIDENCE
 from pdp.engine.findings import NOT_SCANNED
+from pdp.engine.rules.model_matcher import NO_MODEL, RequestedModel
 from pdp.engine.text.locations import describe, locate, whole_places
 
 if TYPE_CHECKING:
@@ -39,18 +41,19 @@ class Facts(NamedTuple):
     Attributes:
         request: the request.
         findings: the findings of the scan.
-        provider: the provider of the request's model. If the request names none, it is the one in
-            the catalog. Folded, as in the catalog.
-        models: all names of the request's model. Folded, as in the catalog.
+        model: which of the models and providers that the rules name are those of the request.
+        accepting: the mask of the rules whose conditions on models and providers are met.
+        groups: the groups of the subject, by `normalize_group`.
         entities: the caller's own findings.
         entity_findings: the findings of the scan that have an entity type.
     """
 
     request: Request
     findings: Findings
-    provider: str
-    models: Sequence[str]
-    entities: Sequence[Entity]
+    model: RequestedModel = NO_MODEL
+    accepting: int = -1
+    groups: frozenset[str] = NO_GROUPS
+    entities: Sequence[Entity] = ()
     entity_findings: Sequence[EntityFinding] = ()
 
 
@@ -66,28 +69,35 @@ class ConditionResult(NamedTuple):
     reason: str
 
 
-def check_conditions(conditions: Conditions, facts: Facts) -> ConditionResult:
-    """Evaluates `conditions` on `facts`."""
+def check_conditions(conditions: Conditions, facts: Facts, *, wide: bool = True) -> ConditionResult:
+    """Evaluates `conditions` on `facts`.
+
+    Args:
+        conditions: the conditions of a rule.
+        facts: the facts of a request.
+        wide: whether the rule names models widely: see `pdp.engine.rules.model_matcher`.
+    """
     reasons: list[str] = []
-    for matched, reason in _results(conditions, facts):
+    for matched, reason in _results(conditions, facts, wide=wide):
         if not matched:
             return ConditionResult(False, reason)
         reasons.append(reason)
     return ConditionResult(True, "; ".join(reasons) or NO_CONDITIONS)
 
 
-def _results(conditions: Conditions, facts: Facts) -> Iterator[ConditionResult]:
+def _results(conditions: Conditions, facts: Facts, *, wide: bool) -> Iterator[ConditionResult]:
     request = facts.request
     if conditions.user_groups:
-        yield _any_of("user_groups", conditions.user_groups, request.subject.groups)
+        common = _in_groups(conditions.user_groups, facts)
+        yield _any_of("user_groups", conditions.user_groups, common)
+    if conditions.not_user_groups:
+        common = _in_groups(conditions.not_user_groups, facts)
+        yield _none_of("not_user_groups", "the subject is in", common)
     if _has_entity_conditions(conditions):
         yield _entities_result(conditions, facts)
     if conditions.content_regex:
         yield _content_result(conditions.content_regex, facts.findings)
-    if conditions.providers:
-        yield _any_folded("providers", conditions.providers, (facts.provider,))
-    if conditions.models:
-        yield _any_folded("models", conditions.models, facts.models)
+    yield from _model_results(conditions, facts.model, wide=wide)
     if conditions.user_risk_score_min is not None:
         yield _risk_result(conditions.user_risk_score_min, request.subject.risk_score)
     if conditions.intent_complexity:
@@ -97,6 +107,35 @@ def _results(conditions: Conditions, facts: Facts) -> Iterator[ConditionResult]:
         yield _any_of("channel", conditions.channel, (request.channel,))
 
 
+def _model_results(
+    conditions: Conditions, model: RequestedModel, *, wide: bool
+) -> Iterator[ConditionResult]:
+    if conditions.providers:
+        yield _any_folded("providers", conditions.providers, model.providers(wide=wide))
+    if conditions.not_providers:
+        if not (wide or model.provider):
+            yield ConditionResult(False, "not_providers did not match: the provider is unknown")
+        excluded = _folded(conditions.not_providers, model.providers(wide=not wide))
+        yield _none_of("not_providers", "the provider is", excluded)
+    if conditions.models:
+        yield _any_folded("models", conditions.models, model.models(wide=wide))
+    if conditions.not_models:
+        if not (wide or model.is_named):
+            yield ConditionResult(False, "not_models did not match: the request names no model")
+        excluded = _folded(conditions.not_models, model.models(wide=not wide))
+        yield _none_of("not_models", "the model is", excluded)
+
+
+def _in_groups(names: Sequence[str], facts: Facts) -> list[str]:
+    return [each for each in names if normalize_group(each) in facts.groups]
+
+
+def _none_of(name: str, what: str, excluded: Sequence[str]) -> ConditionResult:
+    if excluded:
+        return ConditionResult(False, f"{name} did not match: {what} {excluded[0]!r}")
+    return ConditionResult(True, f"{name} matched")
+
+
 def _any_of(name: str, allowed: Sequence[str], values: Sequence[str]) -> ConditionResult:
     common = [each for each in allowed if each in values]
     if common:
@@ -104,8 +143,12 @@ def _any_of(name: str, allowed: Sequence[str], values: Sequence[str]) -> Conditi
     return ConditionResult(False, f"{name} did not match")
 
 
-def _any_folded(name: str, allowed: Sequence[str], values: Sequence[str]) -> ConditionResult:
-    return _any_of(name, allowed, [each for each in allowed if normalize_name(each) in values])
+def _any_folded(name: str, allowed: Sequence[str], values: Collection[str]) -> ConditionResult:
+    return _any_of(name, allowed, _folded(allowed, values))
+
+
+def _folded(names: Sequence[str], values: Collection[str]) -> list[str]:
+    return [each for each in names if normalize_name(each) in values]
 
 
 def _risk_result(minimum: float, score: float | None) -> ConditionResult:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from pdp.domain.model_catalog import ModelConfig
 from pdp.domain.model_name_tables import HOSTING_VENDORS
 from pdp.domain.model_names import (
     ModelName,
@@ -21,8 +22,6 @@ from pdp.domain.model_names import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-
-    from pdp.domain.model_catalog import ModelConfig
 
 MAX_CATALOG_NAMES: Final = 10_000
 """Names of catalogs whose readings are kept: a change of one model reads one name."""
@@ -106,7 +105,7 @@ class _NameIndex:
         """See `AliasIndex.find`."""
         read, own = read_name(name), read_provider(provider)
         asked = _Asked(read, Provider(read.host, is_host=True) if read.host else own)
-        candidates = [each for each in self._of_same_model(read) if _is_served(each, asked)]
+        candidates = [each for each in self.of_same_model(read) if _is_served(each, asked)]
         at_provider = [each for each in candidates if each.provider == asked.provider]
         # `lab/turbo` of another company is its own model, unless it serves the models of others.
         serves_others = not own.name or own.is_host or is_known_vendor(read.owner)
@@ -118,7 +117,8 @@ class _NameIndex:
             not own.name or own.is_host or own.name in HOSTING_VENDORS or bool(at_provider),
         )
 
-    def _of_same_model(self, name: ModelName) -> Sequence[_Candidate]:
+    def of_same_model(self, name: ModelName) -> Sequence[_Candidate]:
+        """Returns the models of which `name` can be another name, at any provider."""
         found = [*self._by_key.get(_key(name), ())]
         if name.generation:
             # A name that rolls from one generation to the next stands for any of them.
@@ -133,6 +133,43 @@ class _NameIndex:
                 found += _newest(self._by_words.get(name.words, ()))
         unique = {each.model.id: each for each in found}
         return [each for each in unique.values() if _is_same_build(each.name, name)]
+
+
+class NameAliases:
+    """Finds which of some names, whether or not a catalog has them, mean the same model as another.
+
+    Immutable. In contrast to `AliasIndex`, all names that may mean the model are found, not only
+    those that say the most of its build.
+    """
+
+    __slots__ = ("_index",)
+
+    def __init__(self, names: Iterable[str]) -> None:
+        """Indexes `names`, which are normalized."""
+        self._index = _NameIndex([ModelConfig(name, "", name, name) for name in names])
+
+    def find(self, name: str, provider: str) -> frozenset[str]:
+        """Returns the names that mean the model `name` of `provider`; both are normalized."""
+        read = read_name(name)
+        if read.rolling and not read.generation:
+            return frozenset()  # it means one generation of many: the catalog says which
+        own = read_provider(provider)
+        return frozenset(
+            each.model.id
+            for each in self._index.of_same_model(read)
+            if _means_provider(each.name, read, own)
+        )
+
+
+def _means_provider(written: ModelName, asked: ModelName, provider: Provider) -> bool:
+    """Whether a written name with a company or a host can mean a model of a provider."""
+    if written.host:
+        return provider.name in ("", written.host) or asked.host == written.host
+    if not written.owner:
+        return True
+    if written.owner in (asked.owner, asked.family, provider.name):
+        return True
+    return not asked.owner and (provider.is_host or not provider.name)
 
 
 def _newest(candidates: Sequence[_Candidate]) -> Sequence[_Candidate]:

@@ -207,6 +207,21 @@ class ModelIndex:
                     covered.setdefault(model.id, []).append(name)
         return covered
 
+    def meant(self, name: str, provider: str = "") -> tuple[ModelConfig, ...]:
+        """Returns all models of the catalog that a name may mean, by itself or as another name.
+
+        Args:
+            name: the model of a request, or a tier.
+            provider: the provider of the request; empty if it names none.
+        """
+        name, provider = normalize_name(name), normalize_name(provider)
+        if provider:
+            model = self._by_provider.get(provider, {}).get(name)
+            models: Sequence[ModelConfig] = () if model is None else (model,)
+        else:
+            models = self._by_name.get(name, ())
+        return tuple(models) or self._aliases.find(name, provider).models
+
     def find_alias(self, name: str, provider: str = "") -> ModelConfig | None:
         """Returns a model that a name means although the catalog does not have the name.
 

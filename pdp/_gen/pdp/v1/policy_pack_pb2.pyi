@@ -213,10 +213,10 @@ class PolicyRule(_message.Message):
     @_builtins.property
     def conditions(self) -> _struct_pb2.Struct:
         """conditions are the conditions as they were posted: `user_groups`,
-        `entity_types`, `entity_confidence_min`, `content_regex`, `providers`,
-        `models`, `user_risk_score_min`, `intent_complexity` and `channel`. A
-        request must meet all conditions that are set. If none is set, every
-        request meets them.
+        `not_user_groups`, `entity_types`, `entity_confidence_min`,
+        `content_regex`, `providers`, `not_providers`, `models`, `not_models`,
+        `user_risk_score_min`, `intent_complexity` and `channel`. A request must
+        meet all conditions that are set. If none is set, every request meets them.
         """
 
     @_builtins.property

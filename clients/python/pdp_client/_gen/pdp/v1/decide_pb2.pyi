@@ -698,6 +698,7 @@ class Obligation(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     FIELDS_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
     type: Global___ObligationType.ValueType
     """type is the type of the obligation."""
     replacement: _builtins.str
@@ -706,6 +707,8 @@ class Obligation(_message.Message):
     """model is the model to route to."""
     message: _builtins.str
     """message is the prompt to show."""
+    provider: _builtins.str
+    """provider is the provider of `model` in the model catalog."""
     @_builtins.property
     def spans(self) -> _containers.RepeatedCompositeFieldContainer[Global___Span]:
         """spans are the places to redact."""
@@ -723,10 +726,11 @@ class Obligation(_message.Message):
         model: _builtins.str | None = ...,
         message: _builtins.str | None = ...,
         fields: _abc.Iterable[_builtins.str] | None = ...,
+        provider: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_message", b"_message", "_model", b"_model", "_replacement", b"_replacement", "message", b"message", "model", b"model", "replacement", b"replacement"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_message", b"_message", "_model", b"_model", "_replacement", b"_replacement", "fields", b"fields", "message", b"message", "model", b"model", "replacement", b"replacement", "spans", b"spans", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_message", b"_message", "_model", b"_model", "_replacement", b"_replacement", "fields", b"fields", "message", b"message", "model", b"model", "provider", b"provider", "replacement", b"replacement", "spans", b"spans", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__message: _TypeAlias = _typing.Literal["message"]  # noqa: Y015
     _WhichOneofArgType__message: _TypeAlias = _typing.Literal["_message", b"_message"]  # noqa: Y015

@@ -210,8 +210,9 @@ class CreateLimitRequest(_message.Message):
     scope: _builtins.str
     """scope is `user` or `group`."""
     subject_id: _builtins.str
-    """subject_id is the ID of the user or group, compared exactly. A subject has
-    at most one limit.
+    """subject_id is the ID of the user, compared exactly, or the name or the ID
+    of a group, compared without regard to case. A subject has at most one
+    limit.
     """
     daily_request_limit: _builtins.int
     """daily_request_limit is the maximum number of requests a day."""

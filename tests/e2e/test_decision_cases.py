@@ -58,6 +58,8 @@ ROUTES: Final = {
     "UpgradeComplianceBundle": ("POST", "/api/admin/compliance-bundles/{bundle_id}/upgrade"),
     "CreateUserGroup": ("POST", "/api/admin/user-groups/"),
     "DeleteUserGroup": ("DELETE", "/api/admin/user-groups/{group_id}"),
+    "CreateException": ("POST", "/v1/exceptions"),
+    "DeleteException": ("DELETE", "/v1/exceptions/{id}"),
     "CreateStaticPolicyOverride": ("POST", "/api/v1/static-policies/{id}/override"),
     "DeleteStaticPolicyOverride": ("DELETE", "/api/v1/static-policies/{id}/override"),
 }

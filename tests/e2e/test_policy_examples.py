@@ -36,7 +36,8 @@ def examples() -> Iterator[tuple[str, str, str]]:
 
 
 def test_every_example_is_accepted_and_does_what_the_page_says(server: Server) -> None:
-    pack_id, answer, answered = "", {}, 0
+    pack_id, answered = "", 0
+    answer: Any = {}
     with server.client("examples-of-the-page") as client:
         for method, path, text in examples():
             body: Any = json.loads(text.replace("PACK_ID", pack_id))
@@ -52,7 +53,8 @@ def test_every_example_is_accepted_and_does_what_the_page_says(server: Server) -
             if path.endswith("/policy-packs"):
                 pack_id = answer["id"]
             if path != "/v1/decide":
-                assert "warnings" not in answer, answer
+                codes = {each["code"] for each in answer.get("warnings", ())}
+                assert codes <= {"OVERRIDE_IS_WEAKER"}, answer
     assert answered == 5
 
 

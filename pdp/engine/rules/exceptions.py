@@ -9,16 +9,16 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass, field
-from fnmatch import translate
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import re2
 
 from pdp.domain.entity_types import expand_entity_types
 from pdp.domain.group_resolver import normalize_group
-from pdp.domain.model_catalog import normalize_name
 from pdp.domain.policy_exception import APPROVED, KIND
 from pdp.engine.rules.expressions import Expression, known_expression
+from pdp.engine.rules.model_matcher import ModelMatcher
+from pdp.engine.rules.models import ModelIndex
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 _SPACED_DIGITS: Final = re.compile(r"[0-9][0-9 .-]*\Z")
 _GAPS: Final = str.maketrans("", "", " .-")
 
+_NO_CATALOG: Final = ModelIndex()
+"""An exception says which names it means: no catalog adds a provider or another name."""
+
 
 class CompiledException(NamedTuple):
     """An approved exception.
@@ -40,7 +43,7 @@ class CompiledException(NamedTuple):
     Attributes:
         exception: the exception.
         groups: its groups, by `normalize_group`.
-        models: its models, as patterns of normalized names.
+        models: compares models with those that it names; None if it names none.
         expression: its expression; None for none.
         scopes: the places for which it holds; empty for all.
         values: the values that it lifts, by `_plain`.
@@ -49,7 +52,7 @@ class CompiledException(NamedTuple):
 
     exception: PolicyException
     groups: frozenset[str]
-    models: tuple[re.Pattern[str], ...]
+    models: ModelMatcher | None
     expression: Expression | None
     scopes: frozenset[str]
     values: frozenset[str]
@@ -71,7 +74,10 @@ class CompiledException(NamedTuple):
         return (
             self._is_for(request, facts)
             and (not exception.tools or request.tool in exception.tools)
-            and (not self.models or self._names_model(request))
+            and (
+                self.models is None
+                or self.models.matches(request.provider, request.model, wide=False)
+            )
             and (self.expression is None or self.expression.judge(request, findings, facts).is_met)
         )
 
@@ -88,13 +94,6 @@ class CompiledException(NamedTuple):
         if not request.groups_trusted:
             subject = subject._replace(groups=())
         return not self.groups.isdisjoint(facts.groups.names_of(subject))
-
-    def _names_model(self, request: Request) -> bool:
-        model, provider = normalize_name(request.model), normalize_name(request.provider)
-        if not model:
-            return False
-        names = (model, f"{provider}/{model}") if provider else (model,)
-        return any(pattern.match(name) for pattern in self.models for name in names)
 
     def lifts(self, scope: str, value: str) -> bool:
         """Whether the exception lifts a finding, if it holds for the request.
@@ -214,7 +213,7 @@ def _compile(exception: PolicyException) -> CompiledException:
     return CompiledException(
         exception,
         groups=frozenset(map(normalize_group, exception.groups)),
-        models=tuple(re.compile(translate(normalize_name(each))) for each in exception.models),
+        models=ModelMatcher(exception.models, (), _NO_CATALOG) if exception.models else None,
         expression=known_expression(exception.expression) if exception.expression else None,
         scopes=frozenset(exception.scope),
         values=frozenset(map(_plain, exception.values)),

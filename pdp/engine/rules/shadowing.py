@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from pdp.domain.entity_types import expand_entity_types
 from pdp.domain.group_resolver import normalize_group
 from pdp.domain.model_catalog import normalize_name
+from pdp.domain.policy_pack import PASSING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -43,6 +44,9 @@ def covers(earlier: ChainRule, later: ChainRule) -> bool:
     if earlier.rule.applies_to not in directions:
         return False
     wide, narrow = earlier.conditions, later.conditions
+    passes_first = earlier.action.type in PASSING and later.action.type not in PASSING
+    if passes_first and (wide.models or wide.not_models):
+        return False  # the name of a model means less in a rule that lets requests through
     return _covers_entities(wide, narrow) and all(
         _covers(name, wide, narrow) for name in wide._fields if name not in _ENTITIES
     )

@@ -355,6 +355,8 @@ class Decider(_Steps):
         self, snapshot: Snapshot, request: Request, encoded_bytes: int, recorder: DecisionRecorder
     ) -> PendingDecision | Awaitable[PendingDecision]:
         """Evaluates and records a request; returns what to await for it if it is heavy."""
+        if snapshot.needs_clock:
+            request = request._replace(server_time=time.time())
         began = perf_counter()
         marks = [("", began)] if snapshot.timed else None
         decision = self.evaluator.evaluate(snapshot, request, encoded_bytes, began, marks)
@@ -456,6 +458,8 @@ class BlockingDecider(_Steps):
         if snapshot.ner and not stopped(snapshot, request):
             findings = self._find_entities(texts_of(request), snapshot.ner)
             request = with_findings(request, findings)
+        if snapshot.needs_clock:
+            request = request._replace(server_time=time.time())
         began = perf_counter()
         marks = [("", began)] if snapshot.timed else None
         decision = evaluate(snapshot, request, new_id(), None, marks)

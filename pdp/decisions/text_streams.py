@@ -250,6 +250,8 @@ class CallTexts:
 
         def decide(so_far: str) -> Decision:
             part = request._replace(text=so_far)
+            if snapshot.needs_clock:
+                part = part._replace(server_time=time.time())
             if findings is not None:
                 within = tuple(
                     each

@@ -47,7 +47,9 @@ _MAX_SHOWN: Final = 64
 _SEGMENT: Final = r"[a-z][a-z0-9_]*"
 _VERB: Final = rf"{_SEGMENT}(?:\.[a-z0-9_]+)*"
 _is_action: Final = re.compile(f"{_SEGMENT}:{_SEGMENT}:{_VERB}").fullmatch
-_is_pattern: Final = re.compile(rf"(?:{_SEGMENT}|\*):(?:{_SEGMENT}|\*):(?:{_VERB}|\*)").fullmatch
+is_action_pattern: Final = re.compile(
+    rf"(?:{_SEGMENT}|\*):(?:{_SEGMENT}|\*):(?:{_VERB}|\*)"
+).fullmatch
 _is_plain: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*").fullmatch
 
 
@@ -220,7 +222,7 @@ _ACTIONS: Final = _texts(
     "is no action: it must be domain:scope:verb in lower case, as database:table:drop is",
 )
 _PATTERNS: Final = _texts(
-    _is_pattern,
+    is_action_pattern,
     "is no action pattern: it must be domain:scope:verb in lower case, where * stands for one "
     "whole segment, as in cloud:iam:*",
 )

@@ -69,6 +69,9 @@ class Request(NamedTuple):
         timestamp: seconds since the epoch.
         usage_snapshot: the previous usage of the subjects of limits; set if limits apply.
         ner: the findings of models; None if no model was used.
+        session_id: the conversation or agent run that the request belongs to.
+        server_time: the time of the server's clock, in seconds since the epoch, if a policy depends
+            on it. None in simulations and replays, in which the `timestamp` takes its place.
         groups_trusted: whether the caller may name the groups of the user for what lets a request
             through: exceptions and approvals. Rules that stop a request use the groups in any case.
     """
@@ -96,3 +99,4 @@ class Request(NamedTuple):
     ner: NerFindings | None = None
     groups_trusted: bool = True
     session_id: str = ""
+    server_time: float | None = None

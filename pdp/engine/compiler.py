@@ -16,6 +16,7 @@ from pdp.engine.decision_facts import build_fact_source
 from pdp.engine.dlp.entities import EXTENSIONS
 from pdp.engine.layers import BUILDERS, CLOSERS, GATES
 from pdp.engine.layers.base import Policies
+from pdp.engine.layers.chain import ChainLayer
 from pdp.engine.layers.dlp import DlpLayer
 from pdp.engine.layers.limits import LimitsLayer
 from pdp.engine.rules.exceptions import NO_BOOK, build_exceptions
@@ -162,6 +163,7 @@ def compile_tenant(
         has_requirements=bool(settings.max_timestamp_skew_s or settings.require_customer),
         own_bytes=_own_bytes(policies, patterns),
         facts=sources.facts,
+        needs_clock=any(isinstance(each, ChainLayer) and each.has_schedules for each in layers),
         exceptions=sources.exceptions,
     )
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pdp.engine.layers.chain import ChainLayer
 from pdp.engine.layers.customer import CustomerLayer
 
 if TYPE_CHECKING:
     from pdp.domain.decision import Fault, Verdict
     from pdp.domain.request import Request
     from pdp.engine.findings import Findings
+    from pdp.engine.layers.base import Layer
     from pdp.engine.snapshot import Snapshot
     from pdp.errors import WorkLimitExceeded
 
@@ -64,10 +66,15 @@ class EvaluationState:
         """
         findings = self.findings
         cost = findings.cost if findings is not None and findings.hits else 0
-        if encoded_bytes and (customer_id := self.request.customer_id):
-            cost += encoded_bytes * sum(
-                layer.patterns_for(customer_id)
-                for layer in self.snapshot.layers
-                if isinstance(layer, CustomerLayer)
-            )
+        if encoded_bytes:
+            cost += encoded_bytes * sum(map(self._patterns_of, self.snapshot.layers))
         return cost
+
+    def _patterns_of(self, layer: Layer) -> int:
+        """Returns the number of patterns that the conditions of a layer search for."""
+        if isinstance(layer, ChainLayer):
+            return layer.searched_patterns
+        customer_id = self.request.customer_id
+        if customer_id and isinstance(layer, CustomerLayer):
+            return layer.patterns_for(customer_id)
+        return 0

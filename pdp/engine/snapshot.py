@@ -87,6 +87,7 @@ class Snapshot:
         own_bytes: the estimated memory of the tenant's own part, without what tenants share.
         facts: computes the facts of requests that conditions name: groups and findings.
         exceptions: the tenant's exceptions, compiled.
+        needs_clock: whether a policy depends on the server's clock: see `Request.server_time`.
     """
 
     tenant_id: str
@@ -107,6 +108,7 @@ class Snapshot:
     own_bytes: int = 0
     facts: FactSource = NO_FACT_SOURCE
     exceptions: ExceptionBook = NO_BOOK
+    needs_clock: bool = False
 
     def rebase(self, platform: Platform, revision: int) -> Snapshot:
         """Returns the same policies on a compatible platform, at that revision.

@@ -61,6 +61,7 @@ class TestPackage:
             "usage_snapshot",
             "ner",
             "groups_trusted",
+            "server_time",
         }
 
 

@@ -26,6 +26,7 @@ from pdp.domain.decision import (
 )
 from pdp.domain.group_resolver import NO_GROUPS
 from pdp.domain.layers import CHAIN
+from pdp.engine.conditions.facts import NO_FACTS
 from pdp.engine.decision_facts import NO_FACT_SOURCE
 from pdp.engine.dlp.entity_detectors import collect_entities, entity_detectors, personal_types
 from pdp.engine.rules.chains import (
@@ -203,8 +204,17 @@ class ChainLayer:
             else (NO_MODEL, -1)
         )
         groups = self.facts.groups.names_of(request.subject) if index.asks_for_groups else NO_GROUPS
-        entity_findings = self._entity_findings(request, findings)
-        return Facts(request, findings, model, accepting, groups, request.entities, entity_findings)
+        conditions = self.facts.of(request, findings) if index.names_facts else NO_FACTS
+        return Facts(
+            request=request,
+            findings=findings,
+            model=model,
+            accepting=accepting,
+            groups=groups,
+            entities=request.entities,
+            entity_findings=self._entity_findings(request, findings),
+            conditions=conditions,
+        )
 
     def _effective_bits(
         self, plans: Iterable[ChainPlan], matching: int, routes: Routes
@@ -235,7 +245,11 @@ class ChainLayer:
         if not about:
             return []
         request = facts.request._replace(provider=target.provider, model=target.model_id)
-        model, accepting = self.requested_models(target.provider, target.model_id)
+        model, accepting = (
+            self.requested_models(target.provider, target.model_id)
+            if chains.index.asks_for_models
+            else (NO_MODEL, -1)
+        )
         routed = facts._replace(request=request, model=model, accepting=accepting)
         routes = Routes(chains, request)
         bits = self._effective_bits(plans, chains.index.matching(routed) & about, routes)
@@ -246,6 +260,16 @@ class ChainLayer:
             for each in rules
             if each.outcome > Outcome.ROUTE_TO
         ]
+
+    @property
+    def has_schedules(self) -> bool:
+        """Whether any rule has a schedule, so that the server's clock is needed."""
+        return self.chains.index.has_schedules
+
+    @property
+    def searched_patterns(self) -> int:
+        """The number of patterns that the expressions search for in the request."""
+        return self.chains.index.patterns
 
     def _entity_findings(self, request: Request, findings: Findings) -> Sequence[EntityFinding]:
         # The findings of NER models count even if no detector is required: no pattern finds names.

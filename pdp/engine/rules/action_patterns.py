@@ -5,10 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 ANY: Final = "*"
 """Matches exactly one whole segment."""
+
+
+def patterns_of(action: str) -> Iterator[str]:
+    """Yields all patterns that match an action; none if it is not `domain:scope:verb`."""
+    parts = action.split(":")
+    if len(parts) == 3:  # noqa: PLR2004 - domain:scope:verb
+        domain, scope, verb = parts
+        for first in (domain, ANY):
+            for second in (scope, ANY):
+                yield f"{first}:{second}:{verb}"
+                yield f"{first}:{second}:{ANY}"
+
 
 _Tree = dict[str, dict[str, dict[str, str]]]
 

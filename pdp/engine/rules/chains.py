@@ -19,6 +19,7 @@ from pdp.domain.policy_pack import packs_with_rules
 from pdp.engine.rules.documents import Action, Conditions, known_rule
 from pdp.engine.rules.index import RuleIndex
 from pdp.engine.rules.models import ModelState
+from pdp.errors import InvalidArgument, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from pdp.domain.request import Request
     from pdp.engine.layers.base import Policies
     from pdp.engine.rules.models import ModelIndex
+
+MAX_PATTERNS: Final = 500
+"""The number of patterns of MATCHES and LIKE in the expressions of a tenant's chains. Each of them
+searches the text of its operand again."""
 
 OUTCOMES: Final[Mapping[str, Outcome]] = {
     policy_pack.ALLOW: Outcome.ALLOW,
@@ -274,6 +279,7 @@ def compile_chains(policies: Policies) -> ChainSet | None:
         spans[pack_id] = (1 << len(rules)) - (1 << begin)
     if not rules:
         return None
+    _check_patterns(rules)
     plans = {chain.user_id: _plan(chain, spans) for chain in chains.values()}
     types = [each.action.type for each in rules]
     return ChainSet(
@@ -290,6 +296,18 @@ def compile_chains(policies: Policies) -> ChainSet | None:
         blocks=_mask(bit for bit, each in enumerate(types) if each == policy_pack.BLOCK),
         cancels=_mask(bit for bit, each in enumerate(types) if each == policy_pack.CANCEL),
     )
+
+
+def _check_patterns(rules: Iterable[ChainRule]) -> None:
+    """Raises InvalidArgument if the expressions of all rules search for too many patterns."""
+    expressions = (each.conditions.expression for each in rules)
+    patterns = sum(each.condition.patterns for each in expressions if each is not None)
+    if patterns > MAX_PATTERNS:
+        reason = (
+            f"the expressions of all rules in chains have {patterns} patterns of MATCHES and LIKE; "
+            f"at most {MAX_PATTERNS} are allowed"
+        )
+        raise InvalidArgument.of(Violation("conditions.expression", reason))
 
 
 def _active_packs(

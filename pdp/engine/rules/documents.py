@@ -12,9 +12,12 @@ from math import isfinite
 from typing import Any, Final, NamedTuple
 
 from pdp.domain import policy_pack as packs
+from pdp.domain.customer_policy import is_action_pattern
+from pdp.engine.rules.expressions import Expression, compile_expression, known_expression
 from pdp.engine.rules.globs import is_glob
+from pdp.engine.rules.schedules import InvalidSchedule, Schedule, read_schedule
 from pdp.engine.text.patterns import CompiledPattern
-from pdp.errors import InvalidArgument, InvalidPattern, Violation
+from pdp.errors import InvalidArgument, InvalidCondition, InvalidPattern, Violation
 
 MAX_ITEMS: Final = 1000
 """The number of entries in one list."""
@@ -52,6 +55,11 @@ class Conditions(NamedTuple):
         user_risk_score_min: the subject has at least this risk score.
         intent_complexity: the request has this complexity.
         channel: the request came through one of these channels.
+        tools: an agent is about to call one of these tools.
+        actions: an agent is about to take an action that matches one of these patterns.
+        agent_ids: one of these agents sends the request.
+        schedule: the request is made at one of these times.
+        expression: the request meets this condition.
     """
 
     user_groups: tuple[str, ...] = ()
@@ -66,6 +74,11 @@ class Conditions(NamedTuple):
     not_user_groups: tuple[str, ...] = ()
     not_providers: tuple[str, ...] = ()
     not_models: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
+    actions: tuple[str, ...] = ()
+    agent_ids: tuple[str, ...] = ()
+    schedule: Schedule | None = None
+    expression: Expression | None = None
 
 
 class Action(NamedTuple):
@@ -138,6 +151,32 @@ def _models(value: Any) -> tuple[str, ...]:
     return names
 
 
+def _actions(value: Any) -> tuple[str, ...]:
+    names = _names(value)
+    for name in names:
+        if not is_action_pattern(name):
+            raise _InvalidValue(
+                f"{name!r} is no action pattern: it must be domain:scope:verb in lower case, in "
+                "which * stands for one whole segment, as in cloud:iam:*"
+            )
+    return names
+
+
+def _schedule(value: Any) -> Schedule | None:
+    if value in ({}, ""):
+        return None
+    try:
+        return read_schedule(value)
+    except InvalidSchedule as error:
+        raise _InvalidValue(str(error)) from None
+
+
+def _expression(value: Any) -> Expression | None:
+    if type(value) is not str:
+        raise _InvalidValue("must be a string")
+    return compile_expression(value) if value else None
+
+
 def _some_of(*allowed: str) -> Parse:
     def parse(value: Any) -> tuple[str, ...]:
         if type(value) is not list or any(name not in allowed for name in value):
@@ -181,6 +220,11 @@ _CONDITIONS: Final[Mapping[str, Parse]] = {
     "user_risk_score_min": _number,
     "intent_complexity": _one_of(*COMPLEXITIES),
     "channel": _some_of(*CHANNELS),
+    "tools": _names,
+    "actions": _actions,
+    "agent_ids": _names,
+    "schedule": _schedule,
+    "expression": _expression,
 }
 
 _message: Final = _text(MAX_MESSAGE)
@@ -228,6 +272,7 @@ def read_rule(
 
     Raises:
         InvalidPattern: `content_regex` is not valid RE2. The error lists all other faults too.
+        InvalidCondition: `expression` does not compile. The error lists all other faults too.
         InvalidArgument: a field is unknown or its value is invalid. The error lists all faults.
     """
     faults: list[Violation] = []
@@ -235,7 +280,9 @@ def read_rule(
     bad_pattern = any(fault.field.endswith(".content_regex") for fault in faults)
     parsed_action = _read_action(action, f"{prefix}action", faults)
     if faults:
-        error = InvalidPattern if bad_pattern else InvalidArgument
+        bad_expression = any(fault.field.endswith(".expression") for fault in faults)
+        other = InvalidCondition if bad_expression else InvalidArgument
+        error = InvalidPattern if bad_pattern else other
         raise error.of(*faults)
     return parsed_conditions, parsed_action
 
@@ -249,6 +296,11 @@ def known_rule(
         for name, value in conditions.items()
         if value is not None
     }
+    if "expression" in values:
+        source = values["expression"]
+        values["expression"] = known_expression(source) if source else None
+    if "schedule" in values:
+        values["schedule"] = _schedule(values["schedule"])
     fields = _ACTIONS[action["type"]].fields
     return Conditions(**values), Action(
         action["type"],
@@ -305,6 +357,8 @@ def _parsed(parse: Parse, value: Any, path: str, faults: list[Violation]) -> Any
         return parse(value)
     except _InvalidValue as error:
         faults.append(Violation(path, str(error)))
+    except InvalidCondition as error:
+        faults += (Violation(path, each.reason) for each in error.violations)
     except InvalidPattern as error:
         faults.append(Violation(path, error.violations[0].reason))
     return None

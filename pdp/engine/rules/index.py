@@ -17,6 +17,8 @@ from pdp.domain.entity_types import expand_entity_types
 from pdp.domain.group_resolver import normalize_group
 from pdp.domain.model_catalog import normalize_name
 from pdp.engine.dlp.entity_detectors import DEFAULT_CONFIDENCE
+from pdp.engine.rules.action_patterns import patterns_of
+from pdp.engine.rules.schedules import time_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -195,12 +197,18 @@ class RuleIndex:
 
     Attributes:
         asks_for_models: whether any rule has a condition on models or providers.
-        about_models: the mask of the rules that have one.
+        about_models: the mask of the rules that have one, or an expression that names the model.
+        names_facts: whether any expression names something that the request does not have itself.
+        has_schedules: whether any rule has a schedule.
+        patterns: the number of patterns that the expressions search for.
     """
 
     __slots__ = (
+        "_actions",
+        "_agents",
         "_channels",
         "_complexities",
+        "_conditional",
         "_directions",
         "_entities",
         "_excluded_groups",
@@ -209,9 +217,14 @@ class RuleIndex:
         "_patterns",
         "_providers",
         "_risk",
+        "_rules",
+        "_tools",
         "_without_risk",
         "about_models",
         "asks_for_models",
+        "has_schedules",
+        "names_facts",
+        "patterns",
     )
 
     def __init__(self, rules: Sequence[tuple[str, Conditions]], passing: int = 0) -> None:
@@ -237,6 +250,10 @@ class RuleIndex:
             [map(normalize_group, each.not_user_groups) for each in conditions]
         )
         self._set_models(conditions, passing)
+        self._tools = _value_index([each.tools for each in conditions])
+        self._actions = _value_index([each.actions for each in conditions])
+        self._agents = _value_index([each.agent_ids for each in conditions])
+        self._set_conditional(conditions)
         self._channels = _value_index([each.channel for each in conditions])
         self._patterns = _value_index([_one(each.content_regex) for each in conditions])
         self._complexities = _value_index([_one(each.intent_complexity) for each in conditions])
@@ -265,6 +282,28 @@ class RuleIndex:
         )
         self.asks_for_models = bool(self.about_models)
 
+    def _set_conditional(self, conditions: Sequence[Conditions]) -> None:
+        self._rules = conditions
+        self._conditional = sum(
+            1 << bit
+            for bit, each in enumerate(conditions)
+            if each.expression is not None or each.schedule is not None
+        )
+        expressions = {
+            1 << bit: each.expression.condition
+            for bit, each in enumerate(conditions)
+            if each.expression is not None
+        }
+        self.about_models |= sum(
+            mask
+            for mask, each in expressions.items()
+            if not mask & self.about_models
+            and any(name.startswith("model.") for name in each.names)
+        )
+        self.names_facts = any(each.names_facts for each in expressions.values())
+        self.has_schedules = any(each.schedule is not None for each in conditions)
+        self.patterns = sum(each.patterns for each in expressions.values())
+
     def accepting(self, model: RequestedModel) -> int:
         """Returns the mask of the rules whose conditions on models and providers are met."""
         rules = -1
@@ -280,7 +319,7 @@ class RuleIndex:
 
     def matching(self, facts: Facts) -> int:
         """Returns the mask of the rules whose conditions are all met."""
-        request, findings, _, accepting, groups, entities, entity_findings = facts
+        request, findings, _, accepting, groups, entities, entity_findings, _ = facts
         rules = self._directions[request.direction] & accepting
         if self._groups is not None:
             rules &= self._groups.any(groups)
@@ -298,6 +337,29 @@ class RuleIndex:
             score = request.subject.risk_score
             reached = 0 if score is None else self._risk.reached(score)
             rules &= self._without_risk | reached
+        if self._tools is not None:
+            rules &= self._tools.one(request.tool)
+        if self._agents is not None:
+            rules &= self._agents.one(request.subject.agent_id)
+        if self._actions is not None:
+            rules &= self._actions.any(patterns_of(request.action))
+        # Last, because they are evaluated one by one.
+        return self._meeting(rules, facts) if rules & self._conditional else rules
+
+    def _meeting(self, rules: int, facts: Facts) -> int:
+        """Returns the mask of the rules whose schedules and expressions are met as well."""
+        request = facts.request
+        remaining = rules & self._conditional
+        while remaining:
+            mask = remaining & -remaining
+            remaining ^= mask
+            conditions = self._rules[mask.bit_length() - 1]
+            schedule, expression = conditions.schedule, conditions.expression
+            if (schedule is not None and not schedule.covers(time_of(request))) or (
+                expression is not None
+                and not expression.condition.evaluate(request, facts.conditions)
+            ):
+                rules ^= mask
         return rules
 
     @property

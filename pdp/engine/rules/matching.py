@@ -14,10 +14,13 @@ from pdp.domain.detector import PERSONAL_CATEGORIES
 from pdp.domain.entity_types import expand_entity_types
 from pdp.domain.group_resolver import NO_GROUPS, normalize_group
 from pdp.domain.model_catalog import normalize_name
+from pdp.engine.conditions.facts import NO_FACTS, ConditionFacts
 from pdp.engine.dlp.caller_entities import all_texts, caller_locations
 from pdp.engine.dlp.entity_detectors import DEFAULT_CONFIDENCE
 from pdp.engine.findings import NOT_SCANNED
+from pdp.engine.rules.action_patterns import patterns_of
 from pdp.engine.rules.model_matcher import NO_MODEL, RequestedModel
+from pdp.engine.rules.schedules import time_of
 from pdp.engine.text.locations import describe, locate, whole_places
 
 if TYPE_CHECKING:
@@ -46,6 +49,7 @@ class Facts(NamedTuple):
         groups: the groups of the subject, by `normalize_group`.
         entities: the caller's own findings.
         entity_findings: the findings of the scan that have an entity type.
+        conditions: what expressions name besides the request.
     """
 
     request: Request
@@ -55,6 +59,7 @@ class Facts(NamedTuple):
     groups: frozenset[str] = NO_GROUPS
     entities: Sequence[Entity] = ()
     entity_findings: Sequence[EntityFinding] = ()
+    conditions: ConditionFacts = NO_FACTS
 
 
 class ConditionResult(NamedTuple):
@@ -105,6 +110,18 @@ def _results(conditions: Conditions, facts: Facts, *, wide: bool) -> Iterator[Co
         yield _any_of("intent_complexity", allowed, (request.intent_complexity,))
     if conditions.channel:
         yield _any_of("channel", conditions.channel, (request.channel,))
+    if conditions.tools:
+        yield _any_of("tools", conditions.tools, (request.tool,))
+    if conditions.actions:
+        yield _any_of("actions", conditions.actions, [*patterns_of(request.action)])
+    if conditions.agent_ids:
+        yield _any_of("agent_ids", conditions.agent_ids, (request.subject.agent_id,))
+    if conditions.schedule is not None:
+        covered = conditions.schedule.covers(time_of(request))
+        yield ConditionResult(covered, "schedule matched" if covered else "schedule did not match")
+    if conditions.expression is not None:
+        explanation = conditions.expression.condition.explain(request, facts.conditions)
+        yield ConditionResult(explanation.truth is True, f"expression is {explanation}")
 
 
 def _model_results(

@@ -215,8 +215,9 @@ class PolicyRule(_message.Message):
         """conditions are the conditions as they were posted: `user_groups`,
         `not_user_groups`, `entity_types`, `entity_confidence_min`,
         `content_regex`, `providers`, `not_providers`, `models`, `not_models`,
-        `user_risk_score_min`, `intent_complexity` and `channel`. A request must
-        meet all conditions that are set. If none is set, every request meets them.
+        `user_risk_score_min`, `intent_complexity`, `channel`, `tools`, `actions`,
+        `agent_ids`, `schedule` and `expression`. A request must meet all
+        conditions that are set. If none is set, every request meets them.
         """
 
     @_builtins.property

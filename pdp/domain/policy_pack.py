@@ -75,6 +75,7 @@ class PolicyRule:
         sequence: its position in the pack, unique in the pack.
         applies_to: `input`, `output` or `both`.
         conditions, action: the documents as posted; `pdp.engine.rules.documents` parses them.
+        mode: one of `pdp.domain.placement.MODES`; empty means `ENFORCE`.
         created_at, updated_at: seconds since the epoch.
     """
 
@@ -89,6 +90,7 @@ class PolicyRule:
     is_active: bool = True
     created_at: float = 0.0
     updated_at: float = 0.0
+    mode: str = ""
 
 
 @dataclass(frozen=True, slots=True)

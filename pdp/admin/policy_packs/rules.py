@@ -46,6 +46,7 @@ class RuleDraft(NamedTuple):
     description: str = ""
     applies_to: str = "input"
     is_active: bool = True
+    mode: str = ""
 
 
 class PolicyRules:
@@ -244,6 +245,7 @@ def build_rules(
             description=draft.description,
             applies_to=draft.applies_to,
             is_active=draft.is_active,
+            mode=draft.mode,
             created_at=now,
             updated_at=now,
         )

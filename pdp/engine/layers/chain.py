@@ -159,16 +159,20 @@ class ChainLayer:
         plans = [plan for plan in (user, chains.org) if plan is not None]
         routes = Routes(chains, request)
         rows = self._rows(plans, facts, routes) if request.explain else ()
-        bits = self._effective_bits(plans, matching, routes)
+        bits = self._effective_bits(plans, matching & ~chains.monitored, routes)
+        monitored = self._monitored_matches(plans, matching, facts, routes)
         if not bits:
-            return NO_VERDICT._replace(rows=rows) if rows else NO_VERDICT
+            if not (rows or monitored):
+                return NO_VERDICT
+            return NO_VERDICT._replace(rows=rows, matches=monitored)
         rules = [self._evaluate(bit, facts, routes) for bit in bits]
         destination = next(filter(None, map(routes.destination, bits)), None)
         if destination is not None:
             of_target = self._rules_of_target(plans, facts, destination, set(bits))
             rules += of_target
             rows = (*rows, *map(_row, of_target)) if request.explain else rows
-        return self._verdict(rules, destination, rows)
+        verdict = self._verdict(rules, destination, rows)
+        return verdict._replace(matches=(*verdict.matches, *monitored)) if monitored else verdict
 
     def try_org(self, request: Request, findings: Findings) -> ChainDryRun:
         """Evaluates the org chain alone."""
@@ -180,7 +184,8 @@ class ChainLayer:
             bit: self._evaluate(bit, facts, routes)
             for bit in self._evaluated_bits(plan, facts, routes)
         }
-        bits = self._effective_bits([plan], chains.index.matching(facts), routes)
+        enforced = chains.index.matching(facts) & ~chains.monitored
+        bits = self._effective_bits([plan], enforced, routes)
         if not bits:
             return ChainDryRun(None, tuple(evaluated.values()))
         deciding = next((bit for bit in bits if chains.terminal >> bit & 1), bits[0])
@@ -229,6 +234,26 @@ class ChainLayer:
                 bits[effective.deciding] = None
         return list(bits)
 
+    def _monitored_matches(
+        self, plans: Iterable[ChainPlan], matching: int, facts: Facts, routes: Routes
+    ) -> tuple[Match, ...]:
+        """Returns the matches of the rules in monitor mode that the chains come to."""
+        monitored = matching & self.chains.monitored
+        if not monitored:
+            return ()
+        bits: dict[int, None] = {}
+        for plan in plans:
+            ending = 0 if plan.deny_overrides else matching & self.chains.terminal & ~monitored
+            for bit in plan.bits():
+                if ending >> bit & 1:
+                    break
+                if monitored >> bit & 1:
+                    bits[bit] = None
+        return tuple(
+            _match(each)._replace(would_be=each.outcome.name)
+            for each in (self._evaluate(bit, facts, routes) for bit in bits)
+        )
+
     def _rules_of_target(
         self, plans: Iterable[ChainPlan], facts: Facts, target: RouteTarget, known: set[int]
     ) -> list[EvaluatedRule]:
@@ -241,7 +266,7 @@ class ChainLayer:
             known: the rules that count for the request itself.
         """
         chains = self.chains
-        about = chains.index.about_models & ~chains.routes
+        about = chains.index.about_models & ~chains.routes & ~chains.monitored
         if not about:
             return []
         request = facts.request._replace(provider=target.provider, model=target.model_id)
@@ -313,7 +338,10 @@ class ChainLayer:
         self, plans: Sequence[ChainPlan], facts: Facts, routes: Routes
     ) -> tuple[TraceRow, ...]:
         return tuple(
-            _row(self._evaluate(bit, facts, routes))
+            _row(
+                self._evaluate(bit, facts, routes),
+                is_monitored=bool(self.chains.monitored >> bit & 1),
+            )
             for plan in plans
             for bit in self._evaluated_bits(plan, facts, routes)
         )
@@ -333,7 +361,8 @@ class ChainLayer:
         bits: list[int] = []
         for bit in plan.bits():
             bits.append(bit)
-            if plan.deny_overrides or not self.chains.terminal >> bit & 1:
+            ending = self.chains.terminal & ~self.chains.monitored
+            if plan.deny_overrides or not ending >> bit & 1:
                 continue
             if self._evaluate(bit, facts, routes).result.matched:
                 break
@@ -488,14 +517,16 @@ def _match(evaluated: EvaluatedRule) -> Match:
     return Match(CHAIN, rule.id, rule.name, action.type, severity, evaluated.result.reason)
 
 
-def _row(evaluated: EvaluatedRule) -> TraceRow:
+def _row(evaluated: EvaluatedRule, *, is_monitored: bool = False) -> TraceRow:
     rule, pack = evaluated.chain_rule.rule, evaluated.chain_rule.pack
     matched, reason = evaluated.result
+    if matched and is_monitored:
+        reason = f"{reason} (monitor mode)"
     return TraceRow(
         layer=CHAIN,
         reason=reason,
         matched=matched,
-        outcome=evaluated.outcome if matched else Outcome.ALLOW,
+        outcome=evaluated.outcome if matched and not is_monitored else Outcome.ALLOW,
         policy_id=pack.id,
         policy_name=pack.name,
         rule_id=rule.id,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.domain import policy_chain, policy_pack
 from pdp.domain.decision import Outcome
+from pdp.domain.placement import MONITOR
 from pdp.domain.policy_pack import packs_with_rules
 from pdp.engine.rules.documents import Action, Conditions, known_rule
 from pdp.engine.rules.index import RuleIndex
@@ -107,6 +108,7 @@ class ChainSet:
         models: the model catalog.
         terminal: a mask of the rules that end a chain.
         routes: a mask of the ROUTE_TO rules.
+        monitored: a mask of the rules that are judged and recorded only.
         blocks: a mask of the BLOCK rules.
         cancels: a mask of the CANCEL rules.
     """
@@ -118,6 +120,7 @@ class ChainSet:
     models: ModelIndex
     terminal: int
     routes: int
+    monitored: int
     blocks: int
     cancels: int
 
@@ -292,6 +295,7 @@ def compile_chains(policies: Policies) -> ChainSet | None:
         users=plans,
         models=policies.models,
         terminal=_mask(bit for bit, each in enumerate(types) if each != policy_pack.REDACT),
+        monitored=_mask(bit for bit, each in enumerate(rules) if each.rule.mode == MONITOR),
         routes=_mask(bit for bit, each in enumerate(types) if each == policy_pack.ROUTE_TO),
         blocks=_mask(bit for bit, each in enumerate(types) if each == policy_pack.BLOCK),
         cancels=_mask(bit for bit, each in enumerate(types) if each == policy_pack.CANCEL),

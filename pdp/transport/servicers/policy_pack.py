@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     AnyRuleDraft = pb.PolicyRuleDraft | pb.CreatePolicyRuleRequest | simulate_pb2.OverlayRule
 
 _PACK_FIELDS: Final = ("name", "description", "compliance_standard", "version", "is_active")
-_RULE_FIELDS: Final = ("sequence", "name", "description", "applies_to", "is_active")
+_RULE_FIELDS: Final = ("sequence", "name", "description", "applies_to", "is_active", "mode")
 _DOCUMENTS: Final = ("conditions", "action")
 
 
@@ -167,6 +167,7 @@ def rule_draft(message: AnyRuleDraft) -> RuleDraft:
         description=message.description,
         applies_to=message.applies_to or "input",
         is_active=message.is_active if message.HasField("is_active") else True,
+        mode=message.mode,
     )
 
 
@@ -221,6 +222,7 @@ def _rule(rule: PolicyRule) -> pb.PolicyRule:
         conditions=to_struct(rule.conditions),
         action=to_struct(rule.action),
         is_active=rule.is_active,
+        mode=rule.mode,
         created_at=to_timestamp(rule.created_at),
         updated_at=to_timestamp(rule.updated_at),
     )

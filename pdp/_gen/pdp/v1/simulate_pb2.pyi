@@ -565,6 +565,7 @@ class OverlayRule(_message.Message):
     IS_ACTIVE_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is shown in traces. If it is empty, the server generates it."""
     pack_id: _builtins.str
@@ -581,6 +582,8 @@ class OverlayRule(_message.Message):
     """applies_to is `input`, `output` or `both`; empty means `input`."""
     is_active: _builtins.bool
     """is_active is true if the rule is in force. If it is unset, it is true."""
+    mode: _builtins.str
+    """mode is `enforce` or `monitor`; empty means `enforce`."""
     @_builtins.property
     def conditions(self) -> _struct_pb2.Struct:
         """conditions are the conditions of the rule; see `PolicyRule`."""
@@ -611,10 +614,11 @@ class OverlayRule(_message.Message):
         is_active: _builtins.bool | None = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
         updated_at: _timestamp_pb2.Timestamp | None = ...,
+        mode: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_is_active", b"_is_active", "_sequence", b"_sequence", "action", b"action", "conditions", b"conditions", "created_at", b"created_at", "is_active", b"is_active", "sequence", b"sequence", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_active", b"_is_active", "_sequence", b"_sequence", "action", b"action", "applies_to", b"applies_to", "conditions", b"conditions", "created_at", b"created_at", "description", b"description", "id", b"id", "is_active", b"is_active", "name", b"name", "pack_id", b"pack_id", "sequence", b"sequence", "updated_at", b"updated_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_active", b"_is_active", "_sequence", b"_sequence", "action", b"action", "applies_to", b"applies_to", "conditions", b"conditions", "created_at", b"created_at", "description", b"description", "id", b"id", "is_active", b"is_active", "mode", b"mode", "name", b"name", "pack_id", b"pack_id", "sequence", b"sequence", "updated_at", b"updated_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__is_active: _TypeAlias = _typing.Literal["is_active"]  # noqa: Y015
     _WhichOneofArgType__is_active: _TypeAlias = _typing.Literal["_is_active", b"_is_active"]  # noqa: Y015

@@ -26,8 +26,9 @@ def redact(*spans: pdp.Span) -> pdp.Obligation:
     return pdp.Obligation(type=pdp.OBLIGATION_TYPE_REDACT, replacement="[REDACTED]", spans=spans)
 
 
-def route(model: str = "small") -> pdp.Obligation:
-    return pdp.Obligation(type=pdp.OBLIGATION_TYPE_ROUTE_TO, model=model)
+def route(model: str = "small", provider: str = "openai") -> pdp.Obligation:
+    kind = pdp.OBLIGATION_TYPE_ROUTE_TO
+    return pdp.Obligation(type=kind, model=model, provider=provider)
 
 
 def prompt(message: str = "Sure?") -> pdp.Obligation:
@@ -100,8 +101,7 @@ class TestPermits:
 
     def test_routes(self) -> None:
         permit = pdp.enforce(decision(pdp.OUTCOME_ROUTE_TO, [route("small")]), request())
-        assert permit.route is not None
-        assert permit.route.model == "small"
+        assert permit.route == pdp.Route("small", "openai")
 
     def test_weaker_obligations_count_too(self) -> None:
         """A decision that redacts may also route."""
@@ -207,8 +207,9 @@ class TestDenials:
         response.redacted_arguments_json = text
         assert "not a JSON object" in refusal(response)
 
-    def test_two_routes(self) -> None:
-        response = decision(pdp.OUTCOME_ROUTE_TO, [route("a"), route("b")])
+    @pytest.mark.parametrize("other", [route("b"), route("a", "azure")])
+    def test_two_routes(self, other: pdp.Obligation) -> None:
+        response = decision(pdp.OUTCOME_ROUTE_TO, [route("a"), other])
         assert "several models" in refusal(response)
 
     def test_a_field_that_cannot_be_masked(self) -> None:

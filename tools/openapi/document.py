@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pdp._gen.pdp.v1 import decide_pb2
 from pdp.transport.http.binding import WHOLE, Binding, bindings
-from pdp.transport.http.responses import CONTENT_TYPE, NDJSON, NO_CONTENT
+from pdp.transport.http.headers import NDJSON
+from pdp.transport.http.responses import CONTENT_TYPE, NO_CONTENT
 from pdp.transport.methods import methods, services
 from pdp.transport.write_warnings import has_warnings
 from tools.openapi.comments import first_sentence

@@ -76,7 +76,7 @@ class Route:
 
     Attributes:
         model: the name of the model.
-        provider: its provider; empty if the decision does not name it.
+        provider: its provider; empty if a server of an older version does not name it.
     """
 
     model: str
@@ -227,18 +227,11 @@ def _fields(response: pb.DecideResponse) -> tuple[str, ...]:
 
 def _route(response: pb.DecideResponse) -> Route | None:
     routes = {
-        Route(each.model, _provider(each))
-        for each in _of_type(response, pb.OBLIGATION_TYPE_ROUTE_TO)
+        Route(each.model, each.provider) for each in _of_type(response, pb.OBLIGATION_TYPE_ROUTE_TO)
     }
     if len(routes) > 1:
         raise Denied(response, "the decision names several models to route to")
     return routes.pop() if routes else None
-
-
-def _provider(obligation: pb.Obligation) -> str:
-    """Returns the provider of a route; servers of older versions name none."""
-    known = "provider" in obligation.DESCRIPTOR.fields_by_name
-    return str(getattr(obligation, "provider")) if known else ""  # noqa: B009 - not in all versions
 
 
 def _text(response: pb.DecideResponse, request: pb.DecideRequest) -> str:

@@ -7,14 +7,8 @@ from importlib import resources
 from typing import TYPE_CHECKING, Final, Protocol
 
 from pdp.errors import DeadlineExceeded
-from pdp.transport.http.responses import (
-    JSON_HEADERS,
-    NOSNIFF,
-    NOT_MODIFIED,
-    Header,
-    HttpResponse,
-    json_response,
-)
+from pdp.transport.http.headers import NOSNIFF, UNCACHED, Header
+from pdp.transport.http.responses import NOT_MODIFIED, HttpResponse, json_response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,11 +81,11 @@ def builtin_routes(metrics: Metrics, health: HealthChecks) -> dict[str, Route]:
             page = await metrics.page()
         except TimeoutError:
             raise DeadlineExceeded("the other workers did not send their metrics in time") from None
-        return HttpResponse(200, (content_type, *JSON_HEADERS[1:]), page)
+        return HttpResponse(200, (content_type, *UNCACHED), page)
 
     async def index(request: HttpRequest, _variables: tuple[bytes, ...]) -> HttpResponse:
         if "text/html" in request.headers.get("accept", ""):
-            return HttpResponse(307, ((b"location", b"/docs"), *JSON_HEADERS[1:]))
+            return HttpResponse(307, ((b"location", b"/docs"), *UNCACHED))
         return json_response(200, _INDEX)
 
     return {

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from google.protobuf.json_format import MessageToDict
 
 from pdp.jsonpb import encode
-from pdp.transport.http.responses import JSON_HEADERS, NDJSON, Header
-from pdp.transport.write_warnings import WARNINGS
+from pdp.transport.http.headers import JSON_HEADERS, NDJSON, UNCACHED, Header
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -74,7 +73,7 @@ REST: Final = JsonForm(encode, _own_name, JSON_HEADERS, NDJSON)
 PROTOJSON: Final = JsonForm(
     _canonical,
     _json_name,
-    ((b"content-type", b"application/json;profile=protojson"), *JSON_HEADERS[1:]),
+    ((b"content-type", b"application/json;profile=protojson"), *UNCACHED),
     f"{NDJSON};profile={PROFILE}",
 )
 
@@ -95,8 +94,3 @@ def _is_protojson(media_range: str) -> bool:
     }
     refused = values.get("q", "1").strip("0.") == ""
     return media_type in _MEDIA_TYPES and values.get("profile") == PROFILE and not refused
-
-
-def has_warnings_beside(message: Message, field: str) -> bool:
-    """Returns whether a response has warnings that are outside the field that makes its body."""
-    return bool(field) and WARNINGS in message.DESCRIPTOR.fields_by_name

@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from pdp.errors import PdpError, RateLimited
+from pdp.transport.http.headers import JSON_HEADERS, UNCACHED, Header
 from pdp.transport.response_streams import stream_messages
 from pdp.transport.status import envelope, http_status
 
@@ -28,17 +29,6 @@ NO_CONTENT: Final = 204
 NOT_MODIFIED: Final = 304
 
 _BODILESS: Final = frozenset({NO_CONTENT, NOT_MODIFIED})
-
-Header = tuple[bytes, bytes]
-
-NOSNIFF: Final[Header] = (b"x-content-type-options", b"nosniff")
-JSON_HEADERS: Final[tuple[Header, ...]] = (
-    (b"content-type", b"application/json"),
-    (b"cache-control", b"no-store"),
-    NOSNIFF,
-)
-
-NDJSON: Final = "application/x-ndjson"
 
 TEXT: Final = "text"
 CONTENT_TYPE: Final = "content_type"
@@ -148,7 +138,7 @@ class StreamingResponse:
 
     def _headers(self) -> list[Header]:
         content_type = (b"content-type", self._content_type.encode())
-        return [content_type, *JSON_HEADERS[1:], *reply_headers(self._call.reply)]
+        return [content_type, *UNCACHED, *reply_headers(self._call.reply)]
 
 
 async def _lines(call: Call, line: Callable[[Message], bytes]) -> AsyncGenerator[bytes]:

@@ -13,7 +13,7 @@ from pdp.jsonpb import encode
 from pdp.transport.admission import MAX_REQUEST_ID_LENGTH, REQUEST_ID_HEADER, admit_all
 from pdp.transport.call import Call, Endpoint
 from pdp.transport.http.binding import Binding, bind
-from pdp.transport.http.json_forms import PROTOJSON, REST, JsonForm, form_of, has_warnings_beside
+from pdp.transport.http.json_forms import REST, JsonForm, form_of
 from pdp.transport.http.list_response import ListResponse
 from pdp.transport.http.requests import HttpRequest, check_json
 from pdp.transport.http.responses import (
@@ -25,8 +25,6 @@ from pdp.transport.http.responses import (
 from pdp.transport.write_warnings import WARNINGS, add_to_header
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from google.protobuf.message import Message
 
     from pdp.transport.admission import Check
@@ -57,8 +55,7 @@ def rpc_route(
         admit: the check before the request's body is read.
     """
     method = binding.method
-    success, invalid = method.success_status, method.invalid_status
-    response_body = binding.response_body
+    invalid = method.invalid_status
     has_pages = "page_token" in method.request.DESCRIPTOR.fields_by_name
 
     async def route(
@@ -87,14 +84,10 @@ def rpc_route(
         except PdpError as error:
             reply = {REQUEST_ID_HEADER: call.request_id, **call.reply}
             return error_response(error, reply, invalid)
+        if call.list_field or call.stream is not None:
+            return _streamed(binding, request, call, response)
         form = form_of(request.headers)
-        if call.list_field:
-            return ListResponse(call, response, success, response_body, request.receive, form)
-        if call.stream is not None:
-            return StreamingResponse(call, response, response_body, request.receive, form)
-        if form is PROTOJSON and has_warnings_beside(response, response_body) and call.warnings:
-            add_to_header(call, response)
-        return await _run(large, _to_response, response, success, response_body, call.reply, form)
+        return await _run(large, _to_response, binding, call, response, form)
 
     return route
 
@@ -106,18 +99,30 @@ async def _run(large: bool, function: Callable[P, T], *args: P.args, **kwargs: P
     return function(*args, **kwargs)
 
 
-def _to_response(
-    message: Message, status: int, field: str, reply: Mapping[str, str], form: JsonForm
-) -> HttpResponse:
+def _streamed(
+    binding: Binding, request: HttpRequest, call: Call, first: Message
+) -> ListResponse | StreamingResponse:
+    """Returns the response of a call whose answer has further messages."""
+    form, field = form_of(request.headers), binding.response_body
+    if call.list_field:
+        success = binding.method.success_status
+        return ListResponse(call, first, success, field, request.receive, form)
+    return StreamingResponse(call, first, field, request.receive, form)
+
+
+def _to_response(binding: Binding, call: Call, message: Message, form: JsonForm) -> HttpResponse:
+    status, field = binding.method.success_status, binding.response_body
     if form is not REST:
-        return json_response(status, form.body(message, field), reply, form.headers)
+        if call.warnings and field and WARNINGS in message.DESCRIPTOR.fields_by_name:
+            add_to_header(call, message)  # they are beside the field that makes the body
+        return json_response(status, form.body(message, field), call.reply, form.headers)
     value = encode(message)
     if not field:
-        return json_response(status, value, reply)
+        return json_response(status, value, call.reply)
     body = value.get(field)
     if body and WARNINGS in value:
         body = {**body, WARNINGS: value[WARNINGS]}
-    return json_response(status, body, reply)
+    return json_response(status, body, call.reply)
 
 
 def unread_headers(request: HttpRequest, error: PdpError) -> dict[str, str]:

@@ -12,6 +12,7 @@ from pdp.errors import (
     MAX_VIOLATIONS,
     InvalidAction,
     InvalidArgument,
+    InvalidCondition,
     InvalidPattern,
     Violation,
 )
@@ -34,11 +35,13 @@ _MAX_ID: Final = 256
 _MAX_TEXT: Final = 1_048_576 // 4  # a character has at most 4 bytes
 
 _VALIDATOR: Final = protovalidate.Validator()
-_ERRORS: Final[dict[int, type[InvalidArgument]]] = {
+DECLARED_ERRORS: Final[dict[int, type[InvalidArgument]]] = {
     error_reason_pb2.ERROR_REASON_UNSPECIFIED: InvalidArgument,
     error_reason_pb2.ERROR_REASON_INVALID_PATTERN: InvalidPattern,
     error_reason_pb2.ERROR_REASON_INVALID_ACTION: InvalidAction,
+    error_reason_pb2.ERROR_REASON_INVALID_CONDITION: InvalidCondition,
 }
+"""The errors that fields of the contracts declare for values out of their bounds."""
 
 
 def validate(message: Message, prefix: str = "") -> None:
@@ -153,4 +156,4 @@ def _error(message: Message, violation: protovalidate.Violation) -> type[Invalid
         field = parent.fields_by_name[element.field_name]
         reason = _options(field).invalid
         parent = field.message_type
-    return _ERRORS[reason]
+    return DECLARED_ERRORS[reason]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import zlib
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
@@ -89,6 +90,44 @@ class TestWithoutACredential:
             assert stub.Decide(message).outcome == pb.OUTCOME_BLOCK
             [answer] = stub.DecideStream(iter([pb.DecideStreamRequest(request=message)]))
             assert answer.response.outcome == pb.OUTCOME_BLOCK
+
+    @pytest.mark.parametrize(
+        "exempt",
+        [
+            {"groups": ["sre"]},
+            {"everyone": True, "expression": "'sre' in groups"},
+            {"everyone": True, "expression": "'sre' in subject.groups"},
+            {"everyone": True, "expression": "not ('contractors' in groups)"},
+            {"everyone": True, "expression": "count(subject.groups) < 9"},
+        ],
+    )
+    def test_groups_of_the_request_lift_nothing(
+        self, server: servers.Server, admin: str, exempt: dict[str, Any]
+    ) -> None:
+        """An exception for a group holds for callers with a credential only."""
+        word = f"forbidden{zlib.crc32(str(exempt).encode())}"
+        rule = {**RULE, "name": f"No {word}", "pattern": word}
+        body: dict[str, Any] = {
+            "content": {"text": f"the {word}"},
+            "subject": {"groups": ["sre"]},
+        }
+        with server.client("acme", **{"X-API-Key": admin}) as owner:
+            created = owner.post("/api/v1/static-policies", json=rule).json()["policy"]
+            exception = {
+                "name": f"{word} for SRE",
+                "reason": "incident",
+                "ticket": "T-1",
+                "policies": [created["id"]],
+                "valid_until": "2999-01-01T00:00:00Z",
+                **exempt,
+            }
+            answer = owner.post("/v1/exceptions", json=exception)
+            assert answer.status_code == 201, answer.text
+            body["min_revision"] = int(answer.headers["x-pdp-revision"])
+            assert owner.post("/v1/decide", json=body).json()["outcome"] == "ALLOW"
+        assert server.request("POST", "/v1/decide", json=body).json()["outcome"] == "BLOCK"
+        batch = server.request("POST", "/v1/decide/batch", json={"requests": [body]}).json()
+        assert batch["responses"][0]["outcome"] == "BLOCK"
 
     def test_other_tenants_are_refused(self, server: servers.Server) -> None:
         answer = server.request("POST", "/v1/decide", json={"tenant_id": "other"})

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdp._gen.pdp.v1 import decide_pb2, error_reason_pb2, static_policy_pb2
+from pdp._gen.pdp.v1 import decide_pb2, error_reason_pb2, options_pb2, static_policy_pb2
 from pdp.domain.request import MAX_DEPTH
 from pdp.errors import (
     MAX_VIOLATIONS,
     InvalidAction,
     InvalidArgument,
+    InvalidCondition,
     InvalidPattern,
     PdpError,
     Violation,
@@ -25,7 +26,7 @@ from pdp.jsonpb import decode
 from pdp.jsonpb.fields import STRUCT, VALUE
 from pdp.messages.conversion import to_request
 from pdp.messages.fast_validation import is_certainly_valid
-from pdp.messages.validation import collect_violations, validate
+from pdp.messages.validation import DECLARED_ERRORS, collect_violations, validate
 from pdp.transport.methods import methods
 from pdp.transport.status import STATUSES, envelope, http_status
 
@@ -238,6 +239,11 @@ def policy(**fields: Any) -> static_policy_pb2.CreateStaticPolicyRequest:
             InvalidArgument,
             ("category", "must be one of security, compliance, custom"),
         ),
+        (
+            policy(expression="é" * 2049),
+            InvalidCondition,
+            ("expression", "must be at most 4096 bytes"),
+        ),
         (policy(name=" "), InvalidArgument, ("name", r"does not match regex pattern `\S`")),
         (
             decide_pb2.DecideRequest(subject=decide_pb2.Subject(groups=["a", "b" * 257])),
@@ -274,6 +280,17 @@ def test_every_error_reason_of_the_contract_has_a_status_and_an_exception() -> N
     reasons = {value.name.removeprefix("ERROR_REASON_") for value in values} - {"UNSPECIFIED"}
     assert set(STATUSES) == reasons
     assert {error.reason for error in all_errors(PdpError)} == reasons
+
+
+def test_every_error_that_a_field_declares_has_a_class() -> None:
+    """Otherwise a value out of its bounds would be an internal error."""
+    declared = {
+        field.GetOptions().Extensions[options_pb2.field].invalid
+        for method in methods()
+        for field in method.descriptor.input_type.fields
+    }
+    assert error_reason_pb2.ERROR_REASON_INVALID_CONDITION in declared
+    assert declared <= set(DECLARED_ERRORS)
 
 
 def all_errors(error: type[PdpError]) -> set[type[PdpError]]:

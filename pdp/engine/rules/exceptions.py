@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from pdp.engine.decision_facts import FactSource
     from pdp.engine.findings import Findings
 
+_GROUP_NAMES: Final = frozenset({"groups", "subject.groups"})
+"""Names of conditions whose values depend on the groups that a request names."""
+
 _SPACED_DIGITS: Final = re.compile(r"[0-9][0-9 .-]*\Z")
 _GAPS: Final = str.maketrans("", "", " .-")
 
@@ -78,8 +81,16 @@ class CompiledException(NamedTuple):
                 self.models is None
                 or self.models.matches(request.provider, request.model, wide=False)
             )
-            and (self.expression is None or self.expression.judge(request, findings, facts).is_met)
+            and (self.expression is None or self._is_met(self.expression, request, findings, facts))
         )
+
+    @staticmethod
+    def _is_met(
+        expression: Expression, request: Request, findings: Findings, facts: FactSource
+    ) -> bool:
+        if not request.groups_trusted and not _GROUP_NAMES.isdisjoint(expression.condition.names):
+            return False  # it is unknown in which groups the subject is
+        return expression.judge(request, findings, facts).is_met
 
     def _is_for(self, request: Request, facts: FactSource) -> bool:
         exception, subject = self.exception, request.subject

@@ -35,8 +35,11 @@ from pdp.engine.rules.chains import (
     ChainSet,
     Routes,
     RouteTarget,
+    bits_of,
     compile_chains,
+    mask_of,
 )
+from pdp.engine.rules.exceptions import NO_BOOK, NO_EXCEPTIONS, that_hold, with_effect
 from pdp.engine.rules.matching import (
     ConditionResult,
     Facts,
@@ -50,16 +53,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pdp.domain.decision import Redaction
+    from pdp.domain.policy_exception import PolicyException
     from pdp.domain.request import Request
     from pdp.domain.risk import RiskTable
     from pdp.engine.decision_facts import FactSource
     from pdp.engine.dlp.entities import EntityFinding
     from pdp.engine.dlp.entity_detectors import EntityDetectors
     from pdp.engine.layers.base import Layer, Policies
+    from pdp.engine.rules.exceptions import ExceptionBook
     from pdp.engine.rules.index import RuleIndex
     from pdp.engine.rules.models import ModelIndex
     from pdp.engine.scan import Findings
 
+
+_NONE_LIFTED: Final[Mapping[int, PolicyException]] = {}
 
 ROUTE_UNAVAILABLE: Final = "CHAIN_ROUTE_UNAVAILABLE"
 
@@ -134,6 +141,7 @@ class ChainLayer:
         patterns: see `Layer`.
         detector_sources: the policies from which `entity_detectors` were selected.
         facts: resolves the groups of subjects, and computes what expressions name.
+        exceptions: the tenant's exceptions.
     """
 
     chains: ChainSet
@@ -146,6 +154,7 @@ class ChainLayer:
     patterns: Mapping[str, str] = field(default_factory=dict)
     detector_sources: Sequence[object] = ()
     facts: FactSource = NO_FACT_SOURCE
+    exceptions: ExceptionBook = NO_BOOK
     name: str = CHAIN
 
     def evaluate(self, request: Request, findings: Findings) -> Verdict:
@@ -158,13 +167,20 @@ class ChainLayer:
         user = chains.users.get(request.subject.user_id)
         plans = [plan for plan in (user, chains.org) if plan is not None]
         routes = Routes(chains, request)
-        rows = self._rows(plans, facts, routes) if request.explain else ()
-        bits = self._effective_bits(plans, matching & ~chains.monitored, routes)
-        monitored = self._monitored_matches(plans, matching, facts, routes)
+        lifted = self._lifted(matching, facts)
+        without_effect = chains.monitored | mask_of(lifted)
+        rows = self._rows(plans, facts, routes, lifted) if request.explain else ()
+        bits = self._effective_bits(plans, matching & ~without_effect, routes)
+        idle = self._rules_without_effect(plans, matching, without_effect, facts, routes)
+        matches = tuple(
+            self._match_without_effect(bit, each, lifted.get(bit)) for bit, each in idle.items()
+        )
+        counted = [each for bit, each in idle.items() if not chains.monitored >> bit & 1]
+        floors = self._floors(counted)
         if not bits:
-            if not (rows or monitored):
+            if not (rows or matches):
                 return NO_VERDICT
-            return NO_VERDICT._replace(rows=rows, matches=monitored)
+            return NO_VERDICT._replace(rows=rows, matches=matches, floors=floors)
         rules = [self._evaluate(bit, facts, routes) for bit in bits]
         destination = next(filter(None, map(routes.destination, bits)), None)
         if destination is not None:
@@ -172,7 +188,11 @@ class ChainLayer:
             rules += of_target
             rows = (*rows, *map(_row, of_target)) if request.explain else rows
         verdict = self._verdict(rules, destination, rows)
-        return verdict._replace(matches=(*verdict.matches, *monitored)) if monitored else verdict
+        if not matches:
+            return verdict
+        return verdict._replace(
+            matches=(*verdict.matches, *matches), floors=(*verdict.floors, *floors)
+        )
 
     def try_org(self, request: Request, findings: Findings) -> ChainDryRun:
         """Evaluates the org chain alone."""
@@ -184,7 +204,8 @@ class ChainLayer:
             bit: self._evaluate(bit, facts, routes)
             for bit in self._evaluated_bits(plan, facts, routes)
         }
-        enforced = chains.index.matching(facts) & ~chains.monitored
+        matching = chains.index.matching(facts)
+        enforced = matching & ~chains.monitored & ~mask_of(self._lifted(matching, facts))
         bits = self._effective_bits([plan], enforced, routes)
         if not bits:
             return ChainDryRun(None, tuple(evaluated.values()))
@@ -234,24 +255,55 @@ class ChainLayer:
                 bits[effective.deciding] = None
         return list(bits)
 
-    def _monitored_matches(
-        self, plans: Iterable[ChainPlan], matching: int, facts: Facts, routes: Routes
-    ) -> tuple[Match, ...]:
-        """Returns the matches of the rules in monitor mode that the chains come to."""
-        monitored = matching & self.chains.monitored
-        if not monitored:
-            return ()
+    def _lifted(self, matching: int, facts: Facts) -> Mapping[int, PolicyException]:
+        """Returns those of the matching rules that an exception lifts, by bit."""
+        of_rules = self.exceptions.rules
+        if not of_rules:
+            return _NONE_LIFTED
+        lifted: dict[int, PolicyException] = {}
+        for bit in bits_of(matching):
+            exceptions = of_rules.get(self.chains.rules[bit].rule.id, NO_EXCEPTIONS)
+            holding = that_hold(exceptions, facts.request, facts.findings, self.facts)
+            if holding:
+                lifted[bit] = holding[0].exception
+        return lifted
+
+    def _rules_without_effect(
+        self,
+        plans: Iterable[ChainPlan],
+        matching: int,
+        without_effect: int,
+        facts: Facts,
+        routes: Routes,
+    ) -> dict[int, EvaluatedRule]:
+        """Returns the rules that are monitored or lifted, and that the chains come to, by bit."""
+        idle = matching & without_effect
+        if not idle:
+            return {}
         bits: dict[int, None] = {}
         for plan in plans:
-            ending = 0 if plan.deny_overrides else matching & self.chains.terminal & ~monitored
+            ending = 0 if plan.deny_overrides else matching & self.chains.terminal & ~idle
             for bit in plan.bits():
                 if ending >> bit & 1:
                     break
-                if monitored >> bit & 1:
+                if idle >> bit & 1:
                     bits[bit] = None
+        return {bit: self._evaluate(bit, facts, routes) for bit in bits}
+
+    def _match_without_effect(
+        self, bit: int, rule: EvaluatedRule, exception: PolicyException | None
+    ) -> Match:
+        match = _match(rule)
+        if exception is None or self.chains.monitored >> bit & 1:
+            return match._replace(would_be=rule.outcome.name)
+        reason = with_effect(match.reason, exception)
+        return match._replace(reason=reason, excepted_by=exception.id)
+
+    def _floors(self, rules: Iterable[EvaluatedRule]) -> tuple[RiskFactor, ...]:
         return tuple(
-            _match(each)._replace(would_be=each.outcome.name)
-            for each in (self._evaluate(bit, facts, routes) for bit in bits)
+            RiskFactor(CHAIN, each.chain_rule.rule.id, self.points[each.outcome])
+            for each in rules
+            if each.outcome in self.points
         )
 
     def _rules_of_target(
@@ -277,7 +329,9 @@ class ChainLayer:
         )
         routed = facts._replace(request=request, model=model, accepting=accepting)
         routes = Routes(chains, request)
-        bits = self._effective_bits(plans, chains.index.matching(routed) & about, routes)
+        matching = chains.index.matching(routed) & about
+        matching &= ~mask_of(self._lifted(matching, routed))
+        bits = self._effective_bits(plans, matching, routes)
         rules = [self._evaluate(bit, routed, routes) for bit in bits if bit not in known]
         place = f"for {target.provider}/{target.model_id}: "
         return [
@@ -322,11 +376,7 @@ class ChainLayer:
                 for each in rules
                 if each.outcome is Outcome.ALLOW_WITH_OVERRIDE
             ),
-            floors=tuple(
-                RiskFactor(CHAIN, each.chain_rule.rule.id, self.points[each.outcome])
-                for each in rules
-                if each.outcome in self.points
-            ),
+            floors=self._floors(rules),
             pii_detected=any(
                 matches_personal_data(each.chain_rule.conditions, each.facts, self.personal_types)
                 for each in rules
@@ -335,15 +385,20 @@ class ChainLayer:
         )
 
     def _rows(
-        self, plans: Sequence[ChainPlan], facts: Facts, routes: Routes
+        self,
+        plans: Sequence[ChainPlan],
+        facts: Facts,
+        routes: Routes,
+        lifted: Mapping[int, PolicyException],
     ) -> tuple[TraceRow, ...]:
         return tuple(
             _row(
                 self._evaluate(bit, facts, routes),
+                lifted.get(bit),
                 is_monitored=bool(self.chains.monitored >> bit & 1),
             )
             for plan in plans
-            for bit in self._evaluated_bits(plan, facts, routes)
+            for bit in self._evaluated_bits(plan, facts, routes, mask_of(lifted))
         )
 
     def _evaluate(self, bit: int, facts: Facts, routes: Routes) -> EvaluatedRule:
@@ -356,12 +411,21 @@ class ChainLayer:
             result = check_conditions(chain_rule.conditions, facts, wide=wide)
         return EvaluatedRule(chain_rule, result, routes.outcome(bit), facts)
 
-    def _evaluated_bits(self, plan: ChainPlan, facts: Facts, routes: Routes) -> list[int]:
-        """Returns the rules of a chain in order, up to the one that ends the chain."""
+    def _evaluated_bits(
+        self, plan: ChainPlan, facts: Facts, routes: Routes, lifted: int = 0
+    ) -> list[int]:
+        """Returns the rules of a chain in order, up to the one that ends the chain.
+
+        Args:
+            plan: the chain.
+            facts: the facts of the request.
+            routes: the targets of the routes.
+            lifted: a mask of the rules that an exception lifts.
+        """
         bits: list[int] = []
+        ending = self.chains.terminal & ~self.chains.monitored & ~lifted
         for bit in plan.bits():
             bits.append(bit)
-            ending = self.chains.terminal & ~self.chains.monitored
             if plan.deny_overrides or not ending >> bit & 1:
                 continue
             if self._evaluate(bit, facts, routes).result.matched:
@@ -377,7 +441,11 @@ def build(policies: Policies) -> Layer | None:
     previous = policies.previous.get(CHAIN)
     if isinstance(previous, ChainLayer) and _same(previous.chain_sources, chain_sources):
         # The model catalog of the platform may be newer than that of `previous`.
-        layer = replace(previous.with_models(policies.models), facts=policies.facts)
+        layer = replace(
+            previous.with_models(policies.models),
+            facts=policies.facts,
+            exceptions=policies.exceptions,
+        )
         if _same(layer.detector_sources, detector_sources):
             return layer
         return _with_detectors(layer, policies, detector_sources)
@@ -392,6 +460,7 @@ def build(policies: Policies) -> Layer | None:
         points=_points(policies.risk),
         chain_sources=chain_sources,
         facts=policies.facts,
+        exceptions=policies.exceptions,
     )
     return _with_detectors(layer, policies, detector_sources)
 
@@ -517,16 +586,22 @@ def _match(evaluated: EvaluatedRule) -> Match:
     return Match(CHAIN, rule.id, rule.name, action.type, severity, evaluated.result.reason)
 
 
-def _row(evaluated: EvaluatedRule, *, is_monitored: bool = False) -> TraceRow:
+def _row(
+    evaluated: EvaluatedRule,
+    exception: PolicyException | None = None,
+    *,
+    is_monitored: bool = False,
+) -> TraceRow:
     rule, pack = evaluated.chain_rule.rule, evaluated.chain_rule.pack
     matched, reason = evaluated.result
-    if matched and is_monitored:
-        reason = f"{reason} (monitor mode)"
+    has_effect = matched and not is_monitored and exception is None
+    if matched:
+        reason = with_effect(reason, exception, is_monitored=is_monitored)
     return TraceRow(
         layer=CHAIN,
         reason=reason,
         matched=matched,
-        outcome=evaluated.outcome if matched and not is_monitored else Outcome.ALLOW,
+        outcome=evaluated.outcome if has_effect else Outcome.ALLOW,
         policy_id=pack.id,
         policy_name=pack.name,
         rule_id=rule.id,

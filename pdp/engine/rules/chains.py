@@ -289,16 +289,16 @@ def compile_chains(policies: Policies) -> ChainSet | None:
         rules=tuple(rules),
         index=RuleIndex(
             [(each.rule.applies_to, each.conditions) for each in rules],
-            _mask(bit for bit, each in enumerate(types) if each in policy_pack.PASSING),
+            mask_of(bit for bit, each in enumerate(types) if each in policy_pack.PASSING),
         ),
         org=plans.pop("", None),
         users=plans,
         models=policies.models,
-        terminal=_mask(bit for bit, each in enumerate(types) if each != policy_pack.REDACT),
-        monitored=_mask(bit for bit, each in enumerate(rules) if each.rule.mode == MONITOR),
-        routes=_mask(bit for bit, each in enumerate(types) if each == policy_pack.ROUTE_TO),
-        blocks=_mask(bit for bit, each in enumerate(types) if each == policy_pack.BLOCK),
-        cancels=_mask(bit for bit, each in enumerate(types) if each == policy_pack.CANCEL),
+        terminal=mask_of(bit for bit, each in enumerate(types) if each != policy_pack.REDACT),
+        monitored=mask_of(bit for bit, each in enumerate(rules) if each.rule.mode == MONITOR),
+        routes=mask_of(bit for bit, each in enumerate(types) if each == policy_pack.ROUTE_TO),
+        blocks=mask_of(bit for bit, each in enumerate(types) if each == policy_pack.BLOCK),
+        cancels=mask_of(bit for bit, each in enumerate(types) if each == policy_pack.CANCEL),
     )
 
 
@@ -347,7 +347,8 @@ def _plan(chain: PolicyChain, spans: Mapping[str, int]) -> ChainPlan:
     return ChainPlan(tuple(joined), chain.combining_algorithm == policy_chain.DENY_OVERRIDES)
 
 
-def _mask(bits: Iterable[int]) -> int:
+def mask_of(bits: Iterable[int]) -> int:
+    """Returns the mask in which `bits` are set."""
     mask = 0
     for bit in bits:
         mask |= 1 << bit

@@ -83,16 +83,18 @@ def kind_cases() -> list[Case]:
 
 
 def injection_cases() -> list[Case]:
-    """Returns the texts of `injection_kinds.jsonl` as cases: as a text, and as a tool's argument."""
+    """Returns the texts of `injection_kinds.jsonl` as cases: as text, and in arguments."""
     cases: list[Case] = []
     for line in (CORPORA / "injection_kinds.jsonl").read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         kind, positive, text = f"injection: {row['kind']}", row["positive"], row["text"]
-        for request in (
+        requests: tuple[dict[str, Any], ...] = (
             {"content": {"text": text}},
             {"tool": "fetch", "arguments": {"value": text}},
-        ):
-            cases.append(Case(kind, positive, request, {"seen": positive}, why=text[:60]))
+        )
+        cases += (
+            Case(kind, positive, request, {"seen": positive}, why=text[:60]) for request in requests
+        )
     return cases
 
 

@@ -67,9 +67,7 @@ def read_rows(file: Path) -> list[Row]:
     """Returns the rows of `injection.jsonl`, or of `injection_kinds.jsonl`."""
     with file.open(encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
-    return [
-        Row(row["text"], row["attack"] if "attack" in row else row["positive"]) for row in rows
-    ]
+    return [Row(row["text"], row["attack"] if "attack" in row else row["positive"]) for row in rows]
 
 
 def flagger(*, in_arguments: bool = False) -> Callable[[str], bool]:

@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from pdp.detect.validators.common import Validator
 
-_OPENING: Final = tuple("\"'`“‘«„「『")
-_CLOSING: Final = tuple("\"'`”’»“」』")
+_OPENING: Final = tuple("\"'`\u201c\u2018«„「『")
+_CLOSING: Final = tuple("\"'`\u201d\u2019»\u201c」』")
 
 _CASE_CHANGE: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _SEPARATORS: Final = re.compile(r"[\W_]+")
 _PLAIN_WORDS: Final = frozenset(
-    "ignore disregard forget bypass all any the your previous prior above instruction instructions"
-    " rule rules prompt guideline guidelines approval guardrails reveal show print repeat output"
-    " leak me hidden system".split()
+    {
+        *("ignore", "disregard", "forget", "bypass", "all", "any", "the", "your", "previous"),
+        *("prior", "above", "instruction", "instructions", "rule", "rules", "prompt", "guideline"),
+        *("guidelines", "approval", "guardrails", "reveal", "show", "print", "repeat", "output"),
+        *("leak", "me", "hidden", "system"),
+    }
 )
 """The words of the patterns that this validator is for, as they are usually written."""
 

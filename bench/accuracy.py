@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, quote_plus
 
-from bench import labelled_values, secrets, spans
+from bench import labelled_values, prompt_injection, secrets, spans
 from pdp import catalog
 from pdp.detect.validators import VALIDATORS
 from pdp.engine.scan import PatternSet, scan
@@ -134,14 +134,19 @@ def main() -> int:
     reached = attacks.percent >= MIN_DETECTED and benign.percent <= MAX_FLAGGED
     labelled = options.corpora / "pii_spans.jsonl"
     texts = options.corpora / "secrets.jsonl"
+    orders = options.corpora / "injection.jsonl"
     if options.json:
         sentences = spans.read_sentences(labelled)
         entities = spans.scores(sentences, spans.finder(), spans.ALL_TYPES)
         reached = reached and spans.reached(entities, *spans.false_actions(sentences))
         kinds = secrets.score(secrets.read_rows(texts), secrets.redactor())
         values = labelled_values.measure()
-        reached = reached and kinds.reached and values.reached
+        seen = prompt_injection.score(
+            prompt_injection.read_rows(orders), prompt_injection.flagger()
+        )
+        reached = reached and kinds.reached and values.reached and seen.reached
         figures = spans.as_json(entities) | secrets.as_json(kinds) | labelled_values.as_json(values)
+        figures |= prompt_injection.as_json(seen)
         json.dump(_as_json(attacks, benign, reached) | figures, sys.stdout, indent=2)
         print()
     else:
@@ -154,6 +159,7 @@ def main() -> int:
         _print_disguised(matcher, options.corpora / "sqli_attacks.jsonl")
         reached = spans.report(labelled) and reached
         reached = secrets.report(texts, list_rows=options.rows) and reached
+        reached = prompt_injection.report(orders, list_rows=options.rows) and reached
         reached = labelled_values.report(rows=options.rows) and reached
     return 0 if reached else 1
 

@@ -32,8 +32,8 @@ RISKY: Final = 40
 LEFT: Final = 8
 """The number of characters in a row of a secret that may not be left."""
 
-UNDECIDED: Final = frozenset({"mention", "injection"})
-"""Kinds that need a policy of the tenant's own: what may be mentioned, and prompt injections."""
+UNDECIDED: Final = frozenset({"mention"})
+"""Kinds that need a policy of the tenant's own: what may be mentioned."""
 
 MODELS: Final = "/api/admin/kill-switch/models"
 
@@ -79,6 +79,22 @@ def kind_cases() -> list[Case]:
         cases.append(Case(kind, positive, arguments, {"security": positive}))
         if not positive:
             cases.append(Case(kind, positive, {"content": {"text": text}}, {"security": False}))
+    return cases
+
+
+def injection_cases() -> list[Case]:
+    """Returns the texts of `injection_kinds.jsonl` as cases: as text, and in arguments."""
+    cases: list[Case] = []
+    for line in (CORPORA / "injection_kinds.jsonl").read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        kind, positive, text = f"injection: {row['kind']}", row["positive"], row["text"]
+        requests: tuple[dict[str, Any], ...] = (
+            {"content": {"text": text}},
+            {"tool": "fetch", "arguments": {"value": text}},
+        )
+        cases += (
+            Case(kind, positive, request, {"seen": positive}, why=text[:60]) for request in requests
+        )
     return cases
 
 
@@ -282,7 +298,7 @@ def main() -> int:
     parser.add_argument("--rows", action="store_true", help="print each case that fails, and why")
     parser.add_argument("--kind", help="only the cases of this kind")
     options = parser.parse_args()
-    cases = [*read_cases("blind_spots.jsonl"), *kind_cases()]
+    cases = [*read_cases("blind_spots.jsonl"), *kind_cases(), *injection_cases()]
     if options.kind:
         cases = [each for each in cases if each.kind == options.kind]
     total: Counter[tuple[str, bool]] = Counter()

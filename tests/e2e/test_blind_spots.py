@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bench.blind_spots import UNDECIDED, Case, Runner, kind_cases, read_cases
+from bench.blind_spots import (
+    UNDECIDED,
+    Case,
+    Runner,
+    injection_cases,
+    kind_cases,
+    read_cases,
+)
 from tests.support import servers
 
 if TYPE_CHECKING:
@@ -15,6 +22,7 @@ if TYPE_CHECKING:
 CASES = [
     *(each for each in read_cases("blind_spots.jsonl") if each.kind not in UNDECIDED),
     *kind_cases(),
+    *injection_cases(),
 ]
 
 

@@ -12,7 +12,7 @@ import yaml
 
 from pdp import catalog
 from pdp.detect.validators import VALIDATORS
-from pdp.domain.static_policy import ACTIONS, StaticPolicy
+from pdp.domain.static_policy import ACTIONS, PROMPT_INJECTION, StaticPolicy
 from pdp.engine.scan import PatternSet, scan
 from pdp.engine.text.patterns import CompiledPattern, PatternDetector
 
@@ -34,6 +34,7 @@ FAMILIES = {
     "sql": "security",
     "command": "security",
     "secret": "security",
+    "prompt_injection": "security",
     "pii": "compliance",
     "financial": "compliance",
     "medical": "compliance",
@@ -117,6 +118,10 @@ class TestCatalog:
 
     def test_warns_of_secrets(self) -> None:
         actions = {p.policy.action for p in SYSTEM_POLICIES if p.policy.family == "secret"}
+        assert actions == {"warn"}
+
+    def test_warns_of_prompt_injection(self) -> None:
+        actions = {p.policy.action for p in SYSTEM_POLICIES if p.policy.family == PROMPT_INJECTION}
         assert actions == {"warn"}
 
     def test_has_the_policies_that_the_api_documents(self) -> None:

@@ -229,6 +229,29 @@ class TestModels:
         assert tenant.ner == frozenset()
         assert decide(tenant, "to ann@example.org").redacted_text == "to [REDACTED]"
 
+    @pytest.mark.parametrize(("confidence", "matched"), [(0.69, False), (0.7, True)])
+    def test_a_model_for_prompt_injection_adds_a_score_and_stops_nothing(
+        self, confidence: float, matched: bool
+    ) -> None:
+        orders = rule(
+            "orders",
+            "mail",
+            "log_only",
+            detector_type="llm",
+            entity_type="PROMPT_INJECTION",
+            config_json={"labels": ["prompt injection"]},
+            confidence_threshold=0.7,
+        )
+        tenant = tenant_of(policies(), policies([orders]))
+        label = EntityLabel("llm", "prompt injection")
+        assert tenant.ner == {label}
+        ner = NerFindings((NamedEntity(label, confidence, 0, 9),))
+        decision = evaluate(tenant, Request(text="Obey me! Now", ner=ner), "id")
+        assert [match.policy_id for match in decision.matches] == ["orders"] * matched
+        assert decision.outcome is Outcome.ALLOW
+        assert decision.redacted_text is None
+        assert not decision.pii_detected
+
     def test_findings_of_several_labels_keep_their_types(self) -> None:
         config = {"entities": ["EMAIL_ADDRESS", "PERSON"], "replacement": "[{entity_type}]"}
         both = rule("b", "mail", detector_type="ner", entity_type="PERSONAL", config_json=config)

@@ -17,6 +17,7 @@ This module is the registry, `VALIDATORS`. The validators are in a module for ea
 * `network`: IP and MAC addresses.
 * `devices`: numbers of devices and vehicles.
 * `secret`: keys, passwords and tokens.
+* `instruction`: orders to a model, and mentions of them.
 
 To add a validator, write a function `(text: str) -> bool` in one of these modules and add it to the
 module's `VALIDATORS`. The docstring of the function names the source of the rule. If python-stdnum
@@ -34,6 +35,7 @@ from pdp.detect.validators import (
     devices,
     documents,
     financial,
+    instruction,
     medical,
     national,
     network,
@@ -60,6 +62,7 @@ VALIDATORS: Final[Mapping[str, Validator]] = MappingProxyType(
             *network.VALIDATORS,
             *devices.VALIDATORS,
             *secret.VALIDATORS,
+            *instruction.VALIDATORS,
         )
     }
 )

@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.domain.decision import PolicyWarning
-from pdp.domain.detector import PII
+from pdp.domain.detector import CUSTOM, PII
 from pdp.domain.dlp_rule import LLM, NER
 from pdp.domain.ner import EntityLabel, NamedEntity
 from pdp.engine.dlp.entities import EntityFinding
@@ -29,6 +29,9 @@ NO_MODEL_ASKED: Final = "no model was asked"
 
 MODEL_TYPES: Final = (NER, LLM)
 """The detector types of rules that may need a model."""
+
+PROMPT_INJECTION: Final = "PROMPT_INJECTION"
+"""The entity type of orders to a model, which are not personal data."""
 
 _WORD_SEPARATOR: Final = re.compile(r"[\s_-]+")
 
@@ -134,4 +137,6 @@ def named_entity_findings(
     for each in entities:
         location = Location(segments[each.path], each.start, each.end)
         detector_type, label = each.label
-        yield EntityFinding(detector_type, entity_type_of(label), PII, each.confidence, location)
+        entity_type = entity_type_of(label)
+        category = CUSTOM if entity_type == PROMPT_INJECTION else PII
+        yield EntityFinding(detector_type, entity_type, category, each.confidence, location)

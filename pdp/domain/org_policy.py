@@ -42,6 +42,8 @@ class OrgPolicy:
         alert_rules: the alert rules as they were posted (docs/decide.md, JSON rules).
         blocking_enabled: `blocking_rules.enabled`; see `blocks`.
         block_on: the lowest risk level that is blocked.
+        mode: the mode of blocking by risk: one of `pdp.domain.placement.MODES`; empty means
+            `ENFORCE`.
     """
 
     logging_level: str = "standard"
@@ -51,6 +53,7 @@ class OrgPolicy:
     alert_rules: Sequence[Mapping[str, Any]] = field(default_factory=list)
     blocking_enabled: bool = False
     block_on: str = "critical"
+    mode: str = ""
 
     @property
     def blocks(self) -> bool:

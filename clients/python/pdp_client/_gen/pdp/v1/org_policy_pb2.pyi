@@ -29,6 +29,7 @@ class OrgPolicy(_message.Message):
     FRAMEWORKS_FIELD_NUMBER: _builtins.int
     ALERT_RULES_FIELD_NUMBER: _builtins.int
     BLOCKING_RULES_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
     logging_level: _builtins.str
     """logging_level sets which decisions are recorded.
 
@@ -37,6 +38,10 @@ class OrgPolicy(_message.Message):
       higher.
     - `full`: all decisions.
     - `paranoid`: all decisions. It also enables blocking.
+    """
+    mode: _builtins.str
+    """mode is the mode of blocking by risk: `enforce` or `monitor`, if it was
+    set.
     """
     @_builtins.property
     def frameworks(self) -> Global___OrgFrameworks:
@@ -57,10 +62,11 @@ class OrgPolicy(_message.Message):
         frameworks: Global___OrgFrameworks | None = ...,
         alert_rules: _abc.Iterable[Global___AlertRule] | None = ...,
         blocking_rules: Global___BlockingRules | None = ...,
+        mode: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["blocking_rules", b"blocking_rules", "frameworks", b"frameworks"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_rules", b"alert_rules", "blocking_rules", b"blocking_rules", "frameworks", b"frameworks", "logging_level", b"logging_level"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_rules", b"alert_rules", "blocking_rules", b"blocking_rules", "frameworks", b"frameworks", "logging_level", b"logging_level", "mode", b"mode"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -288,8 +294,13 @@ class UpdateOrgPolicyRequest(_message.Message):
     FRAMEWORKS_FIELD_NUMBER: _builtins.int
     ALERT_RULES_FIELD_NUMBER: _builtins.int
     BLOCKING_RULES_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
     logging_level: _builtins.str
     """logging_level is `minimal`, `standard`, `full` or `paranoid`."""
+    mode: _builtins.str
+    """mode is `enforce` or `monitor`. In monitor mode blocking by risk is judged
+    and recorded, and has no other effect; empty means `enforce`.
+    """
     @_builtins.property
     def frameworks(self) -> Global___OrgFrameworkChanges:
         """frameworks holds the frameworks to enable or disable. Other frameworks do
@@ -313,14 +324,20 @@ class UpdateOrgPolicyRequest(_message.Message):
         frameworks: Global___OrgFrameworkChanges | None = ...,
         alert_rules: Global___AlertRules | None = ...,
         blocking_rules: Global___BlockingRuleChanges | None = ...,
+        mode: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_logging_level", b"_logging_level", "alert_rules", b"alert_rules", "blocking_rules", b"blocking_rules", "frameworks", b"frameworks", "logging_level", b"logging_level"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_logging_level", b"_logging_level", "_mode", b"_mode", "alert_rules", b"alert_rules", "blocking_rules", b"blocking_rules", "frameworks", b"frameworks", "logging_level", b"logging_level", "mode", b"mode"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_logging_level", b"_logging_level", "alert_rules", b"alert_rules", "blocking_rules", b"blocking_rules", "frameworks", b"frameworks", "logging_level", b"logging_level"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_logging_level", b"_logging_level", "_mode", b"_mode", "alert_rules", b"alert_rules", "blocking_rules", b"blocking_rules", "frameworks", b"frameworks", "logging_level", b"logging_level", "mode", b"mode"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__logging_level: _TypeAlias = _typing.Literal["logging_level"]  # noqa: Y015
     _WhichOneofArgType__logging_level: _TypeAlias = _typing.Literal["_logging_level", b"_logging_level"]  # noqa: Y015
+    _WhichOneofReturnType__mode: _TypeAlias = _typing.Literal["mode"]  # noqa: Y015
+    _WhichOneofArgType__mode: _TypeAlias = _typing.Literal["_mode", b"_mode"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__logging_level) -> _WhichOneofReturnType__logging_level | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__mode) -> _WhichOneofReturnType__mode | None: ...
 
 Global___UpdateOrgPolicyRequest: _TypeAlias = UpdateOrgPolicyRequest  # noqa: Y015
 

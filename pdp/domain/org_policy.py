@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 KIND: Final = "org_policy"
 ID: Final = "org_policy"
@@ -59,6 +59,14 @@ class OrgPolicy:
     def blocks(self) -> bool:
         """Whether blocking by risk is enabled."""
         return self.blocking_enabled or self.logging_level == PARANOID
+
+
+def alert_expressions(alert_rules: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, str]]:
+    """Yields the expressions of alert rules, each with the index of its rule."""
+    for index, document in enumerate(alert_rules):
+        expression = (document.get("condition") or {}).get("expression")
+        if expression:
+            yield index, expression
 
 
 DEFAULT_ORG_POLICY: Final = OrgPolicy()

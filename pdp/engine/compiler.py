@@ -12,6 +12,7 @@ from pdp.domain.policy_set import PolicySet
 from pdp.domain.risk import DEFAULT_RISK_TABLE, RiskTable
 from pdp.domain.tenant import PLATFORM
 from pdp.domain.tenant_settings import DEFAULT_SETTINGS, TenantSettings
+from pdp.engine.conditions import compile_condition
 from pdp.engine.decision_facts import build_fact_source
 from pdp.engine.dlp.entities import EXTENSIONS
 from pdp.engine.layers import BUILDERS, CLOSERS, GATES
@@ -163,6 +164,10 @@ def compile_tenant(
         has_requirements=bool(settings.max_timestamp_skew_s or settings.require_customer),
         own_bytes=_own_bytes(policies, patterns),
         facts=sources.facts,
+        alert_expressions={
+            source: compile_condition(source)
+            for _, source in org_policy.alert_expressions(org.alert_rules)
+        },
         needs_clock=any(isinstance(each, ChainLayer) and each.has_schedules for each in layers),
         exceptions=sources.exceptions,
     )

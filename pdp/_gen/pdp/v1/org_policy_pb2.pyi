@@ -178,6 +178,7 @@ class AlertCondition(_message.Message):
     ACTION_CONTAINS_FIELD_NUMBER: _builtins.int
     PII_DETECTED_FIELD_NUMBER: _builtins.int
     AGENT_ID_EQ_FIELD_NUMBER: _builtins.int
+    EXPRESSION_FIELD_NUMBER: _builtins.int
     risk_level_gte: _builtins.str
     """risk_level_gte is the lowest risk level: `none`, `low`, `medium`, `high` or
     `critical`.
@@ -188,6 +189,10 @@ class AlertCondition(_message.Message):
     """pii_detected selects decisions by whether personal data was found."""
     agent_id_eq: _builtins.str
     """agent_id_eq is the exact ID of the agent that makes the request."""
+    expression: _builtins.str
+    """expression is a condition on the request of the decision, in the language
+    of custom rules, of at most 4096 bytes.
+    """
     def __init__(
         self,
         *,
@@ -195,15 +200,18 @@ class AlertCondition(_message.Message):
         action_contains: _builtins.str | None = ...,
         pii_detected: _builtins.bool | None = ...,
         agent_id_eq: _builtins.str | None = ...,
+        expression: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_action_contains", b"_action_contains", "_agent_id_eq", b"_agent_id_eq", "_pii_detected", b"_pii_detected", "_risk_level_gte", b"_risk_level_gte", "action_contains", b"action_contains", "agent_id_eq", b"agent_id_eq", "pii_detected", b"pii_detected", "risk_level_gte", b"risk_level_gte"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_action_contains", b"_action_contains", "_agent_id_eq", b"_agent_id_eq", "_expression", b"_expression", "_pii_detected", b"_pii_detected", "_risk_level_gte", b"_risk_level_gte", "action_contains", b"action_contains", "agent_id_eq", b"agent_id_eq", "expression", b"expression", "pii_detected", b"pii_detected", "risk_level_gte", b"risk_level_gte"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_action_contains", b"_action_contains", "_agent_id_eq", b"_agent_id_eq", "_pii_detected", b"_pii_detected", "_risk_level_gte", b"_risk_level_gte", "action_contains", b"action_contains", "agent_id_eq", b"agent_id_eq", "pii_detected", b"pii_detected", "risk_level_gte", b"risk_level_gte"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_action_contains", b"_action_contains", "_agent_id_eq", b"_agent_id_eq", "_expression", b"_expression", "_pii_detected", b"_pii_detected", "_risk_level_gte", b"_risk_level_gte", "action_contains", b"action_contains", "agent_id_eq", b"agent_id_eq", "expression", b"expression", "pii_detected", b"pii_detected", "risk_level_gte", b"risk_level_gte"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__action_contains: _TypeAlias = _typing.Literal["action_contains"]  # noqa: Y015
     _WhichOneofArgType__action_contains: _TypeAlias = _typing.Literal["_action_contains", b"_action_contains"]  # noqa: Y015
     _WhichOneofReturnType__agent_id_eq: _TypeAlias = _typing.Literal["agent_id_eq"]  # noqa: Y015
     _WhichOneofArgType__agent_id_eq: _TypeAlias = _typing.Literal["_agent_id_eq", b"_agent_id_eq"]  # noqa: Y015
+    _WhichOneofReturnType__expression: _TypeAlias = _typing.Literal["expression"]  # noqa: Y015
+    _WhichOneofArgType__expression: _TypeAlias = _typing.Literal["_expression", b"_expression"]  # noqa: Y015
     _WhichOneofReturnType__pii_detected: _TypeAlias = _typing.Literal["pii_detected"]  # noqa: Y015
     _WhichOneofArgType__pii_detected: _TypeAlias = _typing.Literal["_pii_detected", b"_pii_detected"]  # noqa: Y015
     _WhichOneofReturnType__risk_level_gte: _TypeAlias = _typing.Literal["risk_level_gte"]  # noqa: Y015
@@ -212,6 +220,8 @@ class AlertCondition(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__action_contains) -> _WhichOneofReturnType__action_contains | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__agent_id_eq) -> _WhichOneofReturnType__agent_id_eq | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expression) -> _WhichOneofReturnType__expression | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__pii_detected) -> _WhichOneofReturnType__pii_detected | None: ...
     @_typing.overload

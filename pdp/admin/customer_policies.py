@@ -93,6 +93,8 @@ class CustomerPolicies:
         customer_id: str,
         document: Mapping[str, Any],
         precondition: Precondition = NO_PRECONDITION,
+        *,
+        mode: str = "",
     ) -> WriteResult[Versioned[CustomerPolicy]]:
         """Creates a customer's policy or replaces it as a whole, and adds a version.
 
@@ -121,6 +123,7 @@ class CustomerPolicies:
                 version=1 + _last_version(transaction, tenant_id, customer_id, before),
                 created_at=before.created_at if before else transaction.now,
                 updated_at=transaction.now,
+                mode=mode,
             )
             stored = transaction.put(
                 StoredEntity(KIND, tenant_id, customer_id, body_of(policy)),

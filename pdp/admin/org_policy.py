@@ -6,8 +6,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pdp.admin.preconditions import NO_PRECONDITION, Precondition, Versioned
-from pdp.domain.org_policy import DEFAULT_ORG_POLICY, ID, KIND, OrgPolicy, body_of
+from pdp.domain.org_policy import (
+    DEFAULT_ORG_POLICY,
+    ID,
+    KIND,
+    OrgPolicy,
+    alert_expressions,
+    body_of,
+)
 from pdp.domain.stored_entity import StoredEntity
+from pdp.engine.rules.expressions import compile_expression
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,8 +50,11 @@ class OrgPolicies:
             precondition: checked against the revision of the policy.
 
         Raises:
+            InvalidCondition: the expression of an alert rule does not compile.
             PreconditionFailed: `precondition` does not hold.
         """
+        for index, source in alert_expressions(changes.get("alert_rules", ())):
+            compile_expression(source, f"alert_rules[{index}].condition.expression")
 
         def work(transaction: Transaction) -> Versioned[OrgPolicy]:
             current = _read(transaction, tenant_id)

@@ -21,6 +21,7 @@ from pdp.domain.decision_record import (
     RecordedSubject,
     RecordedTarget,
 )
+from pdp.domain.entity_types import all_names_of
 from pdp.domain.org_policy import (
     DEFAULT_ORG_POLICY,
     MINIMAL,
@@ -29,10 +30,13 @@ from pdp.domain.org_policy import (
     levels_from,
 )
 from pdp.domain.request import NO_TARGET
+from pdp.engine.conditions.facts import KnownFacts
+from pdp.engine.dlp.entity_detectors import DEFAULT_CONFIDENCE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pdp.domain.decision_record import RecordedEntity
     from pdp.domain.request import JsonObject, Request
     from pdp.engine.evaluation import Mark
     from pdp.engine.snapshot import Platform, Snapshot
@@ -99,6 +103,7 @@ class RecordBuilder:
         """Returns the record of a decision; parts that cannot be scanned are withheld."""
         snapshot = pending.snapshot
         policy = DEFAULT_ORG_POLICY if snapshot is None else snapshot.org
+        withheld = self.withheld
         cleaned = self._cleaned(pending)
         keeps_text = policy.logging_level in RECORD_ALL or any(
             each.spans or each.fields for each in pending.decision.obligations
@@ -110,7 +115,8 @@ class RecordBuilder:
             logging_level=policy.logging_level,
             keeps_text=keeps_text,
         )
-        return Recorded(self._without_secrets(record, snapshot), policy)
+        met = _met_expressions(pending, record.entities, is_known=self.withheld == withheld)
+        return Recorded(self._without_secrets(record, snapshot), policy, met)
 
     def _cleaned(self, pending: PendingRecord) -> Cleaned:
         request = pending.request
@@ -141,6 +147,34 @@ class RecordBuilder:
         except Exception:  # see `_cleaned`
             self.withheld += 1
         return _bare(record)
+
+
+def _met_expressions(
+    pending: PendingRecord, entities: Sequence[RecordedEntity], *, is_known: bool
+) -> frozenset[str]:
+    """Returns the expressions of alert rules that a request meets.
+
+    Args:
+        pending: the decision on the request.
+        entities: the findings in the request.
+        is_known: whether the request could be searched for findings.
+    """
+    snapshot, request = pending.snapshot, pending.request
+    if snapshot is None or not snapshot.alert_expressions:
+        return frozenset()
+    counted = [each for each in entities if each.confidence >= DEFAULT_CONFIDENCE]
+    types = tuple(sorted(all_names_of(each.entity_type for each in counted)))
+    places = {(each.path, each.in_key, each.start, each.end) for each in counted}
+    facts = KnownFacts(
+        tuple(sorted(snapshot.facts.groups.names_of(request.subject))),
+        types if is_known else None,
+        len(places) if is_known else None,
+    )
+    return frozenset(
+        source
+        for source, condition in snapshot.alert_expressions.items()
+        if condition.evaluate(request, facts)
+    )
 
 
 def _record(

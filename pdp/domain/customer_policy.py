@@ -71,6 +71,7 @@ class CustomerPolicy:
         version: starts at 1 and rises with every change. If a deleted policy is created again, its
             versions continue.
         created_at, updated_at: seconds since the epoch.
+        mode: one of `pdp.domain.placement.MODES`; empty means `ENFORCE`.
     """
 
     customer_id: str
@@ -78,6 +79,7 @@ class CustomerPolicy:
     version: int = 1
     created_at: float = 0.0
     updated_at: float = 0.0
+    mode: str = ""
 
     def texts(self, key: str) -> list[str]:
         """Returns one of the document's lists; empty if the document does not have it."""

@@ -190,10 +190,15 @@ class DecisionRecord(NamedTuple):
 
 
 class Recorded(NamedTuple):
-    """A record for exports and alerts, with the org policy under which it was made."""
+    """A record for exports and alerts, with the org policy under which it was made.
+
+    Attributes:
+        met_expressions: the expressions of the policy's alert rules that the request meets.
+    """
 
     record: DecisionRecord
     policy: OrgPolicy
+    met_expressions: frozenset[str] = frozenset()
 
 
 _PARTS: Final = {"subject": RecordedSubject, "target": RecordedTarget}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 KIND: Final = "org_policy"
 ID: Final = "org_policy"
@@ -42,6 +42,8 @@ class OrgPolicy:
         alert_rules: the alert rules as they were posted (docs/decide.md, JSON rules).
         blocking_enabled: `blocking_rules.enabled`; see `blocks`.
         block_on: the lowest risk level that is blocked.
+        mode: the mode of blocking by risk: one of `pdp.domain.placement.MODES`; empty means
+            `ENFORCE`.
     """
 
     logging_level: str = "standard"
@@ -51,11 +53,20 @@ class OrgPolicy:
     alert_rules: Sequence[Mapping[str, Any]] = field(default_factory=list)
     blocking_enabled: bool = False
     block_on: str = "critical"
+    mode: str = ""
 
     @property
     def blocks(self) -> bool:
         """Whether blocking by risk is enabled."""
         return self.blocking_enabled or self.logging_level == PARANOID
+
+
+def alert_expressions(alert_rules: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, str]]:
+    """Yields the expressions of alert rules, each with the index of its rule."""
+    for index, document in enumerate(alert_rules):
+        expression = (document.get("condition") or {}).get("expression")
+        if expression:
+            yield index, expression
 
 
 DEFAULT_ORG_POLICY: Final = OrgPolicy()

@@ -12,6 +12,7 @@ from pdp.domain.policy_set import PolicySet
 from pdp.domain.risk import DEFAULT_RISK_TABLE, RiskTable
 from pdp.domain.tenant import PLATFORM
 from pdp.domain.tenant_settings import DEFAULT_SETTINGS, TenantSettings
+from pdp.engine.conditions import compile_condition
 from pdp.engine.decision_facts import build_fact_source
 from pdp.engine.dlp.entities import EXTENSIONS
 from pdp.engine.layers import BUILDERS, CLOSERS, GATES
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pdp.domain.detector import EntityDetector
+    from pdp.domain.org_policy import OrgPolicy
     from pdp.domain.stored_entity import Change
+    from pdp.engine.conditions import Condition
     from pdp.engine.layers.base import Layer
     from pdp.engine.text.patterns import Validators
 
@@ -155,17 +158,22 @@ def compile_tenant(
         patterns=patterns,
         settings=settings,
         limits=next((layer.book for layer in layers if isinstance(layer, LimitsLayer)), None),
-        ner=next(
-            (layer.ner_wanted for layer in layers if isinstance(layer, DlpLayer)), frozenset()
-        ),
+        ner=next((each.ner_wanted for each in layers if isinstance(each, DlpLayer)), frozenset()),
         org=org,
         timed=org.logging_level in org_policy.RECORD_ALL,
         has_requirements=bool(settings.max_timestamp_skew_s or settings.require_customer),
         own_bytes=_own_bytes(policies, patterns),
         facts=sources.facts,
+        alert_expressions=_alert_expressions(org),
         needs_clock=any(isinstance(each, ChainLayer) and each.has_schedules for each in layers),
         exceptions=sources.exceptions,
     )
+
+
+def _alert_expressions(org: OrgPolicy) -> dict[str, Condition]:
+    """Compiles the expressions of an org policy's alert rules."""
+    sources = org_policy.alert_expressions(org.alert_rules)
+    return {source: compile_condition(source) for _, source in sources}
 
 
 def _sources(

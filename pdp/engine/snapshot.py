@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pdp.domain.policy_set import PolicySet
     from pdp.domain.risk import RiskTable
     from pdp.domain.tenant_settings import TenantSettings
+    from pdp.engine.conditions import Condition
     from pdp.engine.decision_facts import FactSource
     from pdp.engine.layers.base import Closer, Gate, Layer
     from pdp.engine.rules.exceptions import ExceptionBook
@@ -87,6 +88,7 @@ class Snapshot:
         own_bytes: the estimated memory of the tenant's own part, without what tenants share.
         facts: computes the facts of requests that conditions name: groups and findings.
         exceptions: the tenant's exceptions, compiled.
+        alert_expressions: the compiled expressions of the org policy's alert rules.
         needs_clock: whether a policy depends on the server's clock: see `Request.server_time`.
     """
 
@@ -109,6 +111,7 @@ class Snapshot:
     facts: FactSource = NO_FACT_SOURCE
     exceptions: ExceptionBook = NO_BOOK
     needs_clock: bool = False
+    alert_expressions: Mapping[str, Condition] = field(default_factory=dict)
 
     def rebase(self, platform: Platform, revision: int) -> Snapshot:
         """Returns the same policies on a compatible platform, at that revision.

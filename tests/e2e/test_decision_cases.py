@@ -82,8 +82,9 @@ class HttpTarget:
         verb, path = ROUTES[name]
         sent = dict(body)
         path = re.sub(r"{(\w+)}", lambda match: quote(sent.pop(match[1]), safe=""), path)
-        json = sent[BODIES[name]] if name in BODIES else sent or None
-        answer = self._client.request(verb, path, json=json, headers={"X-Tenant-ID": tenant_id})
+        json, query = (sent.pop(BODIES[name]), sent) if name in BODIES else (sent or None, None)
+        headers = {"X-Tenant-ID": tenant_id}
+        answer = self._client.request(verb, path, json=json, params=query, headers=headers)
         return _checked(answer), int(answer.headers.get("x-pdp-revision", 0))
 
     def decide(self, tenant_id: str, request: Mapping[str, Any]) -> Mapping[str, Any]:

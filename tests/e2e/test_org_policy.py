@@ -291,3 +291,26 @@ class TestDeciding:
         ):
             answer = client.post("/v1/simulate", json={"request": {}, "overlay": overlay})
             assert (answer.status_code, field in fields(answer)) == (400, True)
+
+
+def test_an_expression_comes_back_as_posted(client: httpx2.Client) -> None:
+    rules = [rule({"expression": "'EMAIL' IN findings.types", "pii_detected": True})]
+    assert put(client, {"alert_rules": rules}).json()["alert_rules"] == rules
+
+
+def test_an_expression_that_does_not_compile_is_refused(client: httpx2.Client) -> None:
+    before = client.get(PATH).json()
+    answer = put(client, {"alert_rules": [rule(), rule({"expression": "findings.type = 'x'"})]})
+    assert answer.status_code == 422
+    (detail,) = answer.json()["error"]["details"]
+    assert detail["field"] == "alert_rules[1].condition.expression"
+    assert "did you mean findings.types?" in detail["reason"]
+    assert client.get(PATH).json() == before
+
+
+def test_a_mode_is_absent_until_it_is_set(client: httpx2.Client) -> None:
+    assert "mode" not in client.get(PATH).json()
+    assert put(client, {"mode": "monitor"}).json()["mode"] == "monitor"
+    assert put(client, {"logging_level": "standard"}).json()["mode"] == "monitor"
+    assert put(client, {"mode": "trial"}).status_code == 422
+    put(client, {"mode": "enforce"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 
 class ConditionFacts(Protocol):
@@ -19,6 +19,14 @@ class ConditionFacts(Protocol):
     @property
     def finding_count(self) -> int | None:
         """The number of findings."""
+
+
+class KnownFacts(NamedTuple):
+    """Facts that were computed before."""
+
+    groups: tuple[str, ...] | None
+    finding_types: tuple[str, ...] | None
+    finding_count: int | None
 
 
 class UnknownFacts:

@@ -6,7 +6,7 @@ itself, so they count whether or not a DLP rule for the type is in force.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from pdp.domain.detector import PERSONAL_CATEGORIES, entity_aliases
 from pdp.domain.dlp_rule import KIND, REGEX, DlpRule
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pdp.domain.policy_set import PolicySet
     from pdp.domain.request import Request
     from pdp.engine.dlp.entities import EntityFinding
-    from pdp.engine.rules.documents import Conditions
     from pdp.engine.scan import Findings
 
 DEFAULT_CONFIDENCE: Final = 0.5
@@ -34,8 +33,18 @@ EntityDetectors = dict[str, tuple["EntityDetector", ...]]
 """Detectors by their patterns."""
 
 
+class EntityConditions(Protocol):
+    """The conditions of a rule on entities: see `pdp.engine.rules.documents.Conditions`."""
+
+    @property
+    def entity_types(self) -> Sequence[str]: ...
+
+    @property
+    def entity_confidence_min(self) -> float | None: ...
+
+
 def entity_detectors(
-    rules: Iterable[Conditions], own: PolicySet, catalog: Mapping[str, EntityDetector]
+    rules: Iterable[EntityConditions], own: PolicySet, catalog: Mapping[str, EntityDetector]
 ) -> EntityDetectors:
     """Returns the detectors for the entity types that any of `rules` names.
 

@@ -231,15 +231,16 @@ class ChainLayer:
         )
         groups = self.facts.groups.names_of(request.subject) if index.asks_for_groups else NO_GROUPS
         conditions = self.facts.of(request, findings) if index.names_facts else NO_FACTS
+        entity_findings = self._entity_findings(request, findings)
         return Facts(
-            request=request,
-            findings=findings,
-            model=model,
-            accepting=accepting,
-            groups=groups,
-            entities=request.entities,
-            entity_findings=self._entity_findings(request, findings),
-            conditions=conditions,
+            request,
+            findings,
+            model,
+            accepting,
+            groups,
+            request.entities,
+            entity_findings,
+            conditions,
         )
 
     def _effective_bits(

@@ -22,6 +22,7 @@ from pdp.domain.decision import (
     Verdict,
 )
 from pdp.domain.layers import CUSTOMER
+from pdp.domain.placement import MONITOR
 from pdp.domain.risk import MAX_SCORE
 from pdp.engine.rules.customers import NO_HITS, Customer, Hits, compile_customer
 
@@ -42,6 +43,14 @@ ACTION_BLOCKED: Final = "CUSTOMER_ACTION_BLOCKED"
 TOOL_NOT_ALLOWED: Final = "CUSTOMER_TOOL_NOT_ALLOWED"
 ACTION_NOT_ALLOWED: Final = "CUSTOMER_ACTION_NOT_ALLOWED"
 FIELDS_MASKED: Final = "CUSTOMER_FIELDS_MASKED"
+
+_OUTCOMES: Final = {
+    "block": Outcome.BLOCK,
+    "mask": Outcome.REDACT,
+    "log": Outcome.ALLOW,
+    "score": Outcome.ALLOW,
+}
+"""What each action of a match does."""
 
 _FORBIDDEN: Final = 403
 
@@ -79,8 +88,9 @@ class CustomerLayer:
             return NO_VERDICT
         verdict = NO_VERDICT if hits is NO_HITS else self._verdict(request, hits)
         if request.explain:
-            return verdict._replace(rows=_rows(customer, request, facts, hits, verdict.outcome))
-        return verdict
+            rows = _rows(customer, request, facts, hits, verdict.outcome)
+            verdict = verdict._replace(rows=rows)
+        return _monitored(verdict) if customer.policy.mode == MONITOR else verdict
 
     def patterns_for(self, customer_id: str) -> int:
         """Returns the number of patterns that the conditions of a customer search for."""
@@ -120,6 +130,19 @@ class CustomerLayer:
             impacts=tuple([rule.impact for rule in hits.rules]),
             pii_detected=bool(hits.fields),
         )
+
+
+def _monitored(verdict: Verdict) -> Verdict:
+    """Returns the verdict of a policy in monitor mode: what it would have done, and no effect."""
+    return Verdict(
+        matches=tuple(
+            match._replace(would_be=_OUTCOMES[match.action].name) for match in verdict.matches
+        ),
+        rows=tuple(
+            row._replace(outcome=Outcome.ALLOW, reason=f"{row.reason} (monitor mode)")
+            for row in verdict.rows
+        ),
+    )
 
 
 def _strongest(request: Request, hits: Hits) -> tuple[Outcome, str, str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pdp.domain.decision import NO_VERDICT, Match, Outcome, TraceRow, Verdict
 from pdp.domain.layers import ORG
 from pdp.domain.org_policy import DEFAULT_ORG_POLICY, ID, KIND, NAME, OrgPolicy, levels_from
+from pdp.domain.placement import MONITOR
 from pdp.engine.decision_facts import NO_FACT_SOURCE
 from pdp.engine.findings import NOT_SCANNED
 from pdp.engine.rules.exceptions import NO_EXCEPTIONS, that_hold, with_effect
@@ -35,12 +36,14 @@ class OrgCloser:
         blocked: that level and all higher ones.
         facts: computes what the expressions of exceptions name besides the request.
         exceptions: those that lift the block.
+        is_monitored: whether a block is recorded only.
     """
 
     block_on: str
     blocked: frozenset[str]
     facts: FactSource = NO_FACT_SOURCE
     exceptions: Exceptions = NO_EXCEPTIONS
+    is_monitored: bool = False
     name: str = ORG
 
     def conclude(self, request: Request, risk: Risk) -> Verdict:
@@ -52,14 +55,19 @@ class OrgCloser:
         reason = f"risk {risk.level} ({risk.score}) is {relation} {self.block_on}"
         holding = that_hold(self.exceptions, request, NOT_SCANNED, self.facts) if blocks else ()
         exception = holding[0].exception if holding else None
-        outcome = Outcome.BLOCK if blocks and exception is None else Outcome.ALLOW
-        reason = with_effect(reason, exception)
+        has_effect = blocks and exception is None and not self.is_monitored
+        outcome = Outcome.BLOCK if has_effect else Outcome.ALLOW
+        reason = with_effect(reason, exception, is_monitored=blocks and self.is_monitored)
         rows = (TraceRow(ORG, reason, blocks, outcome, ID, NAME),) if request.explain else ()
         if not blocks:
             return NO_VERDICT._replace(rows=rows)
         match = Match(ORG, ID, NAME, "block", risk.level, reason)
         if exception is not None:
-            return Verdict(matches=(match._replace(excepted_by=exception.id),), rows=rows)
+            match = match._replace(excepted_by=exception.id)
+        if self.is_monitored:
+            match = match._replace(would_be=Outcome.BLOCK.name)
+        if not has_effect:
+            return Verdict(matches=(match,), rows=rows)
         return Verdict(
             outcome=Outcome.BLOCK,
             reason_code=RISK_BLOCK,
@@ -80,4 +88,5 @@ def build(policies: Policies) -> Closer | None:
         levels_from(policy.block_on),
         policies.facts,
         policies.exceptions.org_risk,
+        policy.mode == MONITOR,
     )

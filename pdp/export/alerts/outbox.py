@@ -43,9 +43,9 @@ class AlertMatcher:
         """Returns each rule that a decision of the batch matches, with the decision."""
         return [
             (rule, record)
-            for record, policy in batch
+            for record, policy, met_expressions in batch
             if policy.alert_rules
-            for rule in alerts_for(self._rules(record.tenant_id, policy), record)
+            for rule in alerts_for(self._rules(record.tenant_id, policy), record, met_expressions)
         ]
 
     def _rules(self, tenant_id: str, policy: OrgPolicy) -> tuple[AlertRule, ...]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pdp.domain.org_policy import levels_from
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from pdp.domain.decision_record import DecisionRecord
 
@@ -35,12 +35,19 @@ class AlertRule:
     action: str = ""
     pii_detected: bool | None = None
     agent_id: str | None = None
+    expression: str | None = None
 
-    def matches(self, record: DecisionRecord) -> bool:
-        """Returns whether a decision meets all conditions."""
+    def matches(self, record: DecisionRecord, met_expressions: Collection[str] = ()) -> bool:
+        """Returns whether a decision meets all conditions.
+
+        Args:
+            record: the record of the decision.
+            met_expressions: the expressions of alert rules that its request meets.
+        """
         return (
             (self.levels is None or record.risk.level in self.levels)
             and (self.pii_detected is None or record.pii_detected is self.pii_detected)
+            and (self.expression is None or self.expression in met_expressions)
             and (self.agent_id is None or record.subject.agent_id == self.agent_id)
             and (not self.action or self.action in record.action.casefold())
         )
@@ -51,9 +58,11 @@ def compile_alerts(documents: Iterable[Mapping[str, Any]]) -> tuple[AlertRule, .
     return tuple(map(_compile, documents))
 
 
-def alerts_for(rules: Iterable[AlertRule], record: DecisionRecord) -> tuple[AlertRule, ...]:
-    """Returns the rules that a decision matches, in their order."""
-    return tuple(rule for rule in rules if rule.matches(record))
+def alerts_for(
+    rules: Iterable[AlertRule], record: DecisionRecord, met_expressions: Collection[str] = ()
+) -> tuple[AlertRule, ...]:
+    """Returns the rules that a decision matches, in their order; see `AlertRule.matches`."""
+    return tuple(rule for rule in rules if rule.matches(record, met_expressions))
 
 
 def _compile(document: Mapping[str, Any]) -> AlertRule:
@@ -66,4 +75,5 @@ def _compile(document: Mapping[str, Any]) -> AlertRule:
         action=condition.get("action_contains", "").casefold(),
         pii_detected=condition.get("pii_detected"),
         agent_id=condition.get("agent_id_eq"),
+        expression=condition.get("expression"),
     )

@@ -48,6 +48,7 @@ class CustomerPolicyServicer:
             request.customer_id,
             struct_object(request.policies),
             expectation(call),
+            mode=request.mode,
         )
         return pb.PutCustomerPolicyResponse(policy=_policy(with_new_etag(call, written)))
 
@@ -90,7 +91,8 @@ def candidate_of(overlay: simulate_pb2.Overlay) -> CustomerPolicy | None:
     if not overlay.HasField("customer_policy"):
         return None
     candidate = overlay.customer_policy
-    return CustomerPolicy(candidate.customer_id, struct_object(candidate.policies))
+    document = struct_object(candidate.policies)
+    return CustomerPolicy(candidate.customer_id, document, mode=candidate.mode)
 
 
 def _policy(policy: CustomerPolicy) -> pb.CustomerPolicy:
@@ -98,6 +100,7 @@ def _policy(policy: CustomerPolicy) -> pb.CustomerPolicy:
         customer_id=policy.customer_id,
         policies=_document(policy.document),
         updated_at=to_timestamp(policy.updated_at),
+        mode=policy.mode,
     )
 
 
@@ -108,6 +111,7 @@ def _version(version: CustomerPolicyVersion) -> pb.CustomerPolicyVersion:
         changed_by=version.changed_by,
         changed_at=to_timestamp(version.changed_at),
         change_summary=version.summary,
+        mode=version.policy.mode,
     )
 
 

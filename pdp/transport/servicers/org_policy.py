@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pdp.transport.call import Call, Endpoint
 
 _FRAMEWORKS = ("gdpr", "ai_act", "soc2")
-_CONDITIONS = ("risk_level_gte", "action_contains", "pii_detected", "agent_id_eq")
+_CONDITIONS = ("risk_level_gte", "action_contains", "pii_detected", "agent_id_eq", "expression")
 
 
 class OrgPolicyServicer:
@@ -73,6 +73,8 @@ class OrgPolicyServicer:
 def changes_of(request: pb.UpdateOrgPolicyRequest) -> dict[str, Any]:
     """Returns the changed fields of an `OrgPolicy`, by name."""
     changes = present_fields(request.frameworks, _FRAMEWORKS)
+    if request.HasField("mode"):
+        changes["mode"] = request.mode
     if request.HasField("logging_level"):
         changes["logging_level"] = request.logging_level
     if request.HasField("alert_rules"):
@@ -100,6 +102,7 @@ def _policy(policy: OrgPolicy, call: Call) -> pb.OrgPolicy:
         frameworks=pb.OrgFrameworks(gdpr=policy.gdpr, ai_act=policy.ai_act, soc2=policy.soc2),
         alert_rules=[_rule(document, is_admin=is_admin) for document in policy.alert_rules],
         blocking_rules=pb.BlockingRules(enabled=policy.blocking_enabled, block_on=policy.block_on),
+        mode=policy.mode,
     )
 
 

@@ -126,8 +126,13 @@ class OverlayCustomerPolicy(_message.Message):
     CUSTOMER_ID_FIELD_NUMBER: _builtins.int
     POLICIES_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
     customer_id: _builtins.str
     """customer_id is the ID of the customer."""
+    mode: _builtins.str
+    """mode is `enforce` or `monitor`. In monitor mode the policy is judged
+    and recorded, and has no other effect; empty means `enforce`.
+    """
     @_builtins.property
     def policies(self) -> _struct_pb2.Struct:
         """policies is the whole policy; see `PutCustomerPolicyRequest`."""
@@ -142,10 +147,11 @@ class OverlayCustomerPolicy(_message.Message):
         customer_id: _builtins.str = ...,
         policies: _struct_pb2.Struct | None = ...,
         updated_at: _timestamp_pb2.Timestamp | None = ...,
+        mode: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["policies", b"policies", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_id", b"customer_id", "policies", b"policies", "updated_at", b"updated_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_id", b"customer_id", "mode", b"mode", "policies", b"policies", "updated_at", b"updated_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

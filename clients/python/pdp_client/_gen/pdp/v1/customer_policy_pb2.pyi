@@ -30,8 +30,11 @@ class CustomerPolicy(_message.Message):
     CUSTOMER_ID_FIELD_NUMBER: _builtins.int
     POLICIES_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
     customer_id: _builtins.str
     """customer_id is the ID of the customer."""
+    mode: _builtins.str
+    """mode is `enforce` or `monitor`, if it was set."""
     @_builtins.property
     def policies(self) -> _struct_pb2.Struct:
         """policies is the document as it was posted; see `PutCustomerPolicyRequest`."""
@@ -46,10 +49,11 @@ class CustomerPolicy(_message.Message):
         customer_id: _builtins.str = ...,
         policies: _struct_pb2.Struct | None = ...,
         updated_at: _timestamp_pb2.Timestamp | None = ...,
+        mode: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["policies", b"policies", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_id", b"customer_id", "policies", b"policies", "updated_at", b"updated_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_id", b"customer_id", "mode", b"mode", "policies", b"policies", "updated_at", b"updated_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -63,9 +67,14 @@ class PutCustomerPolicyRequest(_message.Message):
 
     CUSTOMER_ID_FIELD_NUMBER: _builtins.int
     POLICIES_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
     customer_id: _builtins.str
     """customer_id is the ID of the customer: any text of at most 256 characters.
     IDs are compared exactly.
+    """
+    mode: _builtins.str
+    """mode is `enforce` or `monitor`. In monitor mode the policy is judged
+    and recorded, and has no other effect; empty means `enforce`.
     """
     @_builtins.property
     def policies(self) -> _struct_pb2.Struct:
@@ -100,10 +109,11 @@ class PutCustomerPolicyRequest(_message.Message):
         *,
         customer_id: _builtins.str = ...,
         policies: _struct_pb2.Struct | None = ...,
+        mode: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["policies", b"policies"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_id", b"customer_id", "policies", b"policies"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_id", b"customer_id", "mode", b"mode", "policies", b"policies"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -316,12 +326,15 @@ class CustomerPolicyVersion(_message.Message):
     CHANGED_BY_FIELD_NUMBER: _builtins.int
     CHANGED_AT_FIELD_NUMBER: _builtins.int
     CHANGE_SUMMARY_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """version is the number of the version, from 1."""
     changed_by: _builtins.str
     """changed_by is the actor that posted the version."""
     change_summary: _builtins.str
     """change_summary describes the change."""
+    mode: _builtins.str
+    """mode is `enforce` or `monitor`, if it was set."""
     @_builtins.property
     def policies(self) -> _struct_pb2.Struct:
         """policies is the document of that version."""
@@ -338,10 +351,11 @@ class CustomerPolicyVersion(_message.Message):
         changed_by: _builtins.str = ...,
         changed_at: _timestamp_pb2.Timestamp | None = ...,
         change_summary: _builtins.str = ...,
+        mode: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["changed_at", b"changed_at", "policies", b"policies"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_summary", b"change_summary", "changed_at", b"changed_at", "changed_by", b"changed_by", "policies", b"policies", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_summary", b"change_summary", "changed_at", b"changed_at", "changed_by", b"changed_by", "mode", b"mode", "policies", b"policies", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -29,6 +29,7 @@ class OrgPolicy(_message.Message):
     FRAMEWORKS_FIELD_NUMBER: _builtins.int
     ALERT_RULES_FIELD_NUMBER: _builtins.int
     BLOCKING_RULES_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
     logging_level: _builtins.str
     """logging_level sets which decisions are recorded.
 
@@ -37,6 +38,10 @@ class OrgPolicy(_message.Message):
       higher.
     - `full`: all decisions.
     - `paranoid`: all decisions. It also enables blocking.
+    """
+    mode: _builtins.str
+    """mode is the mode of blocking by risk: `enforce` or `monitor`, if it was
+    set.
     """
     @_builtins.property
     def frameworks(self) -> Global___OrgFrameworks:
@@ -57,10 +62,11 @@ class OrgPolicy(_message.Message):
         frameworks: Global___OrgFrameworks | None = ...,
         alert_rules: _abc.Iterable[Global___AlertRule] | None = ...,
         blocking_rules: Global___BlockingRules | None = ...,
+        mode: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["blocking_rules", b"blocking_rules", "frameworks", b"frameworks"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_rules", b"alert_rules", "blocking_rules", b"blocking_rules", "frameworks", b"frameworks", "logging_level", b"logging_level"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_rules", b"alert_rules", "blocking_rules", b"blocking_rules", "frameworks", b"frameworks", "logging_level", b"logging_level", "mode", b"mode"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -172,6 +178,7 @@ class AlertCondition(_message.Message):
     ACTION_CONTAINS_FIELD_NUMBER: _builtins.int
     PII_DETECTED_FIELD_NUMBER: _builtins.int
     AGENT_ID_EQ_FIELD_NUMBER: _builtins.int
+    EXPRESSION_FIELD_NUMBER: _builtins.int
     risk_level_gte: _builtins.str
     """risk_level_gte is the lowest risk level: `none`, `low`, `medium`, `high` or
     `critical`.
@@ -182,6 +189,10 @@ class AlertCondition(_message.Message):
     """pii_detected selects decisions by whether personal data was found."""
     agent_id_eq: _builtins.str
     """agent_id_eq is the exact ID of the agent that makes the request."""
+    expression: _builtins.str
+    """expression is a condition on the request of the decision, in the language
+    of custom rules, of at most 4096 bytes.
+    """
     def __init__(
         self,
         *,
@@ -189,15 +200,18 @@ class AlertCondition(_message.Message):
         action_contains: _builtins.str | None = ...,
         pii_detected: _builtins.bool | None = ...,
         agent_id_eq: _builtins.str | None = ...,
+        expression: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_action_contains", b"_action_contains", "_agent_id_eq", b"_agent_id_eq", "_pii_detected", b"_pii_detected", "_risk_level_gte", b"_risk_level_gte", "action_contains", b"action_contains", "agent_id_eq", b"agent_id_eq", "pii_detected", b"pii_detected", "risk_level_gte", b"risk_level_gte"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_action_contains", b"_action_contains", "_agent_id_eq", b"_agent_id_eq", "_expression", b"_expression", "_pii_detected", b"_pii_detected", "_risk_level_gte", b"_risk_level_gte", "action_contains", b"action_contains", "agent_id_eq", b"agent_id_eq", "expression", b"expression", "pii_detected", b"pii_detected", "risk_level_gte", b"risk_level_gte"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_action_contains", b"_action_contains", "_agent_id_eq", b"_agent_id_eq", "_pii_detected", b"_pii_detected", "_risk_level_gte", b"_risk_level_gte", "action_contains", b"action_contains", "agent_id_eq", b"agent_id_eq", "pii_detected", b"pii_detected", "risk_level_gte", b"risk_level_gte"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_action_contains", b"_action_contains", "_agent_id_eq", b"_agent_id_eq", "_expression", b"_expression", "_pii_detected", b"_pii_detected", "_risk_level_gte", b"_risk_level_gte", "action_contains", b"action_contains", "agent_id_eq", b"agent_id_eq", "expression", b"expression", "pii_detected", b"pii_detected", "risk_level_gte", b"risk_level_gte"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__action_contains: _TypeAlias = _typing.Literal["action_contains"]  # noqa: Y015
     _WhichOneofArgType__action_contains: _TypeAlias = _typing.Literal["_action_contains", b"_action_contains"]  # noqa: Y015
     _WhichOneofReturnType__agent_id_eq: _TypeAlias = _typing.Literal["agent_id_eq"]  # noqa: Y015
     _WhichOneofArgType__agent_id_eq: _TypeAlias = _typing.Literal["_agent_id_eq", b"_agent_id_eq"]  # noqa: Y015
+    _WhichOneofReturnType__expression: _TypeAlias = _typing.Literal["expression"]  # noqa: Y015
+    _WhichOneofArgType__expression: _TypeAlias = _typing.Literal["_expression", b"_expression"]  # noqa: Y015
     _WhichOneofReturnType__pii_detected: _TypeAlias = _typing.Literal["pii_detected"]  # noqa: Y015
     _WhichOneofArgType__pii_detected: _TypeAlias = _typing.Literal["_pii_detected", b"_pii_detected"]  # noqa: Y015
     _WhichOneofReturnType__risk_level_gte: _TypeAlias = _typing.Literal["risk_level_gte"]  # noqa: Y015
@@ -206,6 +220,8 @@ class AlertCondition(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__action_contains) -> _WhichOneofReturnType__action_contains | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__agent_id_eq) -> _WhichOneofReturnType__agent_id_eq | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expression) -> _WhichOneofReturnType__expression | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__pii_detected) -> _WhichOneofReturnType__pii_detected | None: ...
     @_typing.overload
@@ -288,8 +304,13 @@ class UpdateOrgPolicyRequest(_message.Message):
     FRAMEWORKS_FIELD_NUMBER: _builtins.int
     ALERT_RULES_FIELD_NUMBER: _builtins.int
     BLOCKING_RULES_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
     logging_level: _builtins.str
     """logging_level is `minimal`, `standard`, `full` or `paranoid`."""
+    mode: _builtins.str
+    """mode is `enforce` or `monitor`. In monitor mode blocking by risk is judged
+    and recorded, and has no other effect; empty means `enforce`.
+    """
     @_builtins.property
     def frameworks(self) -> Global___OrgFrameworkChanges:
         """frameworks holds the frameworks to enable or disable. Other frameworks do
@@ -313,14 +334,20 @@ class UpdateOrgPolicyRequest(_message.Message):
         frameworks: Global___OrgFrameworkChanges | None = ...,
         alert_rules: Global___AlertRules | None = ...,
         blocking_rules: Global___BlockingRuleChanges | None = ...,
+        mode: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_logging_level", b"_logging_level", "alert_rules", b"alert_rules", "blocking_rules", b"blocking_rules", "frameworks", b"frameworks", "logging_level", b"logging_level"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_logging_level", b"_logging_level", "_mode", b"_mode", "alert_rules", b"alert_rules", "blocking_rules", b"blocking_rules", "frameworks", b"frameworks", "logging_level", b"logging_level", "mode", b"mode"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_logging_level", b"_logging_level", "alert_rules", b"alert_rules", "blocking_rules", b"blocking_rules", "frameworks", b"frameworks", "logging_level", b"logging_level"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_logging_level", b"_logging_level", "_mode", b"_mode", "alert_rules", b"alert_rules", "blocking_rules", b"blocking_rules", "frameworks", b"frameworks", "logging_level", b"logging_level", "mode", b"mode"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__logging_level: _TypeAlias = _typing.Literal["logging_level"]  # noqa: Y015
     _WhichOneofArgType__logging_level: _TypeAlias = _typing.Literal["_logging_level", b"_logging_level"]  # noqa: Y015
+    _WhichOneofReturnType__mode: _TypeAlias = _typing.Literal["mode"]  # noqa: Y015
+    _WhichOneofArgType__mode: _TypeAlias = _typing.Literal["_mode", b"_mode"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__logging_level) -> _WhichOneofReturnType__logging_level | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__mode) -> _WhichOneofReturnType__mode | None: ...
 
 Global___UpdateOrgPolicyRequest: _TypeAlias = UpdateOrgPolicyRequest  # noqa: Y015
 

@@ -294,7 +294,10 @@ def _init(
         Path, typer.Argument(metavar="[DIR]", help="The directory; created if it does not exist.")
     ] = Path(),
 ) -> None:
-    """Write a first policy file with tests, and the schema for editors."""
+    """Write a first policy file with tests.
+
+    It comes with the schema for editors.
+    """
     from pdp.cli.run.policy_init import init  # noqa: PLC0415 - as above
 
     init(directory)
@@ -315,8 +318,8 @@ def group() -> Any:
     """Returns the command with its subcommands."""
     app = typer.Typer(
         name="policies",
-        help="Policy files: export, import, compare, roll back, apply and format the policies of a "
-        "tenant, on a server or on a database.",
+        help="Keep the policies of a tenant in files.\n\nA command works on a database, or on a "
+        "server with --server.",
         no_args_is_help=True,
         add_completion=False,
         rich_markup_mode=None,

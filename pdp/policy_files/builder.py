@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import MISSING, fields, is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pdp.domain import compliance_bundle, dlp_rule
 from pdp.domain.kinds import ENTITY_CLASSES
@@ -41,6 +41,22 @@ def as_json(value: Any) -> Any:
     return value
 
 
+class Author(NamedTuple):
+    """Who makes a change.
+
+    Attributes:
+        name: the actor for the change log.
+        is_admin: whether they may change what only admins may.
+        may_be_permanent: whether they may make exceptions without an end.
+        needs_no_approval: whether exceptions need no approval, because nothing is written.
+    """
+
+    name: str
+    is_admin: bool
+    may_be_permanent: bool = False
+    needs_no_approval: bool = False
+
+
 class StateBuilder:
     """Builds the state of a tenant's policies from the entries of a file.
 
@@ -48,6 +64,7 @@ class StateBuilder:
         entries: the entries of the file.
         present: the tenant's policies of all kinds.
         shipped: the platform's policies.
+        author: who makes the change.
         replace: whether the file describes all policies of its sections.
         state: the policies of the kinds that the file changes.
         places: the path of each policy in the file, by its kind and id.
@@ -55,11 +72,18 @@ class StateBuilder:
     """
 
     def __init__(
-        self, entries: Entries, present: State, shipped: PolicySet, *, replace: bool
+        self,
+        entries: Entries,
+        present: State,
+        shipped: PolicySet,
+        author: Author,
+        *,
+        replace: bool,
     ) -> None:
         self.entries = entries
         self.present = present
         self.shipped = Shipped(shipped)
+        self.author = author
         self.replace = replace
         self.state: State = {}
         self.places: dict[str, str] = {}

@@ -10,6 +10,7 @@ from pdp.domain import (
     compliance_bundle,
     dlp_rule,
     policy_chain,
+    policy_exception,
     policy_pack,
     user_group,
 )
@@ -37,6 +38,7 @@ _MOST: Final[Mapping[str, int]] = {
     policy_pack.RULE_KIND: policy_pack.MAX_TENANT_RULES,
     policy_chain.KIND: policy_chain.MAX_USER_CHAINS + 1,
     compliance_bundle.KIND: compliance_bundle.MAX_BUNDLES,
+    policy_exception.KIND: policy_exception.MAX_EXCEPTIONS,
 }
 """How many policies of a kind one tenant may have."""
 

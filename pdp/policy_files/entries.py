@@ -6,12 +6,18 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pdp.admin.customer_policies import check_policy
+from pdp.admin.exceptions import check_exception
+from pdp.admin.placements import check_placement
 from pdp.domain.customer_policy import CustomerPolicy
+from pdp.domain.dlp_rule import ACTION_TIERS
+from pdp.domain.placement import PLACEMENT_FIELDS
+from pdp.domain.policy_exception import PolicyException
+from pdp.domain.static_policy import ACTIONS, StaticOverride
 from pdp.engine.rules.documents import read_rule
 from pdp.engine.text.patterns import CompiledPattern
-from pdp.errors import InvalidArgument, Violation
+from pdp.errors import InvalidArgument, InvalidPattern, Violation
 from pdp.jsonpb import decode
-from pdp.jsonpb.fields import STRUCT, bare_list, is_map
+from pdp.jsonpb.fields import STRUCT, TIMESTAMP, bare_list, is_map
 from pdp.jsonpb.structs import struct_object
 from pdp.messages.validation import validate
 from pdp.policy_files.shape import SECTIONS, Section
@@ -20,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from google.protobuf.message import Message
+
+    from pdp.domain.placement import Placed
 
 Fields = dict[str, Any]
 
@@ -174,6 +182,8 @@ def _value(field: Any, value: Any) -> Any:
         return value
     if field.message_type.full_name == STRUCT:
         return struct_object(value)
+    if field.message_type.full_name == TIMESTAMP:
+        return value.seconds + value.nanos / 1e9
     return set_fields(value)
 
 
@@ -186,15 +196,41 @@ def _check(key: str, entry: Entry) -> None:
     fields, path = entry.fields, entry.path
     try:
         if key == "static_policies":
-            CompiledPattern(fields["pattern"])
+            _check_pattern(fields["pattern"])
+        if key == "exceptions":
+            check_exception(PolicyException("", **fields))
+        if key in _ACTIONS:
+            check_placement(_placed(fields), _ACTIONS[key])
     except InvalidArgument as error:
-        reason = error.violations[0].reason
-        violation = Violation(f"{path}pattern", reason)
-        raise type(error)(f"{violation.field}: {reason}", violation) from None
+        named = [Violation(f"{path}{field}", reason) for field, reason in error.violations]
+        error_class = InvalidPattern if isinstance(error, InvalidPattern) else InvalidArgument
+        raise error_class.of(*named) from None
     if key == "packs":
         _check_rules(fields.get("rules", ()), f"{path}rules")
     if key == "customer_policies":
         check_policy(CustomerPolicy(fields["customer_id"], fields["policies"]), f"{path}policies.")
+
+
+_ACTIONS: Final = {
+    "static_policies": ACTIONS,
+    "overrides": ACTIONS,
+    "dlp": ACTION_TIERS,
+    "dlp_settings": ACTION_TIERS,
+}
+"""The actions of the policies that have a placement, by section."""
+
+
+def _check_pattern(pattern: str) -> None:
+    try:
+        CompiledPattern(pattern)
+    except InvalidPattern as error:
+        raise InvalidPattern.of(Violation("pattern", error.violations[0].reason)) from None
+
+
+def _placed(fields: Fields) -> Placed:
+    """Returns an override with the placement of an entry."""
+    given = {name: fields[name] for name in PLACEMENT_FIELDS if name in fields}
+    return StaticOverride("", "", **given)
 
 
 def _check_rules(rules: Sequence[Fields], path: str) -> None:

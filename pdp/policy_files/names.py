@@ -97,6 +97,18 @@ class Shipped:
         pack = self.policies.of_kind(policy_pack.KIND).get(policy_id)
         return str(pack.name) if pack is not None else ""
 
+    def pack_rule(self, name: str) -> str:
+        """Returns the id of a rule of a pack: `Pack > Rule`, or an id; empty if there is none."""
+        rules = self.policies.of_kind(policy_pack.RULE_KIND)
+        if name in rules:
+            return name
+        return next((each for each in rules if self.pack_rule_name(each) == name), "")
+
+    def pack_rule_name(self, policy_id: str) -> str:
+        """Returns the name of a rule with that of its pack; empty if there is no such rule."""
+        rule = self.policies.of_kind(policy_pack.RULE_KIND).get(policy_id)
+        return f"{self.pack_name(rule.pack_id)} > {rule.name}" if rule is not None else ""
+
     def group(self, name: str) -> str:
         """Returns the id of a group by its name; empty if there is none."""
         groups = self.policies.of_kind(user_group.KIND).values()

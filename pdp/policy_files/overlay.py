@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from pdp.policy_files.builder import as_json
+from pdp.policy_files.builder import Author, as_json
 from pdp.policy_files.change import changes_between, policies_in, state_after
 from pdp.policy_files.checks import Checks
 from pdp.policy_files.entries import read_entries
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from pdp.domain.detector import EntityDetector
     from pdp.domain.policy_set import PolicySet
     from pdp.policy_files.state import State
+
+
+_AUTHOR: Final = Author("overlay", is_admin=True, may_be_permanent=True, needs_no_approval=True)
 
 
 def with_policy_file(
@@ -44,7 +47,7 @@ def with_policy_file(
     """
     entries = read_entries(resolve(document, STAND_IN), prefix)
     before = _state(own)
-    target = target_of(entries, before, shipped, replace=False)
+    target = target_of(entries, before, shipped, _AUTHOR, replace=False)
     steps = changes_between(before, target.state)
     after = state_after(before, steps)
     changed = {(step.kind, step.entity_id) for step in steps}

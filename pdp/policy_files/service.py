@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pdp.admin.write_checks import check_write
-from pdp.domain import org_policy, tenant_settings
+from pdp.domain import org_policy, policy_exception, tenant_settings
 from pdp.domain.kinds import ENTITY_CLASSES, read_policies
 from pdp.domain.tenant import PLATFORM
 from pdp.engine.compiler import compile_tenant
@@ -28,6 +28,7 @@ from pdp.policy_files.differences import (
     differences,
 )
 from pdp.policy_files.entries import read_entries
+from pdp.policy_files.exception_section import needs_approval, proposed, same_request
 from pdp.policy_files.secrets import masked
 from pdp.policy_files.state import state_at, state_of
 from pdp.policy_files.target import target_of
@@ -39,14 +40,15 @@ if TYPE_CHECKING:
     from pdp.admin.workspace import Workspace
     from pdp.domain.policy_set import PolicySet
     from pdp.domain.write_warning import WriteWarning
+    from pdp.policy_files.builder import Author
     from pdp.policy_files.change import PolicyChange
     from pdp.policy_files.entries import Entries
-    from pdp.policy_files.state import State
+    from pdp.policy_files.state import Body, State
     from pdp.policy_files.writing import Document
     from pdp.publisher import Publisher
     from pdp.store.port import Reader, Transaction
 
-ADMIN_KINDS: Final = frozenset({tenant_settings.KIND})
+ADMIN_KINDS: Final = frozenset({tenant_settings.KIND, policy_exception.KIND})
 """The kinds that only admins may change, as over their own API."""
 
 _IMPORTED: Final = "Imported a policy file"
@@ -72,18 +74,6 @@ class FileChange(NamedTuple):
     changes: Sequence[EntryChange]
     revision: int
     warnings: Sequence[WriteWarning] = ()
-
-
-class Author(NamedTuple):
-    """Who makes a change.
-
-    Attributes:
-        name: the actor for the change log.
-        is_admin: whether they may change the kinds in `ADMIN_KINDS`.
-    """
-
-    name: str
-    is_admin: bool
 
 
 class _ChangePlan(NamedTuple):
@@ -164,7 +154,7 @@ class PolicyFiles:
         entries = await asyncio.to_thread(read_entries, masked(policies))
 
         def plan(reader: Reader) -> _ChangePlan:
-            return self._import_plan(reader, tenant_id, entries, replace=replace)
+            return self._import_plan(reader, tenant_id, author, entries, replace=replace)
 
         return await self._change(tenant_id, author, plan, summary or _IMPORTED, dry_run=dry_run)
 
@@ -180,7 +170,8 @@ class PolicyFiles:
 
         def plan(reader: Reader) -> _ChangePlan:
             before = state_of(reader, tenant_id)
-            steps = changes_between(before, state_at(reader, tenant_id, revision))
+            target = _approved_again(state_at(reader, tenant_id, revision), before, author)
+            steps = changes_between(before, target)
             after = state_after(before, steps)
             return _ChangePlan(before, after, steps, _shipped(reader), {}, reader.revision())
 
@@ -188,10 +179,16 @@ class PolicyFiles:
         return await self._change(tenant_id, author, plan, summary, dry_run=dry_run)
 
     def _import_plan(
-        self, reader: Reader, tenant_id: str, entries: Entries, *, replace: bool
+        self,
+        reader: Reader,
+        tenant_id: str,
+        author: Author,
+        entries: Entries,
+        *,
+        replace: bool,
     ) -> _ChangePlan:
         before, shipped = state_of(reader, tenant_id), _shipped(reader)
-        target = target_of(entries, before, shipped, replace=replace)
+        target = target_of(entries, before, shipped, author, replace=replace)
         steps = changes_between(before, target.state)
         after = state_after(before, steps)
         changed = {(step.kind, step.entity_id) for step in steps if step.op != "delete"}
@@ -243,9 +240,27 @@ class PolicyFiles:
         return check_write(snapshot, changes, plan.places)
 
 
+def _approved_again(target: State, before: State, author: Author) -> State:
+    """Returns an earlier state; exceptions that it restores must be approved again, if at all."""
+    kind = policy_exception.KIND
+    needed = needs_approval(author, before, target)
+    present = before[kind]
+    restored = {
+        exception_id: {**body, **_decision_of(present[exception_id])}
+        if exception_id in present and same_request(body, present[exception_id])
+        else proposed(body, author, needs_approval=needed)
+        for exception_id, body in target[kind].items()
+    }
+    return {**target, kind: restored}
+
+
+def _decision_of(body: Body) -> Body:
+    return {name: body[name] for name in ("state", "proposed_by", "approved_by")}
+
+
 def _check_access(plan: _ChangePlan, author: Author) -> None:
     if not author.is_admin and any(step.kind in ADMIN_KINDS for step in plan.steps):
-        raise AccessDenied("only an admin may change tenant_settings")
+        raise AccessDenied("only an admin may change tenant_settings and exceptions")
 
 
 def _shipped(reader: Reader) -> PolicySet:

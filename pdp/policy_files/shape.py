@@ -13,6 +13,7 @@ from pdp._gen.pdp.v1 import (
     compliance_bundle_pb2,
     customer_policy_pb2,
     dlp_rule_pb2,
+    exception_pb2,
     limits_pb2,
     org_policy_pb2,
     policy_chain_pb2,
@@ -25,6 +26,7 @@ from pdp.admin import customer_policies, limits, static_policies
 from pdp.admin.dlp.entities import MAX_RULES
 from pdp.domain.compliance_bundle import MAX_BUNDLES
 from pdp.domain.policy_chain import MAX_USER_CHAINS
+from pdp.domain.policy_exception import MAX_EXCEPTIONS
 from pdp.domain.policy_pack import MAX_PACKS
 from pdp.domain.user_group import MAX_GROUPS
 from pdp.jsonpb.fields import json_fields
@@ -189,6 +191,13 @@ SECTIONS: Final[Mapping[str, Section]] = {
         "user_id",
         MAX_USER_CHAINS,
         "Additional policy packs of single users.",
+    ),
+    "exceptions": Section(
+        exception_pb2.CreateExceptionRequest,
+        "name",
+        MAX_EXCEPTIONS,
+        "Policies that are lifted for some requests, by the names of the policies. A rule of a "
+        "pack is named by itself, or as Pack > Rule.",
     ),
     "customer_policies": Section(
         customer_policy_pb2.PutCustomerPolicyRequest,

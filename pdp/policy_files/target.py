@@ -20,6 +20,7 @@ from pdp.domain import (
 from pdp.errors import MAX_VIOLATIONS, InvalidArgument
 from pdp.policy_files.builder import StateBuilder, defaults_of
 from pdp.policy_files.bundle_sections import BundleSections
+from pdp.policy_files.exception_section import ExceptionSection
 from pdp.policy_files.names import derived_id, own_ids
 from pdp.policy_files.secrets import restore_secrets
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pdp.domain.policy_set import PolicySet
+    from pdp.policy_files.builder import Author
     from pdp.policy_files.entries import Entries, Entry
     from pdp.policy_files.state import Body, State
 
@@ -54,7 +56,12 @@ class TargetState(NamedTuple):
 
 
 def target_of(
-    entries: Entries, present: State, shipped_policies: PolicySet, *, replace: bool
+    entries: Entries,
+    present: State,
+    shipped_policies: PolicySet,
+    author: Author,
+    *,
+    replace: bool,
 ) -> TargetState:
     """Returns the policies that a tenant has after an import.
 
@@ -62,13 +69,14 @@ def target_of(
         entries: the entries of the file.
         present: the tenant's policies of all kinds.
         shipped_policies: the platform's policies.
+        author: who makes the change.
         replace: whether policies that the file does not have are removed from its sections.
 
     Raises:
         InvalidArgument: a name stands for nothing or occurs twice, or a value is not possible; the
             error names all such places.
     """
-    builder = _TargetBuilder(entries, present, shipped_policies, replace=replace)
+    builder = _TargetBuilder(entries, present, shipped_policies, author, replace=replace)
     builder.build()
     if builder.violations:
         raise InvalidArgument.of(*builder.violations[:MAX_VIOLATIONS])
@@ -95,6 +103,7 @@ class _TargetBuilder(StateBuilder):
             "chain": self._chain,
             "user_chains": self._user_chains,
             "customer_policies": self._customer_policies,
+            "exceptions": ExceptionSection(self).read,
         }
         for key, read in sections.items():
             if key in self.entries:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from pdp.domain import (
@@ -12,12 +13,14 @@ from pdp.domain import (
     limits,
     org_policy,
     policy_chain,
+    policy_exception,
     policy_pack,
     static_policy,
     tenant_settings,
     user_group,
 )
 from pdp.policy_files.builder import defaults_of
+from pdp.policy_files.exception_section import rule_names
 from pdp.policy_files.names import Shipped
 from pdp.policy_files.secrets import with_references
 from pdp.policy_files.shape import SECTIONS
@@ -76,6 +79,7 @@ class _Writer:
             "pack_settings": self._pack_settings,
             "user_chains": self._user_chains,
             "customer_policies": self._customer_policies,
+            "exceptions": self._exceptions,
         }
         document: Document = {}
         for key in SECTIONS:
@@ -283,6 +287,42 @@ class _Writer:
         kind = customer_policy.KIND
         for body in self._bodies(kind).values():
             yield self._entry("customer_policies", kind, body, policies=body["document"])
+
+    def _exceptions(self) -> Iterator[Document]:
+        kind = policy_exception.KIND
+        for body in self._bodies(kind).values():
+            names = {
+                "policies": map(self._static_name, body.get("policies") or ()),
+                "dlp_rules": map(self._rule_name, body.get("dlp_rules") or ()),
+                "rules": map(self._pack_rule_name, body.get("rules") or ()),
+            }
+            lists = {name: [each for each in found if each] for name, found in names.items()}
+            times = {
+                name: _time(body[name])
+                for name in ("valid_from", "valid_until")
+                if body.get(name) is not None
+            }
+            yield self._entry("exceptions", kind, {**body, **lists}, **times)
+
+    def _static_name(self, policy_id: str) -> str:
+        own = self._bodies(static_policy.KIND).get(policy_id)
+        return str(own["name"]) if own else self._shipped.system_policy(policy_id)
+
+    def _pack_rule_name(self, rule_id: str) -> str:
+        """Returns the name of a rule of a pack; its id if another rule has the name."""
+        names = rule_names(self._bodies(policy_pack.KIND), self._bodies(policy_pack.RULE_KIND))
+        if rule_id not in names:
+            return self._shipped.pack_rule_name(rule_id)
+        for place, name in enumerate(names[rule_id]):
+            if sum(each[place] == name for each in names.values()) == 1:
+                return name
+        return rule_id
+
+
+def _time(seconds: float) -> str:
+    """Returns a time in the form of RFC 3339."""
+    text = datetime.fromtimestamp(seconds, UTC).isoformat()
+    return text.replace("+00:00", "Z")
 
 
 def _rules(rules: Sequence[Body]) -> Iterator[Document]:

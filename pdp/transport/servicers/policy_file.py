@@ -9,7 +9,7 @@ from google.protobuf.struct_pb2 import Value
 from pdp._gen.pdp.v1 import policy_file_pb2 as pb
 from pdp.domain.access import ADMIN
 from pdp.jsonpb.structs import fill_value, struct_object
-from pdp.policy_files.service import Author
+from pdp.policy_files.builder import Author
 from pdp.transport.etag import REVISION_HEADER
 from pdp.transport.servicers.fields import to_struct
 
@@ -80,7 +80,9 @@ class PolicyFileServicer:
 
 
 def _author(call: Call) -> Author:
-    return Author(call.principal.name, ADMIN in call.principal.roles)
+    principal = call.principal
+    # As over the API of exceptions: a credential for all tenants may make permanent ones.
+    return Author(principal.name, ADMIN in principal.roles, principal.tenants is None)
 
 
 def _revision(call: Call, change: FileChange) -> int:

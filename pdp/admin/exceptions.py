@@ -98,7 +98,7 @@ class Exceptions:
             InvalidPattern: a value pattern is not RE2.
             NameExists: another exception of the tenant has the name.
         """
-        _check(draft)
+        check_exception(draft)
 
         def work(transaction: Transaction) -> Versioned[PolicyException]:
             if transaction.count(KIND, tenant_id) >= MAX_EXCEPTIONS:
@@ -139,7 +139,7 @@ class Exceptions:
             NameExists: another exception of the tenant has the name.
             PreconditionFailed: `precondition` does not hold.
         """
-        _check(draft)
+        check_exception(draft)
 
         def work(transaction: Transaction) -> Versioned[PolicyException]:
             current = _find(transaction, tenant_id, draft.id)
@@ -209,8 +209,14 @@ class Exceptions:
         return await self._workspace.write(tenant_id, work)
 
 
-def _check(draft: PolicyException) -> None:
-    """Checks what can be checked without the store."""
+def check_exception(draft: PolicyException) -> None:
+    """Checks what can be checked without the store.
+
+    Raises:
+        InvalidArgument: the exception is not well-formed.
+        InvalidCondition: the expression is not a condition.
+        InvalidPattern: a value pattern is not RE2.
+    """
     violations = list(_violations(draft))
     if violations:
         raise InvalidArgument.of(*violations)

@@ -298,7 +298,7 @@ def _put(
     if "name" in changed:
         _check_name(transaction, tenant_id, new)
     violations = [
-        *_list_violations(new),
+        *list_violations(new),
         *_reference_violations(transaction, tenant_id, before, new),
     ]
     if violations:
@@ -319,7 +319,8 @@ def _check_name(reader: Reader, tenant_id: str, group: UserGroup) -> None:
             )
 
 
-def _list_violations(group: UserGroup) -> Iterator[Violation]:
+def list_violations(group: UserGroup) -> Iterator[Violation]:
+    """Yields the lists of a group that are too long."""
     for name, max_length in MAX_LENGTHS.items():
         if len(getattr(group, name)) > max_length:
             yield Violation(name, f"must have at most {max_length} items")
@@ -341,14 +342,21 @@ def _reference_violations(
     if group.dlp_rules != before.dlp_rules:
         unchanged = [each for each in before.dlp_rules if each in group.dlp_rules]
         rules = {**tenant_rules(*policies), **effective_dlp_rules(*policies).everyone}
-        yield from _rule_violations(group.dlp_rules, rules, unchanged)
+        yield from rule_violations(group.dlp_rules, rules, unchanged)
 
 
-def _rule_violations(
+def rule_violations(
     changes: Iterable[Mapping[str, object]],
     rules: Mapping[str, DlpRule],
     unchanged: Iterable[Mapping[str, object]],
 ) -> Iterator[Violation]:
+    """Yields the changes of a group that are no stricter rules.
+
+    Args:
+        changes: the stricter rules of the group.
+        rules: the tenant's rules by id.
+        unchanged: the changes that the group had before; they stay valid.
+    """
     rule_ids: set[object] = set()
     for index, each in enumerate(changes):
         path, rule_id = f"dlp_rules[{index}]", str(each["rule_id"])

@@ -7,7 +7,7 @@ policies and expectations are checked against the contracts, so a case with an u
 
 from __future__ import annotations
 
-from pdp.cases.loader import CasesUnreadable, find, find_skipped, load
+from pdp.cases.loader import CasesUnreadable, find, find_skipped, is_policy_file, load
 from pdp.cases.model import Case, Difference, ExpectedError, Result, Suite, SuiteResult
 from pdp.cases.runner import run
 from pdp.cases.targets import CaseTarget, ClientTarget, EngineTarget
@@ -25,6 +25,7 @@ __all__ = [
     "SuiteResult",
     "find",
     "find_skipped",
+    "is_policy_file",
     "load",
     "run",
 ]

@@ -9,13 +9,16 @@ import yaml
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.cases.comparison import OTHERS
-from pdp.cases.model import Case, CaseStep, ExpectedError, Suite
+from pdp.cases.model import Case, CaseStep, ExpectedError, Suite, SuitePolicies
 from pdp.cases.sections import SECTIONS
-from pdp.cases.strict_yaml import describe, parse
 from pdp.client.base import rpc
 from pdp.domain.tenant import is_tenant_id
-from pdp.errors import PdpError
+from pdp.errors import InvalidArgument, PdpError
 from pdp.jsonpb import decode
+from pdp.policy_files.entries import read_entries
+from pdp.policy_files.secrets import masked
+from pdp.policy_files.strict_yaml import describe, parse
+from pdp.policy_files.text import PolicyText, line_of, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,7 +29,16 @@ if TYPE_CHECKING:
     from pdp.cases.model import JsonObject
 
 _SUFFIXES: Final = frozenset({".yaml", ".yml"})
-_SUITE_KEYS: Final = ("suite", "description", "policies", "cases")
+_SUITE_KEYS: Final = (
+    "suite",
+    "description",
+    "format",
+    "tenant",
+    "policies_file",
+    "policies",
+    "cases",
+)
+_CASES: Final = frozenset({"suite", "cases"})
 _CASE_KEYS: Final = ("name", "why", "tenant", "before", "request", "expect", "error")
 _ERROR_KEYS: Final = ("code", "field")
 
@@ -71,57 +83,129 @@ def _is_hidden(file: Path, directory: Path) -> bool:
     return any(part.startswith(".") for part in file.relative_to(directory).parts)
 
 
+def is_policy_file(file: Path) -> bool:
+    """Returns whether a file has policies and no cases: not a suite, but not a mistake either."""
+    try:
+        document = parse(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return False
+    return isinstance(document, dict) and "policies" in document and not document.keys() & _CASES
+
+
 def load(file: Path) -> Suite:
     """Reads one suite. A problem of a single case makes only that case fail when it is run.
 
     Raises:
-        CasesUnreadable: the file is not a suite, or its policies do not match the contracts.
+        CasesUnreadable: the file is not a suite, or its policies are not valid.
+    """
+    document, text = _read(file)
+    problems = list(_suite_problems(document))
+    if problems:
+        raise _unreadable(file, text.root, problems)
+    policies = document.get("policies") or {}
+    platform = {key: policies[key] for key in SECTIONS if key in policies}
+    own = {key: value for key, value in policies.items() if key not in SECTIONS}
+    files = document.get("policies_file", [])
+    names = [files] if isinstance(files, str) else files
+    sources = [_policy_file(file, text, name) for name in names]
+    sources.append(SuitePolicies(file, own, text))
+    for source in sources:
+        _check_policies(source)
+    cases = tuple(
+        _case(entry, index, text.line_of(f"cases[{index}]"))
+        for index, entry in enumerate(document["cases"])
+    )
+    return Suite(
+        name=document.get("suite") or file.stem,
+        description=document.get("description", ""),
+        file=file,
+        steps=tuple(_steps(platform)),
+        cases=tuple(_mark_duplicates(cases)),
+        policies=tuple(each for each in sources if each.document),
+    )
+
+
+def _read(file: Path) -> tuple[Any, PolicyText]:
+    """Returns the value of a YAML file, and its text.
+
+    Raises:
+        CasesUnreadable: the file cannot be read, or is not YAML.
     """
     try:
-        document = parse(file.read_text(encoding="utf-8"))
+        source = file.read_text(encoding="utf-8")
+        document = parse(source)
     except OSError as error:
         raise CasesUnreadable(f"{file} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise CasesUnreadable(f"{file} is not UTF-8 text") from None
     except yaml.YAMLError as error:
         raise CasesUnreadable(f"{file} is not YAML: {describe(error)}") from None
-    problems = list(_suite_problems(document))
-    if problems:
-        raise CasesUnreadable(f"{file}: {'; '.join(problems)}")
-    cases = tuple(_case(entry, index) for index, entry in enumerate(document["cases"]))
-    return Suite(
-        name=document["suite"],
-        description=document.get("description", ""),
-        file=file,
-        steps=tuple(_steps(document.get("policies", {}))),
-        cases=tuple(_mark_duplicates(cases)),
+    return document, PolicyText("", {}, is_suite=True, root=yaml.compose(source, yaml.SafeLoader))
+
+
+def _policy_file(suite: Path, text: PolicyText, name: str) -> SuitePolicies:
+    """Returns the policies of a file that a suite names.
+
+    Raises:
+        CasesUnreadable: the file cannot be read, or is not a policy file.
+    """
+    file = suite.parent / name
+    try:
+        read = read_text(file.read_bytes())
+    except OSError as error:
+        reason = f"policies_file: {name} cannot be read: {error.strerror}"
+        raise _unreadable(suite, text.root, [("policies_file", reason)]) from None
+    except PdpError as error:
+        raise CasesUnreadable(f"{file}: {error.message}") from None
+    return SuitePolicies(file, read.policies, read)
+
+
+def _check_policies(source: SuitePolicies) -> None:
+    try:
+        read_entries(masked(source.document))
+    except InvalidArgument as error:
+        problems = [(field, f"{field}: {reason}") for field, reason in error.violations]
+        raise _unreadable(source.file, source.text.root, problems) from None
+    except PdpError as error:
+        raise CasesUnreadable(f"{source.file}: {error.message}") from None
+
+
+def _unreadable(file: Path, root: Any, problems: Sequence[tuple[str, str]]) -> CasesUnreadable:
+    """Returns the error for problems, each with its path: one line for each, with its place."""
+    return CasesUnreadable(
+        "\n".join(f"{file}:{line_of(root, path)}: {reason}" for path, reason in problems)
     )
 
 
-def _suite_problems(document: Any) -> Iterator[str]:
+def _suite_problems(document: Any) -> Iterator[tuple[str, str]]:
+    """Yields the problems of a suite, each with the path and what is wrong."""
     if not isinstance(document, dict):
-        yield "a suite must be a mapping with the keys suite and cases"
+        yield "", "a suite must be a mapping with the key cases"
         return
-    yield from _unknown_keys(document, _SUITE_KEYS)
-    if not (isinstance(document.get("suite"), str) and document["suite"]):
-        yield "suite: must be the name of the suite"
+    for problem in _unknown_keys(document, _SUITE_KEYS):
+        yield problem.partition(":")[0], problem
+    for key in ("suite", "tenant", "format"):
+        if not (isinstance(document.get(key, "x"), str) and document.get(key, "x")):
+            yield key, f"{key}: must be a text"
     if not isinstance(document.get("description", ""), str):
-        yield "description: must be a text"
+        yield "description", "description: must be a text"
     if not (isinstance(document.get("cases"), list) and document["cases"]):
-        yield "cases: must be a list of at least one case"
-    policies = document.get("policies", {})
+        yield "cases", "cases: must be a list of at least one case"
+    files = document.get("policies_file", [])
+    names = [files] if isinstance(files, str) else files
+    if not (isinstance(names, list) and all(isinstance(each, str) for each in names)):
+        yield "policies_file", "policies_file: must be the name of a file, or a list of them"
+    policies = document.get("policies") or {}
     if not isinstance(policies, dict):
-        yield "policies: must be a mapping"
+        yield "policies", "policies: must be a mapping"
         return
-    for key, entries in policies.items():
-        yield from _section_problems(key, entries)
+    for key in policies.keys() & SECTIONS:
+        for problem in _section_problems(key, policies[key]):
+            yield f"policies.{key}", problem
 
 
 def _section_problems(key: str, entries: Any) -> Iterator[str]:
-    section = SECTIONS.get(key)
-    if section is None:
-        yield f"policies.{key}: unknown key; the known keys are {', '.join(SECTIONS)}"
-        return
+    section = SECTIONS[key]
     if not isinstance(entries, list):
         yield f"policies.{key}: must be a list"
         return
@@ -145,21 +229,22 @@ def _steps(policies: JsonObject) -> Iterator[CaseStep]:
             yield CaseStep(section.create, _resolve_aliases(entry, key))
 
 
-def _case(entry: Any, index: int) -> Case:
+def _case(entry: Any, index: int, line: int) -> Case:
     name = entry.get("name") if isinstance(entry, dict) else None
     name = name if isinstance(name, str) and name else f"case {index + 1}"
-    problems = tuple(_case_problems(entry))
+    problems = tuple(f"cases[{index}].{problem}" for problem in _case_problems(entry))
     if problems:
-        return Case(name, "", problems=problems)
+        return Case(name, "", problems=problems, line=line)
     error = entry.get("error")
     return Case(
         name=name,
-        why=entry["why"],
+        why=entry.get("why", ""),
         request=entry.get("request", {}),
         before=tuple(entry.get("before", ())),
         expect=entry.get("expect"),
         error=ExpectedError(**error) if error is not None else None,
         tenant=entry.get("tenant", ""),
+        line=line,
     )
 
 
@@ -169,7 +254,7 @@ def _case_problems(entry: Any) -> Iterator[str]:
         return
     yield from _unknown_keys(entry, _CASE_KEYS)
     for key in ("name", "why"):
-        text = entry.get(key)
+        text = entry.get(key, "-")
         if not isinstance(text, str) or not text or "\n" in text:
             yield f"{key}: must be one line of text"
     if not is_tenant_id(entry.get("tenant", "other")):

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from pdp.policy_files.text import PolicyText
+
     JsonObject = Mapping[str, Any]
 
 
@@ -37,7 +39,7 @@ class Case:
 
     Attributes:
         name: unique within the suite.
-        why: what the case shows, in one line.
+        why: what the case shows, in one line; empty if the author does not say.
         before: requests that are decided first; their outcome is ignored.
         request: a DecideRequest, as JSON.
         expect: the relevant part of the DecideResponse.
@@ -45,6 +47,7 @@ class Case:
         tenant: another tenant for the request, without the suite's policies; empty for the
             suite's own tenant.
         problems: why the case cannot be run; a case with problems fails.
+        line: its line in the file of the suite.
     """
 
     name: str
@@ -55,17 +58,50 @@ class Case:
     error: ExpectedError | None = None
     tenant: str = ""
     problems: tuple[str, ...] = ()
+    line: int = 1
+
+
+class SuitePolicies(NamedTuple):
+    """Policies that the cases of a suite run under.
+
+    Attributes:
+        file: the file that they are in.
+        document: the policies by section.
+        text: the text of the file, for the places of errors.
+    """
+
+    file: Path
+    document: JsonObject
+    text: PolicyText
 
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """The cases of one file, and the steps that put their policies in force."""
+    """The cases of one file, and the policies that they run under.
+
+    Attributes:
+        name: the name of the suite.
+        description: what it is about.
+        file: the file with the cases.
+        steps: the calls that put models and kill switches in force.
+        cases: the cases.
+        policies: the policies of the tenant; later ones replace earlier ones of the same name.
+    """
 
     name: str
     description: str
     file: Path
     steps: tuple[CaseStep, ...]
     cases: tuple[Case, ...]
+    policies: tuple[SuitePolicies, ...] = ()
+
+
+class Reached(NamedTuple):
+    """A policy that matched: the layer, its id and its name."""
+
+    layer: str
+    policy_id: str
+    name: str
 
 
 class Difference(NamedTuple):
@@ -78,12 +114,21 @@ class Difference(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The result of a case. The case passed if there are no differences and no problem."""
+    """The result of a case. The case passed if there are no differences and no problem.
+
+    Attributes:
+        case: the case.
+        differences: the values that are not as expected.
+        problem: why the case has no decision; empty if it has one.
+        seconds: how long the decision took.
+        reached: the policies that matched.
+    """
 
     case: Case
     differences: tuple[Difference, ...] = ()
     problem: str = ""
     seconds: float = 0.0
+    reached: frozenset[Reached] = frozenset()
 
     @property
     def passed(self) -> bool:
@@ -91,14 +136,40 @@ class Result:
         return not (self.differences or self.problem)
 
 
+class SuiteProblem(NamedTuple):
+    """Why the policies of a suite were refused, and the place in the file.
+
+    Attributes:
+        file: the file.
+        line: the line in the file.
+        message: the path and the reason.
+    """
+
+    file: Path
+    line: int
+    message: str
+
+
 @dataclass(frozen=True, slots=True)
 class SuiteResult:
-    """The results of a suite."""
+    """The results of a suite.
+
+    Attributes:
+        suite: the suite.
+        results: the results of its cases; empty if its policies were refused.
+        problems: why its policies were refused.
+    """
 
     suite: Suite
     results: tuple[Result, ...]
+    problems: tuple[SuiteProblem, ...] = ()
 
     @property
     def failures(self) -> tuple[Result, ...]:
         """The results of the cases that failed."""
         return tuple(result for result in self.results if not result.passed)
+
+    @property
+    def failed(self) -> int:
+        """How many cases failed; all of them, if the policies were refused."""
+        return len(self.suite.cases) if self.problems else len(self.failures)

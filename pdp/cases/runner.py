@@ -8,18 +8,31 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from pdp.cases.comparison import ABSENT, differences
-from pdp.cases.model import Case, Difference, Result, Suite, SuiteResult
+from pdp.cases.model import (
+    Case,
+    Difference,
+    Reached,
+    Result,
+    Suite,
+    SuiteProblem,
+    SuiteResult,
+)
 from pdp.cases.sections import SECTIONS
 from pdp.client.base import CallFailed
+from pdp.policy_files.secrets import STAND_IN, resolve
+from pdp.policy_files.shape import SECTIONS as FILE_SECTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pdp.cases.model import JsonObject
+    from pdp.cases.model import JsonObject, SuitePolicies
     from pdp.cases.targets import CaseTarget
 
 _BY_CREATE: Final = {section.create: section for section in SECTIONS.values()}
 _MAX_NAME: Final = 60
+_IMPORT: Final = "ImportPolicyFile"
+_NOTHING: Final[JsonObject] = {"mode": "replace", "policies": {key: [] for key in FILE_SECTIONS}}
+"""The import that removes all policies of a tenant."""
 
 
 def run(suite: Suite, target: CaseTarget) -> SuiteResult:
@@ -32,13 +45,21 @@ def run(suite: Suite, target: CaseTarget) -> SuiteResult:
     """
     installed = InstalledSuite(suite, target)
     try:
+        if installed.problems:
+            return SuiteResult(suite, (), installed.problems)
         return SuiteResult(suite, tuple(installed.results()))
     finally:
         installed.remove()
 
 
 class InstalledSuite:
-    """A suite with its policies in force on a target."""
+    """A suite with its policies in force on a target.
+
+    Attributes:
+        suite: the suite.
+        tenant_id: its tenant.
+        problems: why its policies were refused; empty if they are in force.
+    """
 
     def __init__(self, suite: Suite, target: CaseTarget) -> None:
         """Puts the policies in force.
@@ -48,18 +69,21 @@ class InstalledSuite:
         """
         self.suite = suite
         self.tenant_id = _new_tenant(suite.name)
+        self.problems: tuple[SuiteProblem, ...] = ()
         self._target = target
         self._removals: list[tuple[str, JsonObject]] = []
         self._revision = 0
-        self._problem = ""
         try:
-            self._install()
+            self._install_platform()
         except CallFailed as failure:
             if failure.unavailable:
                 raise
-            self._problem = f"the suite's policies were refused: {failure.message}"
+            self.problems = (SuiteProblem(suite.file, 1, failure.message),)
+        for source in suite.policies:
+            if not self.problems:
+                self._import(source)
 
-    def _install(self) -> None:
+    def _install_platform(self) -> None:
         earlier: list[tuple[str, JsonObject]] = []
         for name, entry in self.suite.steps:
             section = _BY_CREATE[name]
@@ -68,6 +92,21 @@ class InstalledSuite:
             self._removals.append((section.delete, section.identify(body, answer)))
             self._revision = max(self._revision, revision)
             earlier.append((name, answer))
+
+    def _import(self, source: SuitePolicies) -> None:
+        """Imports policies; notes why, if they are refused."""
+        # No alert of a test is sent, so references to secrets need no values.
+        body = {"policies": resolve(source.document, STAND_IN)}
+        try:
+            _, revision = self._target.administer(self.tenant_id, _IMPORT, body)
+        except CallFailed as failure:
+            if failure.unavailable:
+                raise
+            self.problems = tuple(_problems(source, failure))
+            return
+        if (_IMPORT, _NOTHING) not in self._removals:
+            self._removals.append((_IMPORT, _NOTHING))
+        self._revision = max(self._revision, revision)
 
     def remove(self) -> None:
         """Removes the policies, the last one first."""
@@ -86,16 +125,18 @@ class InstalledSuite:
         Raises:
             CallFailed: the target cannot be reached.
         """
-        problem = "; ".join(filter(None, (*case.problems, self._problem)))
+        problem = "; ".join((*case.problems, *(each.message for each in self.problems)))
         if problem:
             return Result(case, problem=problem)
         tenant_id = f"{self.tenant_id}.{case.tenant}" if case.tenant else self.tenant_id
         # Another worker may answer, which must have loaded the policies.
         request = {"min_revision": self._revision, **case.request}
         begin = time.perf_counter()
+        reached: set[Reached] = set()
         try:
             for earlier in case.before:
-                self._target.decide(tenant_id, {"min_revision": self._revision, **earlier})
+                asked = {"min_revision": self._revision, **earlier}
+                reached.update(_reached(self._target.decide(tenant_id, asked)))
             begin = time.perf_counter()
             answer = self._target.decide(tenant_id, request)
         except CallFailed as failure:
@@ -104,7 +145,24 @@ class InstalledSuite:
         if case.error is not None:
             brief = {key: answer.get(key) for key in ("outcome", "reason_code")}
             return Result(case, (Difference("error", case.error.code, brief),), seconds=seconds)
-        return Result(case, tuple(differences(case.expect, answer)), seconds=seconds)
+        reached.update(_reached(answer))
+        found = tuple(differences(case.expect, answer))
+        return Result(case, found, seconds=seconds, reached=frozenset(reached))
+
+
+def _reached(answer: JsonObject) -> Iterator[Reached]:
+    """Yields the policies that matched."""
+    for match in answer.get("matches") or ():
+        yield Reached(match.get("layer", ""), match.get("policy_id", ""), match.get("name", ""))
+
+
+def _problems(source: SuitePolicies, failure: CallFailed) -> Iterator[SuiteProblem]:
+    """Yields why policies were refused, each with the place in the file."""
+    for field, reason in failure.details:
+        line = source.text.line_of(field)
+        yield SuiteProblem(source.file, line, f"{field}: {reason}")
+    if not failure.details:
+        yield SuiteProblem(source.file, 1, failure.message)
 
 
 def _failure_result(case: Case, failure: CallFailed, seconds: float) -> Result:

@@ -14,6 +14,8 @@ from pdp.cases.comparison import OTHERS
 from pdp.cases.sections import SECTIONS
 from pdp.client.base import rpc
 from pdp.jsonpb.fields import bare_list, json_fields
+from pdp.policy_files.schema import policies_schema
+from pdp.policy_files.shape import FORMAT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,8 +59,6 @@ def schema() -> dict[str, Any]:
             "expect": _message(rpc("Decide").response.DESCRIPTOR),
             "error": _object({"code": _TEXT, "field": _TEXT}, "code"),
         },
-        "name",
-        "why",
     )
     # A request that must be refused may have any fault.
     request = _message(rpc("Decide").request.DESCRIPTOR)
@@ -72,12 +72,17 @@ def schema() -> dict[str, Any]:
         "description": "Requests and their expected decisions. Run with `pdp test`.",
         **_object(
             {
+                "format": {"const": FORMAT},
                 "suite": _TEXT,
                 "description": {"type": "string"},
-                "policies": _object({key: _section(key) for key in SECTIONS}),
+                "policies_file": {
+                    "anyOf": [_TEXT, {"type": "array", "items": _TEXT}],
+                    "description": "Policy files that the cases run under, beside `policies`.",
+                },
+                "tenant": _TEXT,
+                "policies": _policies(),
                 "cases": {"type": "array", "minItems": 1, "items": case},
             },
-            "suite",
             "cases",
         ),
     }
@@ -89,6 +94,12 @@ def _section(key: str) -> dict[str, Any]:
     for alias, name in section.aliases.items():
         entry["properties"][alias] = entry["properties"].pop(name)
     return {"type": "array", "items": entry}
+
+
+def _policies() -> dict[str, Any]:
+    policies = policies_schema()
+    own = {key: _section(key) for key in SECTIONS}
+    return {**policies, "properties": {**own, **policies["properties"]}}
 
 
 def _object(properties: dict[str, Any], *required: str) -> dict[str, Any]:

@@ -56,14 +56,16 @@ def parse_json(raw: bytes, place: str) -> object:
 
 
 def read_overlay(name: str) -> dict[str, Any]:
-    """Returns the candidate policies in the file `name`: YAML, which includes JSON.
+    """Returns the overlay in the file `name`: YAML, which includes JSON.
+
+    The file is a policy file, or has the fields of an overlay of the API.
 
     Raises:
         UsageError: the file cannot be read, or does not hold a mapping.
     """
     import yaml  # noqa: PLC0415 - only overlays need it
 
-    from pdp.cases.strict_yaml import parse  # noqa: PLC0415 - as above
+    from pdp.policy_files.strict_yaml import parse  # noqa: PLC0415 - as above
 
     raw = read_bytes(name, "--overlay")
     try:
@@ -76,4 +78,14 @@ def read_overlay(name: str) -> dict[str, Any]:
         raise UsageError(f"--overlay {name} is neither YAML nor JSON{place}") from None
     if not isinstance(value, dict):
         raise UsageError(f"--overlay {name} holds no mapping")
-    return value
+    return _policy_file_overlay(value) if isinstance(value.get("policies"), dict) else value
+
+
+def _policy_file_overlay(document: dict[str, Any]) -> dict[str, Any]:
+    """Returns the overlay for a policy file; of a suite, without what belongs to the platform."""
+    from pdp.cases.sections import SECTIONS  # noqa: PLC0415 - only overlays need it
+    from pdp.policy_files.text import HEAD_KEYS, SUITE_KEYS  # noqa: PLC0415 - as above
+
+    policies = {key: value for key, value in document["policies"].items() if key not in SECTIONS}
+    others = {key: value for key, value in document.items() if key not in {*HEAD_KEYS, *SUITE_KEYS}}
+    return {**others, "policies": policies}

@@ -41,6 +41,7 @@ class LocalClient:
         actor: str = "dev-admin",
         records: RecordingOptions | None = None,
         ner: NerEngine | None = None,
+        recording: bool = True,
     ) -> None:
         """Opens the database; creates it if it does not exist.
 
@@ -51,6 +52,7 @@ class LocalClient:
                 to the database itself.
             records: how to record decisions; None for durably, in a log next to the database.
             ner: the models that find named entities; None for none. The client closes them.
+            recording: whether decisions are recorded; False for a client that makes none.
 
         Raises:
             ConfigError: the database cannot be used; the message says what to do.
@@ -65,14 +67,15 @@ class LocalClient:
             resources.callback(workspace.close)
             # The loop runs only during a call; nothing runs between calls.
             self._runner = resources.enter_context(asyncio.Runner())
-            acknowledgements = LoopAcknowledgements(self._runner.get_loop())
-            recording = Recording(
-                records or RecordingOptions(default_audit_url(database_url)), acknowledgements
-            )
-            resources.callback(recording.close)
+            recorded = None
+            if recording:
+                acknowledgements = LoopAcknowledgements(self._runner.get_loop())
+                options = records or RecordingOptions(default_audit_url(database_url))
+                recorded = Recording(options, acknowledgements)
+                resources.callback(recorded.close)
             if ner is not None:
                 resources.callback(ner.close)
-            wiring = wire(publisher, workspace, ner, local_services(actor), recording=recording)
+            wiring = wire(publisher, workspace, ner, local_services(actor), recording=recorded)
             self._endpoints = wiring.endpoints
             self._runner.run(wiring.metering.sync())
             resources.callback(lambda: self._runner.run(wiring.metering.close()))

@@ -1,32 +1,29 @@
-"""Changes a tenant's policies to a given state, after compiling them: for imports and rollbacks."""
+"""The change of a tenant's policies from one state to another, and how it is written."""
 
 from __future__ import annotations
 
-from contextlib import suppress
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pdp.admin.snapshots import compile_snapshot
-from pdp.admin.write_checks import check_write
-from pdp.domain import policy_chain, policy_pack
+from pdp.admin.compliance.entities import put_snapshot
+from pdp.domain import compliance_bundle
 from pdp.domain.kinds import ENTITY_CLASSES
-from pdp.domain.stored_entity import Op, StoredEntity
-from pdp.domain.tenant import PLATFORM
-from pdp.errors import InvalidArgument, PolicyNameExists, Violation
-from pdp.policy_files.state import NAMES, policy_fields, state_of, store_fields
+from pdp.domain.policy_set import PolicySet
+from pdp.domain.stored_entity import Change, Op, StoredEntity
+from pdp.errors import PolicyNameExists, Violation
+from pdp.policy_files.state import NAMES, policy_fields, store_fields
 from pdp.store.port import NameTaken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Iterator, Sequence
 
-    from pdp.domain.write_warning import WriteWarning
-    from pdp.engine.snapshot import Platform, Snapshot
     from pdp.policy_files.state import Body, State
-    from pdp.store.port import Reader, Store, Transaction
+    from pdp.store.port import Transaction
+
+_BUNDLE_KINDS = frozenset({compliance_bundle.KIND, compliance_bundle.STATE_KIND})
 
 
-@dataclass(frozen=True, slots=True)
-class PolicyChange:
+class PolicyChange(NamedTuple):
     """One policy that is created, changed or deleted."""
 
     op: Op
@@ -35,91 +32,13 @@ class PolicyChange:
     body: Body
 
 
-@dataclass(frozen=True, slots=True)
-class StateChange:
-    """The change from one state of a tenant's policies to another.
-
-    Attributes:
-        steps: the changes of single policies, in order.
-        before, after: the tenant's policies.
-        revision: the revision at which `after` is in force; the previous one without steps.
-        warnings: what the author of the policies may not expect.
-    """
-
-    steps: tuple[PolicyChange, ...]
-    before: State
-    after: State
-    revision: int
-    warnings: tuple[WriteWarning, ...] = ()
-
-    @property
-    def states(self) -> tuple[State, State]:
-        """The states before and after."""
-        return self.before, self.after
-
-
-class _RolledBack(Exception):
-    """Rolls back the transaction of a dry run."""
-
-
-def apply_state(
-    store: Store,
-    platform: Platform,
-    tenant_id: str,
-    target_of: Callable[[Reader], State],
-    *,
-    actor: str,
-    summary: str,
-    commit: bool,
-) -> StateChange:
-    """Changes a tenant's policies to a target state, in one transaction.
+def changes_between(before: State, target: State) -> tuple[PolicyChange, ...]:
+    """Returns what changes; deletions first, because they free names.
 
     Args:
-        store: the store with the policies.
-        platform: the platform's policies.
-        tenant_id: the tenant.
-        target_of: returns the target state, read in the transaction. Kinds that it does not have
-            stay unchanged.
-        actor: the actor for the change log.
-        summary: the summary for the change log.
-        commit: whether to commit; if not, the changes are compiled and rolled back.
-
-    Raises:
-        InvalidArgument: the policies do not compile, refer to missing ones, or have too many
-            patterns that match nearly everywhere; nothing was changed.
-        PolicyNameExists: two policies would have the same name; nothing was changed.
-        StoreUnavailable: the store cannot be written.
+        before: the tenant's policies of all kinds.
+        target: the policies of some kinds; the others stay.
     """
-    changes: list[StateChange] = []
-    with suppress(_RolledBack), store.write() as transaction:
-        before = state_of(transaction, tenant_id)
-        steps = tuple(_steps(before, target_of(transaction)))
-        for step in steps:
-            present = before[step.kind].get(step.entity_id)
-            _apply(transaction, tenant_id, step, present, actor=actor, summary=summary)
-        after = state_of(transaction, tenant_id)
-        _check_references(transaction, after)
-        snapshot = _compile(transaction, tenant_id, platform)
-        warnings = check_write(
-            snapshot, transaction.new_changes, default_place="policies.{kind}.{id}."
-        )
-        changes.append(StateChange(steps, before, after, transaction.revision(), warnings))
-        if not commit:
-            raise _RolledBack
-    return changes[0]
-
-
-def _compile(reader: Reader, tenant_id: str, platform: Platform) -> Snapshot:
-    try:
-        return compile_snapshot(reader, tenant_id, platform, None)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        # The contracts cannot express all checks of the use cases.
-        reason = f"cannot be compiled: {error}"
-        raise InvalidArgument(f"policies: {reason}", Violation("policies", reason)) from None
-
-
-def _steps(before: State, target: State) -> list[PolicyChange]:
-    """Returns the changes; deletions first, because they free names."""
     deletions = [
         PolicyChange("delete", kind, entity_id, body)
         for kind in target
@@ -133,9 +52,85 @@ def _steps(before: State, target: State) -> list[PolicyChange]:
             body = _complete(kind, fields_of_file)
             if present is None:
                 others.append(PolicyChange("create", kind, entity_id, body))
-            elif policy_fields(kind, present) != policy_fields(kind, body):
+            elif policy_fields(kind, _complete(kind, present)) != policy_fields(kind, body):
                 others.append(PolicyChange("update", kind, entity_id, body))
-    return deletions + others
+    return (*deletions, *others)
+
+
+def state_after(before: State, changes: Sequence[PolicyChange]) -> State:
+    """Returns the tenant's policies with changes made."""
+    after = {kind: dict(entities) for kind, entities in before.items()}
+    for change in changes:
+        if change.op == "delete":
+            del after[change.kind][change.entity_id]
+        else:
+            after[change.kind][change.entity_id] = change.body
+    return after
+
+
+def policies_in(state: State) -> PolicySet:
+    """Returns the policies of a state."""
+    return PolicySet.of(
+        (kind, entity_id, ENTITY_CLASSES[kind](**body))
+        for kind, entities in state.items()
+        for entity_id, body in entities.items()
+    )
+
+
+def logged_changes(tenant_id: str, before: State, changes: Sequence[PolicyChange]) -> list[Change]:
+    """Returns the entries that changes would have in the change log."""
+    return [
+        Change(
+            0,
+            tenant_id,
+            each.kind,
+            each.entity_id,
+            each.op,
+            before[each.kind].get(each.entity_id),
+            None if each.op == "delete" else each.body,
+            "",
+            0.0,
+            "",
+        )
+        for each in changes
+    ]
+
+
+def write_changes(
+    transaction: Transaction,
+    tenant_id: str,
+    before: State,
+    changes: Sequence[PolicyChange],
+    *,
+    actor: str,
+    summary: str,
+) -> None:
+    """Makes changes, and adds a version to the history of each changed bundle.
+
+    Raises:
+        PolicyNameExists: two policies would have the same name.
+    """
+    for bundle_id in _deleted_bundles(changes):
+        put_snapshot(transaction, tenant_id, bundle_id, "delete", actor=actor, summary=summary)
+        kind = compliance_bundle.SNAPSHOT_KIND
+        transaction.delete(kind, tenant_id, bundle_id, actor=actor, summary=summary)
+    for change in changes:
+        present = before[change.kind].get(change.entity_id)
+        _write(transaction, tenant_id, change, present, actor=actor, summary=summary)
+    for change in changes:
+        if change.kind in _BUNDLE_KINDS and change.op != "delete":
+            created = change.op == "create" and change.kind == compliance_bundle.KIND
+            change_type = "create" if created else "update"
+            bundle_id = change.entity_id
+            put_snapshot(
+                transaction, tenant_id, bundle_id, change_type, actor=actor, summary=summary
+            )
+
+
+def _deleted_bundles(changes: Sequence[PolicyChange]) -> Iterator[str]:
+    for change in changes:
+        if change.kind == compliance_bundle.KIND and change.op == "delete":
+            yield change.entity_id
 
 
 def _complete(kind: str, body: Body) -> Body:
@@ -149,25 +144,25 @@ def _as_json(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _apply(
+def _write(
     transaction: Transaction,
     tenant_id: str,
-    step: PolicyChange,
+    change: PolicyChange,
     present: Body | None,
     *,
     actor: str,
     summary: str,
 ) -> None:
-    if step.op == "delete":
-        transaction.delete(step.kind, tenant_id, step.entity_id, actor=actor, summary=summary)
+    if change.op == "delete":
+        transaction.delete(change.kind, tenant_id, change.entity_id, actor=actor, summary=summary)
         return
-    body = {**step.body, **_times(transaction, step.kind, present)}
-    name = NAMES[step.kind](body) if step.kind in NAMES else None
-    entity = StoredEntity(step.kind, tenant_id, step.entity_id, body, name=name)
+    body = {**change.body, **_times(transaction, change.kind, present)}
+    name = NAMES[change.kind](body) if change.kind in NAMES else None
+    entity = StoredEntity(change.kind, tenant_id, change.entity_id, body, name=name)
     try:
         transaction.put(entity, actor=actor, summary=summary)
     except NameTaken as taken:
-        place = f"policies.{step.kind}.{step.entity_id}"
+        place = f"policies.{change.kind}.{change.entity_id}"
         raise PolicyNameExists(
             f'{place}: {taken.holder_id} already has the name "{name}"',
             Violation(place, f"has the same name as {taken.holder_id}"),
@@ -187,37 +182,3 @@ def _times(transaction: Transaction, kind: str, present: Body | None) -> Body:
 
 def _counts(kind: str) -> bool:
     return "version" in store_fields(kind)
-
-
-_PACKS: Final = policy_pack.KIND
-
-
-def _check_references(reader: Reader, state: State) -> None:
-    """Raises if a rule or a chain names a missing pack, or if rules of a pack share a sequence."""
-    packs = {*state[_PACKS], *(entity.id for entity in reader.list(_PACKS, PLATFORM))}
-    violations: list[Violation] = []
-    sequences: dict[tuple[str, int], str] = {}
-    for rule_id, rule in state[policy_pack.RULE_KIND].items():
-        place = f"policies.{policy_pack.RULE_KIND}.{rule_id}"
-        if rule["pack_id"] not in packs:
-            violations.append(Violation(f"{place}.pack_id", "there is no such pack"))
-        other = sequences.setdefault((rule["pack_id"], rule["sequence"]), rule_id)
-        if other != rule_id:
-            violations.append(Violation(f"{place}.sequence", f"is the same as that of {other}"))
-    for pack_id, pack in state[_PACKS].items():
-        count = sum(rule["pack_id"] == pack_id for rule in state[policy_pack.RULE_KIND].values())
-        if pack["rule_count"] != count:
-            place = f"policies.{_PACKS}.{pack_id}.rule_count"
-            violations.append(Violation(place, f"must be {count}, the number of the pack's rules"))
-    violations += _chain_violations(state[policy_chain.KIND], packs)
-    if violations:
-        raise InvalidArgument.of(*violations)
-
-
-def _chain_violations(chains: Mapping[str, Body], packs: set[str]) -> list[Violation]:
-    return [
-        Violation(f"policies.{policy_chain.KIND}.{chain_id}.packs", f"there is no pack {pack_id}")
-        for chain_id, chain in chains.items()
-        for entry in chain["packs"]
-        if (pack_id := entry["pack_id"]) not in packs
-    ]

@@ -6,7 +6,14 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
 from pdp.admin.point_in_time import entities_at
-from pdp.domain import api_key, dlp_rule, limits, model_catalog, static_policy
+from pdp.domain import (
+    api_key,
+    dlp_rule,
+    limits,
+    model_catalog,
+    policy_exception,
+    static_policy,
+)
 from pdp.domain.kinds import ENTITY_CLASSES
 
 if TYPE_CHECKING:
@@ -27,6 +34,7 @@ NAMES: Final[Mapping[str, Callable[[Body], str]]] = {
     static_policy.KIND: lambda body: str(body["name"]),
     limits.KIND: lambda body: f"{body['scope']}:{body['subject_id']}",
     dlp_rule.KIND: lambda body: str(body["detector_name"]),
+    policy_exception.KIND: lambda body: str(body["name"]),
 }
 """How the use cases form the names of entities, which are unique within a tenant."""
 

@@ -29,6 +29,7 @@ from pdp.decisions.decider import Decider
 from pdp.decisions.recording import DecisionRecorder
 from pdp.decisions.text_streams import TextStreams
 from pdp.detect.ner import open_engine
+from pdp.policy_files.service import PolicyFiles
 from pdp.server.exports import ExportSubsystem
 from pdp.server.security import development_services
 from pdp.transport.admission import admissions
@@ -49,6 +50,7 @@ from pdp.transport.servicers.limits import LimitServicer
 from pdp.transport.servicers.model_catalog import ModelCatalogServicer
 from pdp.transport.servicers.org_policy import OrgPolicyServicer
 from pdp.transport.servicers.policy_chain import PolicyChainServicer
+from pdp.transport.servicers.policy_file import PolicyFileServicer
 from pdp.transport.servicers.policy_pack import PolicyPackServicer
 from pdp.transport.servicers.replay import ReplayServicer
 from pdp.transport.servicers.siem import SiemServicer
@@ -128,6 +130,7 @@ def wire(
         **ReplayServicer(decider, workspace, log).handlers(),
         **DlpSimulationServicer(decider, entity_finder).handlers(),
         **_policy_handlers(workspace, publisher.platform.detectors),
+        **PolicyFileServicer(PolicyFiles(workspace, publisher)).handlers(),
         **OrgPolicyServicer(OrgPolicies(workspace), exporting.trials).handlers(),
         **SiemServicer(exporting.directory).handlers(),
         **AuditServicer(reader, ChangeLog(workspace)).handlers(),

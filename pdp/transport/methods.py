@@ -21,6 +21,7 @@ from pdp._gen.pdp.v1 import (
     options_pb2,
     org_policy_pb2,
     policy_chain_pb2,
+    policy_file_pb2,
     policy_pack_pb2,
     siem_pb2,
     simulate_pb2,
@@ -56,6 +57,7 @@ FILES = (
     compliance_bundle_pb2,
     user_group_pb2,
     exception_pb2,
+    policy_file_pb2,
     siem_pb2,
     audit_pb2,
 )

@@ -35,38 +35,9 @@ ROUTES: Final = {
     "DeleteModelConfig": ("DELETE", "/api/admin/models/{model_config_id}"),
     "DisableModel": ("POST", "/api/admin/kill-switch/models/{model_config_id}/disable"),
     "EnableModel": ("POST", "/api/admin/kill-switch/models/{model_config_id}/enable"),
-    "CreateStaticPolicy": ("POST", "/api/v1/static-policies"),
-    "DeleteStaticPolicy": ("DELETE", "/api/v1/static-policies/{id}"),
-    "CreateLimit": ("POST", "/api/admin/limits/"),
-    "DeleteLimit": ("DELETE", "/api/admin/limits/{limit_id}"),
-    "PutCustomerPolicy": ("POST", "/policies/{customer_id}"),
-    "DeleteCustomerPolicy": ("DELETE", "/policies/{customer_id}"),
-    "UpdateOrgPolicy": ("PUT", "/v1/org/policy"),
-    "UpdateTenantSettings": ("PUT", "/v1/tenant/settings"),
-    "CreatePolicyPack": ("POST", "/api/admin/policy-packs/"),
-    "DeletePolicyPack": ("DELETE", "/api/admin/policy-packs/{pack_id}"),
-    "ReplaceOrgPolicyChain": ("PUT", "/api/admin/policy-chains/org"),
-    "ReplaceUserPolicyChain": ("PUT", "/api/admin/policy-chains/users/{user_id}"),
-    "DeleteUserPolicyChain": ("DELETE", "/api/admin/policy-chains/users/{user_id}"),
-    "CreateDlpRule": ("POST", "/api/admin/dlp-rules/"),
-    "DeleteDlpRule": ("DELETE", "/api/admin/dlp-rules/{rule_id}"),
-    "UpdateDlpRule": ("PUT", "/api/admin/dlp-rules/{rule_id}"),
-    "CreateComplianceBundle": ("POST", "/api/admin/compliance-bundles/"),
-    "DeleteComplianceBundle": ("DELETE", "/api/admin/compliance-bundles/{bundle_id}"),
-    "ActivateComplianceBundle": ("POST", "/api/admin/compliance-bundles/{bundle_id}/activate"),
-    "DeactivateComplianceBundle": ("POST", "/api/admin/compliance-bundles/{bundle_id}/deactivate"),
-    "UpgradeComplianceBundle": ("POST", "/api/admin/compliance-bundles/{bundle_id}/upgrade"),
-    "CreateUserGroup": ("POST", "/api/admin/user-groups/"),
-    "DeleteUserGroup": ("DELETE", "/api/admin/user-groups/{group_id}"),
-    "CreateException": ("POST", "/v1/exceptions"),
-    "DeleteException": ("DELETE", "/v1/exceptions/{id}"),
-    "CreateStaticPolicyOverride": ("POST", "/api/v1/static-policies/{id}/override"),
-    "DeleteStaticPolicyOverride": ("DELETE", "/api/v1/static-policies/{id}/override"),
+    "ImportPolicyFile": ("POST", "/v1/policy-file/import"),
 }
 """The routes as documented; not read from the descriptors, as the server does."""
-
-BODIES: Final = {"PutCustomerPolicy": "policies"}
-"""The RPCs whose HTTP body is one field of the message."""
 
 
 class HttpTarget:
@@ -82,9 +53,8 @@ class HttpTarget:
         verb, path = ROUTES[name]
         sent = dict(body)
         path = re.sub(r"{(\w+)}", lambda match: quote(sent.pop(match[1]), safe=""), path)
-        json, query = (sent.pop(BODIES[name]), sent) if name in BODIES else (sent or None, None)
         headers = {"X-Tenant-ID": tenant_id}
-        answer = self._client.request(verb, path, json=json, params=query, headers=headers)
+        answer = self._client.request(verb, path, json=sent or None, headers=headers)
         return _checked(answer), int(answer.headers.get("x-pdp-revision", 0))
 
     def decide(self, tenant_id: str, request: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,8 +17,11 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from pdp.cli.exit_codes import Exit
-from pdp.policy_files.state import KINDS
+from pdp.policy_files.schema import FILE
+from pdp.policy_files.shape import SECTIONS
+from pdp.policy_files.text import write_text
 from tests.support.faults import POLICIES, RIVAL, Tenant
+from tests.support.json_schemas import schema_errors
 from tests.support.policy_files import export, fill, policies_in, policies_of
 from tests.support.servers import json_output
 
@@ -39,14 +44,20 @@ def run(server: Server) -> Run:
     return policies_of(server)
 
 
-def test_every_kind_can_be_exported_and_imported(tmp_path: Path, run: Run, acting: Tenant) -> None:
+SHORT_FORMS = {"upgraded_bundles", "active_bundles"}
+"""Sections that an export writes as `bundle_settings`."""
+
+
+def test_every_section_can_be_exported_and_imported(
+    tmp_path: Path, run: Run, acting: Tenant
+) -> None:
     """A tenant that imports the export of another tenant gets the same decisions."""
     fill(acting)
     file = export(run, tmp_path, acting.name)
-    assert sorted(policies_in(file)) == sorted(KINDS)
+    assert set(policies_in(file)) == SECTIONS.keys() - SHORT_FORMS
     other = Tenant(acting.url, f"{acting.name}-copy")
     done = json_output(run("import", str(file), "--tenant", other.name, "--json"))
-    assert {step["op"] for step in done["steps"]} == {"create"}
+    assert {each["change"] for each in done["changes"]} == {"added"}
     for text in (RIVAL, "a stop-word", "TCK-4711", "hello"):
         body = {"text": text, "min_revision": done["revision"]}
         mine, theirs = (each.decide(**body) for each in (acting, other))
@@ -55,7 +66,63 @@ def test_every_kind_can_be_exported_and_imported(tmp_path: Path, run: Run, actin
     assert other.decide("a stop-word")["outcome"] == "BLOCK"
     assert policies_in(export(run, tmp_path, other.name, "again.yaml")) == policies_in(file)
     again = json_output(run("import", str(file), "--tenant", other.name, "--json"))
-    assert again["steps"] == []
+    assert (again["changes"], again["revision"]) == ([], done["revision"])
+
+
+def test_an_export_has_no_ids_and_no_times(tmp_path: Path, run: Run, acting: Tenant) -> None:
+    """It names the schema for editors, and nothing that differs between two tenants."""
+    fill(acting)
+    text = export(run, tmp_path, acting.name).read_text()
+    first, second, *_ = text.splitlines()
+    assert first == "# yaml-language-server: $schema=pdp-policies.schema.json"
+    assert second == f"tenant: {acting.name}"
+    assert not re.search(r"[0-9a-f]{8}-[0-9a-f]{4}-|pol_[0-9a-f]{16}|created_at|updated_at", text)
+    assert schema_errors(yaml.safe_load(text), json.loads(FILE.read_text())) == []
+
+
+def test_ids_are_the_same_in_every_tenant(tmp_path: Path, run: Run, acting: Tenant) -> None:
+    """Ids are derived from names, so records of two installations name the same policies."""
+    file = tmp_path / "policies.yaml"
+    file.write_text(
+        write_text(
+            {
+                "static_policies": [
+                    {
+                        "name": "No rivals",
+                        "category": "custom",
+                        "pattern": "rival",
+                        "action": "warn",
+                    }
+                ]
+            }
+        )
+    )
+    ids = []
+    for name in (acting.name, f"{acting.name}-copy"):
+        done = json_output(run("import", str(file), "--tenant", name, "--json"))
+        tenant = Tenant(acting.url, name)
+        decision = tenant.decide(RIVAL, min_revision=done["revision"])
+        ids.append(decision["matches"][0]["policy_id"])
+    assert ids[0] == ids[1]
+
+
+def test_a_renamed_policy_keeps_its_id_and_its_name_can_be_used_again(
+    tmp_path: Path, run: Run, acting: Tenant
+) -> None:
+    """An import never overwrites a policy that has another name."""
+    rule = {"name": "A", "category": "custom", "pattern": "aaa", "action": "block"}
+    file = tmp_path / "policies.yaml"
+    file.write_text(write_text({"static_policies": [rule]}, acting.name))
+    run("import", str(file))
+    with acting.client() as http:
+        (policy,) = http.get(POLICIES, params={"category": "custom"}).json()["policies"]
+        assert http.put(f"{POLICIES}/{policy['id']}", json={"name": "B"}).status_code == 200
+    done = json_output(run("import", str(file), "--merge", "--json"))
+    assert [(each["change"], each["name"]) for each in done["changes"]] == [("added", "A")]
+    with acting.client() as http:
+        listed = http.get(POLICIES, params={"category": "custom"}).json()["policies"]
+    assert {each["name"]: each["id"] for each in listed}["B"] == policy["id"]
+    assert json_output(run("import", str(file), "--merge", "--json"))["changes"] == []
 
 
 SPECIAL = {
@@ -103,34 +170,42 @@ def test_every_character_survives_an_export_and_an_import(
 def test_a_dry_run_shows_the_changes_and_makes_none(
     tmp_path: Path, run: Run, acting: Tenant
 ) -> None:
-    """A dry run shows the difference between the two files, and changes no policy."""
+    """A dry run shows the fields that differ, and changes no policy. So does `diff`."""
     acting.create("No rivals")
     file = export(run, tmp_path, acting.name)
+    assert run("diff", str(file)).returncode == Exit.OK
     file.write_text(file.read_text().replace("pattern: rival", "pattern: competitor"))
     shown = run("import", str(file), "--dry-run")
     assert shown.returncode == Exit.OK
-    assert "-      pattern: rival\n" in shown.stdout
-    assert "+      pattern: competitor\n" in shown.stdout
+    assert shown.stdout.splitlines() == [
+        "~ static_policies: No rivals",
+        '    pattern: "rival" -> "competitor"',
+        f"1 policies of {acting.name} would change",
+    ]
     assert acting.decide()["outcome"] == "BLOCK"
     assert policies_in(export(run, tmp_path, acting.name, "after.yaml")) != policies_in(file)
+    difference = run("diff", str(file))
+    assert (difference.returncode, difference.stdout) == (Exit.NO, shown.stdout)
 
 
 def test_policies_that_the_file_lacks_are_deleted(tmp_path: Path, run: Run, acting: Tenant) -> None:
-    """An import deletes policies that the file does not name, if the file has their kind.
+    """An import deletes policies that the file does not name, if the file has their section.
 
-    Other kinds do not change. The name of a deleted policy is available at once.
+    Other sections do not change. With --merge, nothing is deleted.
     """
     fill(acting)
     file = export(run, tmp_path, acting.name)
     document = yaml.safe_load(file.read_text())
-    [(_, policy)] = document["policies"].pop("static_policy").items()
-    renamed = {"pol_new": {**policy, "id": "pol_new", "pattern": "competitor"}}
-    document["policies"] = {"static_policy": renamed}
+    [policy] = document["policies"]["static_policies"]
+    other = {**policy, "name": "No competitors", "pattern": "competitor"}
+    document["policies"] = {"static_policies": [other]}
     file.write_text(yaml.safe_dump(document))
+    merged = json_output(run("import", str(file), "--merge", "--dry-run", "--json"))
+    assert [each["change"] for each in merged["changes"]] == ["added"]
     done = json_output(run("import", str(file), "--json"))
-    assert [(step["op"], step["kind"]) for step in done["steps"]] == [
-        ("delete", "static_policy"),
-        ("create", "static_policy"),
+    assert [(each["change"], each["section"]) for each in done["changes"]] == [
+        ("removed", "static_policies"),
+        ("added", "static_policies"),
     ]
     at = done["revision"]
     assert acting.decide("our competitor", min_revision=at)["outcome"] == "BLOCK"
@@ -142,7 +217,7 @@ def test_a_rollback_restores_an_earlier_revision(tmp_path: Path, run: Run, actin
     """A rollback restores all kinds. It is a change, so another rollback can undo it."""
     fill(acting)
     before = export(run, tmp_path, acting.name, "before.yaml")
-    revision = yaml.safe_load(before.read_text())["revision"]
+    revision = acting.decide()["revision"]
     acting.create("No competitors", "competitor")
     with acting.client() as http:
         http.put("/v1/org/policy", json={"logging_level": "minimal"})
@@ -154,14 +229,14 @@ def test_a_rollback_restores_an_earlier_revision(tmp_path: Path, run: Run, actin
         ]
         assert http.delete(f"{POLICIES}/{policy}").status_code in {200, 204}
     changed = export(run, tmp_path, acting.name, "changed.yaml")
-    later = yaml.safe_load(changed.read_text())["revision"]
+    later = int(acting.decide()["revision"])
     assert acting.decide(RIVAL, min_revision=later)["outcome"] == "ALLOW"
 
     dry = json_output(
         run("rollback", "--tenant", acting.name, "--to", str(revision), "--dry-run", "--json")
     )
     done = json_output(run("rollback", "--tenant", acting.name, "--to", str(revision), "--json"))
-    assert dry["steps"] == done["steps"] != []
+    assert dry["changes"] == done["changes"] != []
     assert done["revision"] > later
     assert acting.decide(RIVAL, min_revision=done["revision"])["outcome"] == "BLOCK"
     assert acting.decide("a stop-word")["outcome"] == "BLOCK"
@@ -173,8 +248,11 @@ def test_a_rollback_restores_an_earlier_revision(tmp_path: Path, run: Run, actin
 
 
 def _sorted(file: Path) -> Any:
-    # A policy that was deleted and restored is now the newest of its kind.
-    return {kind: dict(sorted(each.items())) for kind, each in policies_in(file).items()}
+    # A policy that was deleted and restored is now the newest of its section.
+    return {
+        key: sorted(each, key=json.dumps) if isinstance(each, list) else each
+        for key, each in policies_in(file).items()
+    }
 
 
 def test_a_future_revision_is_refused(run: Run, acting: Tenant) -> None:

@@ -17,11 +17,10 @@ if TYPE_CHECKING:
 
     from tests.support.policy_files import Run
 
-TEMPLATE = """format: pdp-policies/1
-tenant: {tenant}
+TEMPLATE = """tenant: {tenant}
 policies:
-  static_policy:
-    pol_1: {{id: pol_1, name: {name}, category: custom, pattern: "{pattern}", action: block}}
+  static_policies:
+    - {{name: {name}, category: custom, pattern: "{pattern}", action: block}}
 """
 
 
@@ -61,9 +60,8 @@ def test_a_directory_is_imported_tenant_by_tenant(
     for file, line in zip(files, shown.stdout.splitlines(), strict=False):
         assert line.startswith(f"{file}: 1 policies of {file.stem} changed, revision ")
     for file in files:
-        assert policies_in(export(run, tmp_path, file.stem, f"{file.stem}.out"))[
-            "static_policy"
-        ].keys() == {"pol_1"}
+        exported = policies_in(export(run, tmp_path, file.stem, f"{file.stem}.out"))
+        assert [each["name"] for each in exported["static_policies"]] == ["No rivals"]
     again = run("import", *map(str, files))
     assert again.stdout == "0 tenants changed, 3 unchanged, 0 failed\n"
 
@@ -84,7 +82,8 @@ def test_a_file_that_fails_does_not_stop_the_others(
     assert [answer.get("tenant") for answer in answers] == ["t0", None, None, "t3", None]
     assert answers[1]["error"]["code"] == "INVALID_PATTERN"
     assert f"t0 is the tenant of {files[0]} already" in answers[2]["error"]["message"]
-    assert answers[3]["steps"] == [{"op": "create", "kind": "static_policy", "id": "pol_1"}]
+    added = {"change": "added", "section": "static_policies", "name": "No rivals", "fields": []}
+    assert answers[3]["changes"] == [added]
     assert [line.split(":")[1].strip() for line in shown.stderr.splitlines()] == [
         str(files[1]),
         str(files[2]),
@@ -101,9 +100,9 @@ def test_a_dry_run_shows_all_differences_and_changes_nothing(
     write("t1", pattern="competitor")
     shown = run("import", str(directory), "--dry-run")
     assert shown.returncode == Exit.OK
-    assert "--- t1 before\n+++ t1 after\n" in shown.stdout
-    assert "+      pattern: competitor\n" in shown.stdout
-    assert "t0 before" not in shown.stdout
+    assert shown.stdout.startswith("~ static_policies: No rivals\n")
+    assert '    pattern: "rival" -> "competitor"\n' in shown.stdout
+    assert "of t0" not in shown.stdout
     assert shown.stdout.endswith("1 tenants would change, 1 unchanged, 0 failed\n")
     assert run("import", str(directory), "--dry-run").stdout == shown.stdout
 

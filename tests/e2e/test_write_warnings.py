@@ -213,17 +213,19 @@ def test_pdp_policies_import_shows_them(
     server: Server, client: httpx2.Client, tenant: str, tmp_path: Path
 ) -> None:
     run = policies_of(server)
-    created = created_json(client.post(POLICIES, json=policy(pattern=NARROW)))
+    created_json(client.post(POLICIES, json=policy(pattern=NARROW)))
     file = export(run, tmp_path, tenant)
     quiet = run("import", str(file), "--dry-run", "--json")
     assert "warnings" not in json.loads(quiet.stdout)
     lines = file.read_text().splitlines()
     broad = [f"      pattern: '{BROAD}'" if "pattern:" in line else line for line in lines]
     file.write_text("\n".join(broad))
-    field = f"policies.static_policy.{created['policy']['id']}.pattern"
+    field = "policies.static_policies[0].pattern"
+    number = 1 + next(place for place, line in enumerate(broad) if "pattern:" in line)
     for flags in (["--dry-run"], []):
         shown = run("import", str(file), *flags)
         assert shown.returncode == Exit.OK, shown.stderr
-        assert f"warning: {field}: matches nearly everywhere" in shown.stderr
+        place = f"{file}:{number}: {field}"
+        assert f"warning: {place}: matches nearly everywhere" in shown.stderr
     other_tenant = run("import", str(file), "--tenant", f"{tenant}-copy", "--json")
     check(json.loads(other_tenant.stdout), field)

@@ -78,6 +78,15 @@ def fill(acting: Tenant) -> None:
         activated = next(each for each in seeded if each["is_seeded"])
         send("POST", f"/api/admin/compliance-bundles/{activated['id']}/activate")
         send("POST", "/api/admin/user-groups/", {"name": "Auditors", "members": ["u1"]})
+        exception = {
+            "name": "Words for u1",
+            "reason": "tests",
+            "ticket": "T-1",
+            "users": ["u1"],
+            "rules": [send("GET", f"/api/admin/policy-packs/{pack['id']}")["rules"][0]["id"]],
+            "valid_until": "2099-01-01T00:00:00Z",
+        }
+        send("POST", "/v1/exceptions", exception)
 
 
 def export(run: Run, folder: Path, tenant: str, name: str = "policies.yaml", *flags: str) -> Path:

@@ -11,6 +11,7 @@ from pdp.cases import Case, ExpectedError, Suite, load, run
 from pdp.cases.comparison import ABSENT, differences
 from pdp.client import CallFailed
 from pdp.errors import Violation
+from pdp.policy_files.shape import SECTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -184,24 +185,36 @@ class TestRunning:
         run(suite, target)
         tenants = [tenant_id for tenant_id, _, _ in target.calls]
         assert tenants[0].startswith("test-my-suite-")
-        assert tenants == [tenants[0]] * 3 + [f"{tenants[0]}.other"] + [tenants[0]] * 2
-        assert [(name, body) for _, name, body in target.calls[2:]] == [
-            ("Decide", {"min_revision": 42}),
-            ("Decide", {"min_revision": 7}),
-            ("DeleteStaticPolicyOverride", {"id": "sys_x"}),
-            ("DeleteStaticPolicy", {"id": "pol_1"}),
+        assert tenants == [tenants[0]] * 2 + [f"{tenants[0]}.other"] + [tenants[0]]
+        assert [name for _, name, _ in target.calls] == [
+            "ImportPolicyFile",
+            "Decide",
+            "Decide",
+            "ImportPolicyFile",
         ]
+        assert [body for _, _, body in target.calls[1:3]] == [
+            {"min_revision": 41},
+            {"min_revision": 7},
+        ]
+        removal = target.calls[-1][2]
+        assert removal["mode"] == "replace"
+        assert set(removal["policies"]) == set(SECTIONS)
+        assert not any(removal["policies"].values())
 
-    def test_invalid_policies_fail_all_cases_of_the_suite(self, tmp_path: Path) -> None:
+    def test_refused_policies_fail_all_cases_and_are_reported_once(self, tmp_path: Path) -> None:
+        """The report has the place of the fault."""
+
         class RefusingTarget(FixedTarget):
             def administer(self, tenant_id: str, name: str, body: Mapping[str, Any]) -> Any:
-                raise refusal("INVALID_PATTERN")
+                raise refusal("INVALID_ARGUMENT", "policies.static_policies[0].pattern")
 
         suite = suite_of(
             tmp_path,
             "suite: S\npolicies:\n"
-            "  static_policies: [{name: N, category: custom, pattern: '(', action: block}]\n"
+            "  static_policies: [{name: N, category: custom, pattern: x, action: block}]\n"
             f"cases:{CASE}",
         )
-        (result,) = run(suite, RefusingTarget({})).results
-        assert result.problem == "the suite's policies were refused: no"
+        result = run(suite, RefusingTarget({}))
+        assert (result.results, result.failed) == ((), 1)
+        field = "policies.static_policies[0].pattern"
+        assert result.problems == ((suite.file, 3, f"{field}: bad"),)

@@ -10,8 +10,8 @@ import pytest
 
 from pdp.cases import CasesUnreadable, Suite, find, load
 from pdp.cases.schema import FILE, render
-from pdp.cases.strict_yaml import parse
 from pdp.domain.decision import Decision, Outcome
+from pdp.policy_files.strict_yaml import parse
 from tests.support.json_schemas import schema_errors
 
 if TYPE_CHECKING:
@@ -37,20 +37,20 @@ def suite_of(tmp_path: Path, text: str) -> Suite:
 class TestLoading:
     """Suites and their problems."""
 
-    def test_policies_become_steps_in_the_order_of_the_sections(self, tmp_path: Path) -> None:
+    def test_models_become_steps_and_other_policies_a_document(self, tmp_path: Path) -> None:
         suite = suite_of(
             tmp_path,
             "suite: S\ndescription: D\npolicies:\n"
+            "  kill_switch: [{model: p/m, reason: other}]\n"
+            "  models: [{provider: p, model_id: m, display_name: M, tier: small}]\n"
             "  overrides: [{policy_id: sys_x, action: log}]\n"
-            "  static_policies: [{name: N, category: custom, pattern: p, action: block}]\n"
             f"cases:{CASE}",
         )
         assert (suite.name, suite.description) == ("S", "D")
-        assert [step.rpc for step in suite.steps] == [
-            "CreateStaticPolicy",
-            "CreateStaticPolicyOverride",
-        ]
-        assert suite.steps[1].body == {"id": "sys_x", "action": "log"}
+        assert [step.rpc for step in suite.steps] == ["CreateModelConfig", "DisableModel"]
+        assert suite.steps[1].body == {"model_config_id": "p/m", "reason": "other"}
+        (policies,) = suite.policies
+        assert policies.document == {"overrides": [{"policy_id": "sys_x", "action": "log"}]}
         assert suite.cases[0].expect == {"outcome": "ALLOW"}
         assert suite.cases[0].problems == ()
 
@@ -60,10 +60,10 @@ class TestLoading:
             ("[]", "a suite must be a mapping"),
             ("suite: S", "cases: must be a list"),
             ("suite: S\ncases: []", "cases: must be a list of at least one"),
-            (f"cases:{CASE}", "suite: must be the name"),
+            (f"suite: ''\ncases:{CASE}", "suite: must be a text"),
             (f"suite: S\nsweet: T\ncases:{CASE}", "sweet: unknown key; the known keys are suite"),
             (f"suite: S\ndescription: [x]\ncases:{CASE}", "description: must be a text"),
-            (f"suite: S\npolicies: []\ncases:{CASE}", "policies: must be a mapping"),
+            (f"suite: S\npolicies: [1]\ncases:{CASE}", "policies: must be a mapping"),
             (f"suite: S\npolicies: {{static: []}}\ncases:{CASE}", "policies.static: unknown key"),
             (f"suite: S\npolicies: {{overrides: x}}\ncases:{CASE}", "overrides: must be a list"),
             (
@@ -89,8 +89,8 @@ class TestLoading:
         ("entry", "message"),
         [
             ("[]", "a case must be a mapping"),
-            ("{why: w, expect: {}}", "name: must be one line"),
-            ("{name: n, expect: {}}", "why: must be one line"),
+            ("{name: '', expect: {}}", "name: must be one line"),
+            ("{name: n, why: [], expect: {}}", "why: must be one line"),
             ('{name: n, why: "two\\nlines", expect: {}}', "why: must be one line"),
             ("{name: n, why: w}", "must have either expect or error"),
             ("{name: n, why: w, expect: {}, error: {code: X}}", "must have either expect or error"),

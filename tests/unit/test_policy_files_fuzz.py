@@ -12,12 +12,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pdp.backup.archive import MAGIC, unpack
-from pdp.domain.customer_policy import KIND as CUSTOMER
-from pdp.domain.static_policy import KIND as STATIC
 from pdp.engine.text.patterns import MAX_PATTERN_LENGTH, CompiledPattern
 from pdp.errors import InvalidArgument, InvalidPattern
-from pdp.policy_files.document import dump, load
-from pdp.policy_files.state import KINDS
+from pdp.policy_files.entries import read_entries
+from pdp.policy_files.secrets import masked
+from pdp.policy_files.shape import SECTIONS
+from pdp.policy_files.text import format_text, read_text, write_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,24 +34,27 @@ WORDS = r"a . * + ? {2,9} ( ) [ ] | \b \d (?i) (?= \1 (?P<v> é \x{10FFFF} [^a-z
 PARTS = st.sampled_from([*WORDS.split(), r"\Q", r"\C", r"\\C", r"\E", "\0", " "])
 
 
+def read(raw: bytes) -> None:
+    """Reads a policy file as an import does."""
+    read_entries(masked(read_text(raw).policies))
+
+
 @given(st.binary(max_size=300) | st.text(max_size=300).map(str.encode))
 def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
     with suppress(InvalidArgument):
-        load(raw)
+        read(raw)
 
 
-@given(st.dictionaries(st.sampled_from(KINDS) | st.text(max_size=9), VALUES, max_size=3))
+@given(st.dictionaries(st.sampled_from([*SECTIONS]) | st.text(max_size=9), VALUES, max_size=3))
 def test_any_document_is_read_or_refused(policies: dict[str, Any]) -> None:
-    document = {"format": "pdp-policies/1", "tenant": "t", "policies": policies}
     with suppress(InvalidArgument):
-        load(yaml.safe_dump(document, allow_unicode=True).encode())
+        read(yaml.safe_dump({"policies": policies}, allow_unicode=True).encode())
 
 
-@given(st.sampled_from(KINDS), st.dictionaries(st.text(max_size=12), VALUES, max_size=4))
-def test_any_body_is_read_or_refused(kind: str, body: dict[str, Any]) -> None:
-    document = {"format": "pdp-policies/1", "tenant": "t", "policies": {kind: {"x": body}}}
+@given(st.sampled_from([*SECTIONS]), st.dictionaries(st.text(max_size=12), VALUES, max_size=4))
+def test_any_entry_is_read_or_refused(section: str, entry: dict[str, Any]) -> None:
     with suppress(InvalidArgument):
-        load(json.dumps(document).encode())
+        read(json.dumps({"policies": {section: [entry]}}).encode())
 
 
 @given(st.lists(PARTS, max_size=40).map("".join))
@@ -69,11 +72,30 @@ def test_any_pattern_compiles_or_is_refused(source: str) -> None:
 @given(name=st.text(min_size=1, max_size=30), pattern=st.lists(PARTS, max_size=9).map("".join))
 @example(name="0\x85", pattern="a")
 @example(name="a\u2028b\x85 c\u2029", pattern="a")
-def test_a_dumped_file_is_read_unchanged(name: str, pattern: str) -> None:
-    body = {"id": "p", "name": name, "category": "custom", "pattern": pattern, "action": "log"}
-    text = dump({STATIC: {"p": body}, CUSTOMER: {}}, "t", 7)
-    with suppress(InvalidArgument):
-        assert load(text.encode()) == ("t", {STATIC: {"p": body}})
+@example(name="a\n b", pattern="\n")
+@example(name="a\n\n", pattern="# no comment")
+def test_a_written_file_is_read_unchanged(name: str, pattern: str) -> None:
+    policies = {"static_policies": [{"name": name, "pattern": pattern}]}
+    text = write_text(policies, "t")
+    assert read_text(text.encode()).policies == policies
+    assert format_text(text.encode()) == text
+
+
+DOCUMENTS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=12),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(DOCUMENTS)
+def test_any_value_survives_writing_and_formatting(value: Any) -> None:
+    policies = {"customer_policies": [{"customer_id": "c", "policies": {"x": value}}]}
+    raw = write_text(policies).encode()
+    assert read_text(raw).policies == policies
+    assert format_text(raw).encode() == raw
 
 
 @given(raw=st.binary(max_size=200), manifest=VALUES)

@@ -24,6 +24,7 @@ from pdp.domain.layers import LAYERS
 from pdp.domain.risk import DEFAULT_RISK_TABLE
 from pdp.engine import layers
 from pdp.engine.combine import _IDLE_REASONS
+from pdp.policy_files.shape import SECTIONS as FILE_SECTIONS
 from pdp.server.wiring import wire
 from pdp.transport.methods import FILES, methods
 
@@ -93,11 +94,14 @@ def test_every_part_of_an_overlay_is_applied() -> None:
 
 
 def test_decision_cases_can_use_every_policy_system() -> None:
+    requests = {section.request.DESCRIPTOR.full_name for section in FILE_SECTIONS.values()}
     creates = {section.create for section in SECTIONS.values()}
     by_service: dict[str, set[str]] = {}
     for method in methods():
         service = method.path.split("/")[1].rpartition(".")[2]
         by_service.setdefault(service, set()).add(method.name)
+        if method.request.DESCRIPTOR.full_name in requests:
+            creates.add(method.name)
     writing = {
         service
         for service, names in by_service.items()

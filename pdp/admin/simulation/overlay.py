@@ -68,6 +68,7 @@ class ChainCandidate(NamedTuple):
 def apply_overlay(
     snapshot: Snapshot,
     *,
+    policies: PolicySet | None = None,
     static_policies: Sequence[StaticPolicy] = (),
     org_policy: Mapping[str, Any] | None = None,
     customer_policy: CustomerPolicy | None = None,
@@ -79,6 +80,7 @@ def apply_overlay(
 
     Args:
         snapshot: the tenant's policies.
+        policies: the tenant's policies with those of a policy file in them; None for no file.
         static_policies: candidate static policies. A candidate takes over the validator of the
             policy that it replaces, because the REST objects do not show validators.
         org_policy: changes of the org policy, by field name.
@@ -92,7 +94,8 @@ def apply_overlay(
         InvalidArgument: another candidate has faults; the error names them.
     """
     platform = snapshot.platform
-    policies = _add_static_policies(snapshot.policies, platform.policies, static_policies)
+    own = snapshot.policies if policies is None else policies
+    policies = _add_static_policies(own, platform.policies, static_policies)
     if org_policy:
         current = policies.of_kind(org.KIND).get(org.ID, org.DEFAULT_ORG_POLICY)
         policies = policies.with_policies(org.KIND, {org.ID: replace(current, **org_policy)})

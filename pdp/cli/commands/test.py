@@ -8,8 +8,8 @@ from typing import Annotated, Final
 import typer
 
 from pdp.cli.options.common import Json  # noqa: TC001 - read by typer
+from pdp.cli.options.policy_target import ServerOptions  # noqa: TC001 - read by typer
 from pdp.cli.options.spread import spread
-from pdp.cli.options.target import CredentialOptions, TlsOptions  # noqa: TC001 - read by typer
 
 EPILOG: Final = """
 \b
@@ -19,10 +19,9 @@ A file is one suite: policies, and the cases that run under them.
     static_policies:
       - {name: No rivals, category: custom, pattern: "(?i)rival", action: block}
   cases:
-    - name: a rival's name is blocked
-      why: the pattern ignores case
-      request: {content: {text: "Buy from RIVAL instead"}}
+    - request: {content: {text: "Buy from RIVAL instead"}}
       expect: {outcome: BLOCK, matches: [No rivals]}
+With "policies_file: policies.yaml", the cases run under the policies of a policy file.
 
 \b
 Exit codes:
@@ -36,8 +35,7 @@ Exit codes:
 
 @spread
 def command(
-    tls: TlsOptions,
-    caller: CredentialOptions,
+    target: ServerOptions,
     *,
     paths: Annotated[
         list[Path] | None,
@@ -47,23 +45,25 @@ def command(
             show_default=False,
         ),
     ] = None,
-    server: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Run on the server at host:port or unix:PATH, each suite in its own new tenant. "
-            "Without this option: run in this process, on a temporary database.",
-        ),
+    junit: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write the results to FILE, as JUnit XML."),
     ] = None,
-    timeout: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0.001, help="How long a call may take.")
-    ] = 10.0,
+    github: Annotated[
+        bool,
+        typer.Option("--github", help="Also print failures as annotations of GitHub Actions."),
+    ] = False,
+    coverage: Annotated[
+        bool, typer.Option("--coverage", help="Also show the policies that no case reached.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Run decision cases: requests with their expected decisions.
 
-    Each suite has the policies that its cases run under.
+    Each suite has the policies that its cases run under, or names a file with them. It runs in this
+    process, on a temporary database; with --server, on a server, in its own new tenant.
     """
-    from pdp.cli.run.test import test  # noqa: PLC0415 - loads the engine
+    from pdp.cli.run.test import Outputs, test  # noqa: PLC0415 - loads the engine
 
-    test(paths or [Path("tests/cases")], server, timeout, tls, caller, as_json=as_json)
+    outputs = Outputs(junit, github, coverage, as_json)
+    test(paths or [Path("tests/cases")], target, outputs)

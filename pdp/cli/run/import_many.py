@@ -10,26 +10,25 @@ import json
 import sys
 import time
 from dataclasses import dataclass, field
-from difflib import unified_diff
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pdp.cli.exit_codes import Exit
 from pdp.cli.failures import UsageError, print_error
 from pdp.cli.input import read_bytes
+from pdp.cli.run.policy_client import print_changes
 from pdp.client import CallFailed
-from pdp.errors import InvalidArgument, PdpError, StoreUnavailable, Violation
+from pdp.errors import InvalidArgument, PdpError, Violation
 from pdp.policy_files import signing
-from pdp.policy_files.document import dump, load
+from pdp.policy_files.text import read_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from pdp.policy_files.change import StateChange
-    from pdp.policy_files.state import State
+    from pdp.policy_files.text import PolicyText
 
-    Apply = Callable[[str, State, str], StateChange]
-    """Imports the policies of a tenant, given its id, its policies and the summary."""
+    Apply = Callable[[Path, PolicyText, str], Mapping[str, Any]]
+    """Imports a file, given its text and tenant; returns the answer as JSON."""
 
 SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
 """The files of a directory that are imported."""
@@ -102,14 +101,13 @@ class Import:
         for index, file in enumerate(files):
             try:
                 self._import(file)
-            except StoreUnavailable as error:
+            except (PdpError, UsageError, CallFailed) as error:
                 self._report_failure(file, error)
-                left = len(files) - index - 1
-                print_error(f"the database is not available: {left} more files were not tried")
-                code = Exit.UNAVAILABLE
-                break
-            except (PdpError, UsageError) as error:
-                self._report_failure(file, error)
+                if isinstance(error, CallFailed) and error.unavailable:
+                    left = len(files) - index - 1
+                    print_error(f"the policies are not available: {left} more files were not tried")
+                    code = Exit.UNAVAILABLE
+                    break
                 code = Exit.INVALID
             progress.step(failed=self.failed)
         progress.end()
@@ -124,44 +122,42 @@ class Import:
         raw = read_bytes(str(file), "FILE")
         if self.key is not None:
             signing.verify(raw, file, self.key)
-        tenant, state = load(raw)
+        text = read_text(raw)
+        tenant = text.tenant
+        if not tenant:
+            raise InvalidArgument.of(Violation("tenant", "is required"))
         other = self.tenants.setdefault(tenant, file)
         if other != file:
             reason = f"{tenant} is the tenant of {other} already"
             raise InvalidArgument(reason, Violation("tenant", reason))
-        result = self.apply(tenant, state, f"Imported {file.name}")
-        self.changed += bool(result.steps)
-        self.unchanged += not result.steps
-        self._report(file, tenant, result)
+        answer = self.apply(file, text, tenant)
+        self.changed += bool(answer["changes"])
+        self.unchanged += not answer["changes"]
+        self._report(file, answer)
 
-    def _report(self, file: Path, tenant: str, result: StateChange) -> None:
+    def _report(self, file: Path, answer: Mapping[str, Any]) -> None:
         if self.as_json:
-            steps = [{"op": s.op, "kind": s.kind, "id": s.entity_id} for s in result.steps]
-            line = {"file": str(file), "tenant": tenant, "dry_run": self.dry_run, "steps": steps}
-            if not self.dry_run:
-                line["revision"] = result.revision
-            _print_line(line)
+            _print_line({"file": str(file), **answer})
             return
-        if self.dry_run and result.steps:
-            before, after = (dump(each, tenant).splitlines(keepends=True) for each in result.states)
-            sys.stdout.writelines(
-                unified_diff(before, after, f"{tenant} before", f"{tenant} after")
-            )
-        outcome = "would change" if self.dry_run else f"changed, revision {result.revision}"
-        if result.steps:
-            print(f"{file}: {len(result.steps)} policies of {tenant} {outcome}")
+        if self.dry_run:
+            print_changes(answer)
+        revision = answer["revision"]
+        outcome = "would change" if self.dry_run else f"changed, revision {revision}"
+        if answer["changes"]:
+            print(f"{file}: {len(answer['changes'])} policies of {answer['tenant']} {outcome}")
 
-    def _report_failure(self, file: Path, error: PdpError | UsageError) -> None:
+    def _report_failure(self, file: Path, error: PdpError | UsageError | CallFailed) -> None:
         self.failed += 1
         if isinstance(error, UsageError):
             envelope: dict[str, Any] = {"error": {"code": "USAGE", "message": str(error)}}
             message = str(error)
         else:
-            failure = CallFailed.of(error)
+            failure = error if isinstance(error, CallFailed) else CallFailed.of(error)
             envelope, message = dict(failure.envelope()), failure.message
         if self.as_json:
             _print_line({"file": str(file), **envelope})
-        print_error(f"{file}: {message}")
+        # The faults of a file have their own places.
+        print_error(message if message.startswith(f"{file}:") else f"{file}: {message}")
 
 
 def _print_line(value: object) -> None:

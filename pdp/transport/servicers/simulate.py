@@ -12,7 +12,9 @@ from pdp.admin.simulation.overlay_warnings import overlay_warnings
 from pdp.admin.write_checks import pattern_warnings
 from pdp.domain.layers import LIMITS
 from pdp.domain.static_policy import StaticPolicy
+from pdp.jsonpb.structs import struct_object
 from pdp.messages.conversion import to_match, to_response
+from pdp.policy_files.overlay import with_policy_file
 from pdp.transport.call import Handler
 from pdp.transport.guards import settle_tenant
 from pdp.transport.servicers.customer_policy import candidate_of
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from pdp.decisions.decider import Decider, Simulation
+    from pdp.domain.policy_set import PolicySet
     from pdp.engine.snapshot import Snapshot
     from pdp.transport.call import Call, Endpoint
 
@@ -149,12 +152,24 @@ def _with_warnings(call: Call, snapshot: Snapshot, overlay: pb.Overlay) -> Snaps
 def with_candidates(snapshot: Snapshot, overlay: pb.Overlay) -> Snapshot:
     return apply_overlay(
         snapshot,
+        policies=_policies(snapshot, overlay),
         static_policies=_candidates(overlay),
         org_policy=changes_of(overlay.org_policy),
         customer_policy=candidate_of(overlay),
         packs=packs_of(overlay),
         chain=chain_of(overlay),
         dlp_rules=[dlp_candidate(each) for each in overlay.dlp_rules],
+    )
+
+
+def _policies(snapshot: Snapshot, overlay: pb.Overlay) -> PolicySet | None:
+    """Returns the tenant's policies with those of the overlay's policy file; None without one."""
+    if not overlay.HasField("policies"):
+        return None
+    document = struct_object(overlay.policies)
+    platform = snapshot.platform
+    return with_policy_file(
+        snapshot.policies, platform.policies, document, platform.detectors, "overlay.policies."
     )
 
 

@@ -69,6 +69,7 @@ class Overlay(_message.Message):
     ORG_POLICY_FIELD_NUMBER: _builtins.int
     CUSTOMER_POLICY_FIELD_NUMBER: _builtins.int
     DLP_RULES_FIELD_NUMBER: _builtins.int
+    POLICIES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def static_policies(self) -> _containers.RepeatedCompositeFieldContainer[Global___OverlayStaticPolicy]:
         """static_policies are candidates in the form of their REST objects."""
@@ -99,6 +100,13 @@ class Overlay(_message.Message):
         for a platform rule can set how strict the rule is.
         """
 
+    @_builtins.property
+    def policies(self) -> _struct_pb2.Struct:
+        """policies holds candidates in the form of a policy file: the policies by
+        section. They are merged into the tenant's policies before the other
+        candidates; see `ImportPolicyFileRequest`.
+        """
+
     def __init__(
         self,
         *,
@@ -108,10 +116,11 @@ class Overlay(_message.Message):
         org_policy: _org_policy_pb2.UpdateOrgPolicyRequest | None = ...,
         customer_policy: Global___OverlayCustomerPolicy | None = ...,
         dlp_rules: _abc.Iterable[Global___OverlayDlpRule] | None = ...,
+        policies: _struct_pb2.Struct | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["chain", b"chain", "customer_policy", b"customer_policy", "org_policy", b"org_policy"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chain", b"chain", "customer_policy", b"customer_policy", "org_policy", b"org_policy", "policies", b"policies"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain", b"chain", "customer_policy", b"customer_policy", "dlp_rules", b"dlp_rules", "org_policy", b"org_policy", "packs", b"packs", "static_policies", b"static_policies"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain", b"chain", "customer_policy", b"customer_policy", "dlp_rules", b"dlp_rules", "org_policy", b"org_policy", "packs", b"packs", "policies", b"policies", "static_policies", b"static_policies"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

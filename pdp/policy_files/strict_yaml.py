@@ -71,3 +71,23 @@ def parse(source: str) -> Any:
         yaml.YAMLError: the text is not YAML, or not of the strict form; the error has the position.
     """
     return yaml.load(source, _Loader)  # noqa: S506 - a safe loader
+
+
+def construct(node: yaml.Node) -> Any:
+    """Returns the value of a node of a YAML text.
+
+    Raises:
+        yaml.YAMLError: it is not of the strict form.
+    """
+    loader = _Loader("")
+    try:
+        return loader.construct_document(_resolved(node))
+    finally:
+        loader.dispose()
+
+
+def _resolved(node: yaml.Node) -> yaml.Node:
+    """Returns a node in which dates are texts."""
+    if node.tag == _TIMESTAMP:
+        node.tag = "tag:yaml.org,2002:str"
+    return node

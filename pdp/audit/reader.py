@@ -130,6 +130,38 @@ class RecordReader:
                     continue
             await self._pause()
 
+    async def matched(
+        self, tenant_id: str, policy_ids: Sequence[str], since: float
+    ) -> frozenset[str]:
+        """Returns those of the policies that match in a record of a tenant since a time.
+
+        Args:
+            tenant_id: the tenant.
+            policy_ids: the policies to look for.
+            since: seconds since the epoch.
+
+        Raises:
+            StoreUnavailable: the log cannot be read.
+        """
+
+        def work() -> frozenset[str]:
+            return frozenset(
+                policy_id
+                for policy_id in policy_ids
+                if self._has(RecordFilter(tenant_id, since=since, policy_id=policy_id))
+            )
+
+        return await asyncio.to_thread(work)
+
+    def _has(self, record_filter: RecordFilter) -> bool:
+        """Whether the log has a record; a page may be empty although more follow."""
+        before: int | None = None
+        while True:
+            page = self._log.select(record_filter, before=before, limit=1)
+            if page.records or page.more is None:
+                return bool(page.records)
+            before = page.more
+
     async def verify(self, anchor: str) -> Verification:
         """Verifies the whole log; see `AuditLog.verify`."""
         return await asyncio.to_thread(self._log.verify, anchor)

@@ -47,6 +47,7 @@ from pdp.transport.servicers.dlp_simulation import DlpSimulationServicer
 from pdp.transport.servicers.exception import ExceptionServicer
 from pdp.transport.servicers.kill_switch import KillSwitchServicer
 from pdp.transport.servicers.limits import LimitServicer
+from pdp.transport.servicers.lint import LintServicer
 from pdp.transport.servicers.model_catalog import ModelCatalogServicer
 from pdp.transport.servicers.org_policy import OrgPolicyServicer
 from pdp.transport.servicers.policy_chain import PolicyChainServicer
@@ -131,6 +132,7 @@ def wire(
         **DlpSimulationServicer(decider, entity_finder).handlers(),
         **_policy_handlers(workspace, publisher.platform.detectors),
         **PolicyFileServicer(PolicyFiles(workspace, publisher)).handlers(),
+        **LintServicer(decider, reader).handlers(),
         **OrgPolicyServicer(OrgPolicies(workspace), exporting.trials).handlers(),
         **SiemServicer(exporting.directory).handlers(),
         **AuditServicer(reader, ChangeLog(workspace)).handlers(),

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from tests.support.authenticated_servers import AuthenticatedServer, authenticated_server
-from tests.support.rest.packs import UNKNOWN_ID, check_error, created_json, ok_json
+from tests.support.rest.packs import (
+    UNKNOWN_ID,
+    check_error,
+    created_json,
+    ok_json,
+    without_warnings,
+)
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -58,7 +64,9 @@ class Tenant:
         }
 
     def create(self, **fields: Any) -> Any:
-        return created_json(self.call("POST", EXCEPTIONS, self.draft(**fields)))
+        answer = created_json(self.call("POST", EXCEPTIONS, self.draft(**fields)))
+        assert {each["code"] for each in answer["warnings"]} <= {"UNKNOWN_GROUP", "NEVER_TRUE"}
+        return without_warnings(answer)
 
     def outcome(self, *groups: str) -> str:
         body = {"content": {"text": "our rival"}, "subject": {"groups": groups}}

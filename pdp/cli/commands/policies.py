@@ -76,6 +76,34 @@ nothing to change.
   pdp policies sync policies/ --prune --server pdp.example:50051
 """
 
+_LINT: Final = """
+\b
+Exit codes:
+  0   nothing was found
+  1   something was found
+  2   an option is missing or does not exist
+  4   the server or the database is not available now
+  78  the database cannot be used
+\b
+A policy is shadowed if a rule before it decides every request that meets it, contradictory or a
+duplicate if another one looks for the same, and unmatched if no record of the period has it.
+Records are searched on a server only, with --server.
+  pdp policies lint --tenant acme
+  pdp policies lint --tenant acme --server localhost:50051 --days 7 --json
+"""
+
+_PROMOTE: Final = """
+\b
+Exit codes:
+  0   the policy is enforced now
+  2   an option is missing, or several policies have the name
+  3   no policy in monitor mode has the name
+  4   the server or the database is not available now
+  78  the database cannot be used
+\b
+  pdp policies promote "Project codes" --tenant acme
+"""
+
 _FMT: Final = """
 \b
 Exit codes:
@@ -270,6 +298,47 @@ def _sync(
 
 
 @spread
+def _lint(
+    target: PolicyTargetOptions,
+    *,
+    tenant: Annotated[
+        str, typer.Option(metavar="TENANT", help="The tenant whose policies to look at.")
+    ],
+    days: Annotated[
+        int,
+        typer.Option(
+            metavar="DAYS", min=1, max=3650, help="The period of the records, in days up to now."
+        ),
+    ] = 30,
+    as_json: Json = False,
+) -> None:
+    """Find policies that do nothing, or less than they seem.
+
+    Each finding names the policy that is in the way, and an example request.
+    """
+    from pdp.cli.run.policy_lint import lint  # noqa: PLC0415 - as above
+
+    lint(tenant, target, days=days, as_json=as_json)
+
+
+@spread
+def _promote(
+    target: PolicyTargetOptions,
+    *,
+    policy: Annotated[
+        str, typer.Argument(metavar="POLICY", help="The name of the policy, as in a policy file.")
+    ],
+    tenant: Annotated[
+        str, typer.Option(metavar="TENANT", help="The tenant whose policy to promote.")
+    ],
+) -> None:
+    """Enforce a policy that is in monitor mode."""
+    from pdp.cli.run.policy_lint import promote  # noqa: PLC0415 - as above
+
+    promote(policy, tenant, target)
+
+
+@spread
 def _fmt(
     *,
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Policy files.")],
@@ -330,6 +399,8 @@ def group() -> Any:
     app.command("diff", epilog=_DIFF)(_diff)
     app.command("sync", epilog=_SYNC)(_sync)
     app.command("rollback", epilog=_ROLLBACK)(_rollback)
+    app.command("lint", epilog=_LINT)(_lint)
+    app.command("promote", epilog=_PROMOTE)(_promote)
     app.command("fmt", epilog=_FMT)(_fmt)
     app.command("schema")(_schema)
     return typer.main.get_command(app)

@@ -49,6 +49,11 @@ class PolicyFileServiceStub:
     earlier revision, as a new change. If it changes the tenant's settings, the
     caller must be an admin.
     """
+    LintPolicies: _grpc.UnaryUnaryMultiCallable[_policy_file_pb2.LintPoliciesRequest, _policy_file_pb2.LintPoliciesResponse]
+    """LintPolicies finds policies of the tenant that do nothing, or less than
+    they seem: shadowed, contradictory, duplicate and unmatched ones, and what
+    the answers of writes warn of.
+    """
 
 @_typing.type_check_only
 class PolicyFileServiceAsyncStub(PolicyFileServiceStub):
@@ -70,6 +75,11 @@ class PolicyFileServiceAsyncStub(PolicyFileServiceStub):
     """RollbackPolicyFile changes the policies of the tenant to those of an
     earlier revision, as a new change. If it changes the tenant's settings, the
     caller must be an admin.
+    """
+    LintPolicies: _aio.UnaryUnaryMultiCallable[_policy_file_pb2.LintPoliciesRequest, _policy_file_pb2.LintPoliciesResponse]  # type: ignore[assignment]
+    """LintPolicies finds policies of the tenant that do nothing, or less than
+    they seem: shadowed, contradictory, duplicate and unmatched ones, and what
+    the answers of writes warn of.
     """
 
 class PolicyFileServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -107,6 +117,17 @@ class PolicyFileServiceServicer(metaclass=_abc_1.ABCMeta):
         """RollbackPolicyFile changes the policies of the tenant to those of an
         earlier revision, as a new change. If it changes the tenant's settings, the
         caller must be an admin.
+        """
+
+    @_abc_1.abstractmethod
+    def LintPolicies(
+        self,
+        request: _policy_file_pb2.LintPoliciesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policy_file_pb2.LintPoliciesResponse, _abc.Awaitable[_policy_file_pb2.LintPoliciesResponse]]:
+        """LintPolicies finds policies of the tenant that do nothing, or less than
+        they seem: shadowed, contradictory, duplicate and unmatched ones, and what
+        the answers of writes warn of.
         """
 
 def add_PolicyFileServiceServicer_to_server(servicer: PolicyFileServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

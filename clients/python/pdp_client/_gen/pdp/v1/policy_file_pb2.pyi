@@ -302,3 +302,133 @@ class RollbackPolicyFileResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RollbackPolicyFileResponse: _TypeAlias = RollbackPolicyFileResponse  # noqa: Y015
+
+@_typing.final
+class LintPoliciesRequest(_message.Message):
+    """LintPoliciesRequest requests the findings about the policies of the tenant."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DAYS_FIELD_NUMBER: _builtins.int
+    days: _builtins.int
+    """days is the period of the records in which a policy must match at least
+    once, up to now; unset means 30.
+    """
+    def __init__(
+        self,
+        *,
+        days: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_days", b"_days", "days", b"days"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_days", b"_days", "days", b"days"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__days: _TypeAlias = _typing.Literal["days"]  # noqa: Y015
+    _WhichOneofArgType__days: _TypeAlias = _typing.Literal["_days", b"_days"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__days) -> _WhichOneofReturnType__days | None: ...
+
+Global___LintPoliciesRequest: _TypeAlias = LintPoliciesRequest  # noqa: Y015
+
+@_typing.final
+class LintPoliciesResponse(_message.Message):
+    """LintPoliciesResponse holds the findings."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    FINDINGS_FIELD_NUMBER: _builtins.int
+    RECORDS_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """tenant is the ID of the tenant."""
+    revision: _builtins.int
+    """revision is the revision of the policies."""
+    records: _builtins.bool
+    """records is true if the records of decisions were searched for unmatched
+    policies. Without records, none are named.
+    """
+    @_builtins.property
+    def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___LintFinding]:
+        """findings are the findings, at most 1000."""
+
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        revision: _builtins.int = ...,
+        findings: _abc.Iterable[Global___LintFinding] | None = ...,
+        records: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["findings", b"findings", "records", b"records", "revision", b"revision", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LintPoliciesResponse: _TypeAlias = LintPoliciesResponse  # noqa: Y015
+
+@_typing.final
+class LintFinding(_message.Message):
+    """LintFinding is something that the author of a policy may not expect."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FINDING_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    OTHER_ID_FIELD_NUMBER: _builtins.int
+    OTHER_NAME_FIELD_NUMBER: _builtins.int
+    EXAMPLE_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    finding: _builtins.str
+    """finding is `shadowed`, `contradictory`, `duplicate`, `unmatched` or
+    `warning`.
+    """
+    kind: _builtins.str
+    """kind is the kind of the policy, for example `policy_rule`."""
+    id: _builtins.str
+    """id is the ID of the policy."""
+    name: _builtins.str
+    """name is the name of the policy."""
+    message: _builtins.str
+    """message says what is the matter, and what to do."""
+    other_id: _builtins.str
+    """other_id is the ID of the policy that shadows it, or that looks for the
+    same.
+    """
+    other_name: _builtins.str
+    """other_name is the name of that policy."""
+    field: _builtins.str
+    """field is the field that a warning is about."""
+    code: _builtins.str
+    """code is the code of a warning."""
+    @_builtins.property
+    def example(self) -> _struct_pb2.Struct:
+        """example is a DecideRequest that meets the policy, as far as its conditions
+        are simple.
+        """
+
+    def __init__(
+        self,
+        *,
+        finding: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        message: _builtins.str = ...,
+        other_id: _builtins.str = ...,
+        other_name: _builtins.str = ...,
+        example: _struct_pb2.Struct | None = ...,
+        field: _builtins.str = ...,
+        code: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["example", b"example"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "example", b"example", "field", b"field", "finding", b"finding", "id", b"id", "kind", b"kind", "message", b"message", "name", b"name", "other_id", b"other_id", "other_name", b"other_name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LintFinding: _TypeAlias = LintFinding  # noqa: Y015

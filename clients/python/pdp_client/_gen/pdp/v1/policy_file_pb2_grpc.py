@@ -51,6 +51,11 @@ class PolicyFileServiceStub:
                 request_serializer=pdp_dot_v1_dot_policy__file__pb2.RollbackPolicyFileRequest.SerializeToString,
                 response_deserializer=pdp_dot_v1_dot_policy__file__pb2.RollbackPolicyFileResponse.FromString,
                 _registered_method=True)
+        self.LintPolicies = channel.unary_unary(
+                '/pdp.v1.PolicyFileService/LintPolicies',
+                request_serializer=pdp_dot_v1_dot_policy__file__pb2.LintPoliciesRequest.SerializeToString,
+                response_deserializer=pdp_dot_v1_dot_policy__file__pb2.LintPoliciesResponse.FromString,
+                _registered_method=True)
 
 
 class PolicyFileServiceServicer:
@@ -84,6 +89,15 @@ class PolicyFileServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def LintPolicies(self, request, context):
+        """LintPolicies finds policies of the tenant that do nothing, or less than
+        they seem: shadowed, contradictory, duplicate and unmatched ones, and what
+        the answers of writes warn of.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PolicyFileServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -101,6 +115,11 @@ def add_PolicyFileServiceServicer_to_server(servicer, server):
                     servicer.RollbackPolicyFile,
                     request_deserializer=pdp_dot_v1_dot_policy__file__pb2.RollbackPolicyFileRequest.FromString,
                     response_serializer=pdp_dot_v1_dot_policy__file__pb2.RollbackPolicyFileResponse.SerializeToString,
+            ),
+            'LintPolicies': grpc.unary_unary_rpc_method_handler(
+                    servicer.LintPolicies,
+                    request_deserializer=pdp_dot_v1_dot_policy__file__pb2.LintPoliciesRequest.FromString,
+                    response_serializer=pdp_dot_v1_dot_policy__file__pb2.LintPoliciesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -186,6 +205,33 @@ class PolicyFileService:
             '/pdp.v1.PolicyFileService/RollbackPolicyFile',
             pdp_dot_v1_dot_policy__file__pb2.RollbackPolicyFileRequest.SerializeToString,
             pdp_dot_v1_dot_policy__file__pb2.RollbackPolicyFileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LintPolicies(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pdp.v1.PolicyFileService/LintPolicies',
+            pdp_dot_v1_dot_policy__file__pb2.LintPoliciesRequest.SerializeToString,
+            pdp_dot_v1_dot_policy__file__pb2.LintPoliciesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -219,18 +219,22 @@ def _warnings(context: WriteContext) -> Iterator[LintFinding]:
     for kind in ENTITY_CLASSES:
         for policy in own.of_kind(kind).values():
             body = {each.name: getattr(policy, each.name) for each in fields(policy)}
-            for check in CHECKS:
-                for warning in check(context, WrittenPolicy(kind, body)):
-                    if warning.code != RULE_NEVER_REACHED:
-                        yield LintFinding(
-                            WARNING,
-                            kind,
-                            _id_of(body),
-                            _name_of(body),
-                            warning.message,
-                            field=warning.field,
-                            code=warning.code,
-                        )
+            yield from _warnings_about(context, WrittenPolicy(kind, body))
+
+
+def _warnings_about(context: WriteContext, policy: WrittenPolicy) -> Iterator[LintFinding]:
+    for check in CHECKS:
+        for warning in check(context, policy):
+            if warning.code != RULE_NEVER_REACHED:
+                yield LintFinding(
+                    WARNING,
+                    policy.kind,
+                    _id_of(policy.body),
+                    _name_of(policy.body),
+                    warning.message,
+                    field=warning.field,
+                    code=warning.code,
+                )
 
 
 def _id_of(body: Mapping[str, Any]) -> str:

@@ -131,8 +131,7 @@ def wire(
         **ReplayServicer(decider, workspace, log).handlers(),
         **DlpSimulationServicer(decider, entity_finder).handlers(),
         **_policy_handlers(workspace, publisher.platform.detectors),
-        **PolicyFileServicer(PolicyFiles(workspace, publisher)).handlers(),
-        **LintServicer(decider, reader).handlers(),
+        **_file_handlers(workspace, publisher, decider, reader),
         **OrgPolicyServicer(OrgPolicies(workspace), exporting.trials).handlers(),
         **SiemServicer(exporting.directory).handlers(),
         **AuditServicer(reader, ChangeLog(workspace)).handlers(),
@@ -168,6 +167,16 @@ def _policy_handlers(
         **PolicyChainServicer(PolicyChains(workspace)).handlers(),
         **static.handlers(),
         **TenantSettingsServicer(TenantSettingsAdmin(workspace)).handlers(),
+    }
+
+
+def _file_handlers(
+    workspace: Workspace, publisher: Publisher, decider: Decider, reader: RecordReader | None
+) -> dict[str, Endpoint]:
+    """Returns the handlers of all policies of a tenant at once."""
+    return {
+        **PolicyFileServicer(PolicyFiles(workspace, publisher)).handlers(),
+        **LintServicer(decider, reader).handlers(),
     }
 
 

@@ -46,6 +46,10 @@ SHARD_BASE_BYTES: Final = 32 << 20
 SHARD_PATTERN_BYTES: Final = 16 << 10
 """Memory in addition for each pattern of a shard."""
 
+SHARD_CHARACTER_BYTES: Final = 192
+"""Memory in addition for each character of its patterns. Long patterns have many states; an
+automaton whose states do not fit is built again and again."""
+
 MAX_SHARD_PATTERNS: Final = 2048
 """Bounds the time of one compilation: about 12 ms on a slow core."""
 
@@ -123,7 +127,11 @@ def _compile_set(sources: Sequence[str]) -> Callable[[bytes], Sequence[int]]:
         InvalidPattern: the patterns are too large for one automaton.
     """
     options = re2.Options()
-    options.max_mem = SHARD_BASE_BYTES + SHARD_PATTERN_BYTES * len(sources)
+    options.max_mem = (
+        SHARD_BASE_BYTES
+        + SHARD_PATTERN_BYTES * len(sources)
+        + SHARD_CHARACTER_BYTES * sum(map(len, sources))
+    )
     options.log_errors = False
     group = re2.Set.SearchSet(options)
     for source in sources:

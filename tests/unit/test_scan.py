@@ -141,6 +141,7 @@ class TestGrowth:
     ) -> None:
         monkeypatch.setattr("pdp.engine.scan.SHARD_BASE_BYTES", 64 << 10)
         monkeypatch.setattr("pdp.engine.scan.SHARD_PATTERN_BYTES", 0)
+        monkeypatch.setattr("pdp.engine.scan.SHARD_CHARACTER_BYTES", 0)
         large = [f"{letter}{{400}}z" for letter in "abcdefgh"]
         patterns = PatternSet().with_patterns(large)
         assert len(patterns.shards) > 1

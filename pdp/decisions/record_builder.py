@@ -115,6 +115,8 @@ class RecordBuilder:
             logging_level=policy.logging_level,
             keeps_text=keeps_text,
         )
+        if pending.request.session_id:
+            record = record._replace(session_id=pending.request.session_id)
         met = _met_expressions(pending, record.entities, is_known=self.withheld == withheld)
         return Recorded(self._without_secrets(record, snapshot), policy, met)
 
@@ -248,8 +250,9 @@ def _strings(record: DecisionRecord) -> tuple[list[str], list[str]]:
     subject, target = record.subject, record.target
     names = [
         record.request_id, record.customer_id, record.provider, record.model, record.action,
-        record.tool, record.message, subject.user_id, subject.agent_id, *subject.groups,
-        target.resource_type, target.resource_id, *target.classifications, *target.fields,
+        record.tool, record.session_id, record.message, subject.user_id, subject.agent_id,
+        *subject.groups, target.resource_type, target.resource_id, *target.classifications,
+        *target.fields,
     ]  # fmt: skip
     places: list[str] = []
     for match in record.matches:

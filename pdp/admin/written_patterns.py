@@ -9,6 +9,7 @@ from pdp.domain import customer_policy, dlp_rule, policy_pack, static_policy
 from pdp.domain.customer_policy import CustomerPolicy, rule_path
 from pdp.engine.layers.customer import CustomerLayer
 from pdp.engine.rules.customers import compile_customer
+from pdp.engine.rules.expressions import known_expression
 
 if TYPE_CHECKING:
     from pdp.engine.rules.customers import Customer
@@ -66,6 +67,10 @@ def _of_policy_rule(body: Body) -> Iterator[WrittenPattern]:
     pattern = body["conditions"].get("content_regex")
     if pattern:
         yield WrittenPattern("conditions.content_regex", pattern)
+    expression = body["conditions"].get("expression")
+    if expression:
+        for source in known_expression(expression).condition.pattern_sources():
+            yield WrittenPattern("conditions.expression", source)
 
 
 def _of_customer_policy(snapshot: Snapshot, policy: CustomerPolicy) -> Iterator[WrittenPattern]:

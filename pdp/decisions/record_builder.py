@@ -226,6 +226,7 @@ def _record(
         duration_us=round(pending.duration_s * 1e6, 1),
         layers=_layer_times(pending.marks),
         logging_level=logging_level,
+        session_id=request.session_id,
     )
 
 
@@ -248,8 +249,8 @@ def _strings(record: DecisionRecord) -> tuple[list[str], list[str]]:
     subject, target = record.subject, record.target
     names = [
         record.request_id, record.customer_id, record.provider, record.model, record.action,
-        record.tool, record.message, subject.user_id, subject.agent_id, *subject.groups,
-        target.resource_type, target.resource_id, *target.classifications, *target.fields,
+        record.tool, record.session_id, record.message, subject.user_id, subject.agent_id,
+        *subject.groups, target.resource_type, target.resource_id, *target.classifications, *target.fields,
     ]  # fmt: skip
     places: list[str] = []
     for match in record.matches:

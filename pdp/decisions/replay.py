@@ -14,8 +14,10 @@ from pdp.domain import dlp_rule, policy_pack, static_policy
 from pdp.domain.layers import CHAIN, DLP, LIMITS, STATIC
 from pdp.domain.placement import ARGUMENTS
 from pdp.domain.request import Entity, Request, Subject, Target, Usage
+from pdp.engine.conditions.names import FIELDS, parts_of
 from pdp.engine.dlp.entities import EntityFinding
 from pdp.engine.evaluate import evaluate
+from pdp.engine.layers.chain import ChainLayer
 from pdp.engine.layers.customer import CustomerLayer
 from pdp.engine.scan import Findings, scan
 from pdp.engine.text.locations import Location, Segment
@@ -34,11 +36,13 @@ if TYPE_CHECKING:
 NO_LIMITS: Final = "limits: how much of them had been used then is not recorded"
 NOT_EVALUATED: Final = "part of it could not be judged then either"
 NO_CONTEXT: Final = "custom rules: the context that they read is not recorded"
+NO_NAMES: Final = "expressions of chain rules: the context that they read is not recorded"
 NO_TEXT: Final = "new patterns: the text is not recorded, so they were not run"
 NO_ARGUMENTS: Final = "sensitive fields: the arguments are not recorded, so their keys are not seen"
 
 _RECORDED_ROOTS: Final = frozenset(
     {"action", "tool", "timestamp", "direction", "channel", "risk_score", "target", "model"}
+    | {"groups", "findings", "session"}
 )
 
 
@@ -159,6 +163,7 @@ def recorded_request(record: DecisionRecord) -> Request:
             if not each.detector_id
         ),
         usage=Usage(record.tokens, record.cost_usd),
+        session_id=record.session_id,
     )
 
 
@@ -186,13 +191,16 @@ def _reads_context(customer_id: str, after: Snapshot) -> bool:
 
 
 def _is_recorded(name: str) -> bool:
-    root, _, rest = name.partition(".")
+    root, *inner = parts_of(name)
     if root == "subject":
-        return not rest.startswith("attributes")
+        return f"subject.{'.'.join(inner)}" in FIELDS and inner[0] != "attributes"
     return root in _RECORDED_ROOTS
 
 
 def _gaps(record: DecisionRecord, before: Snapshot, after: Snapshot) -> Iterator[str]:
+    chain = next((each for each in after.layers if isinstance(each, ChainLayer)), None)
+    if chain is not None and not all(map(_is_recorded, chain.names)):
+        yield NO_NAMES
     if record.text_sha256 and record.redacted_text is None and _new_patterns(before, after):
         yield NO_TEXT
     if record.arguments_sha256 and record.redacted_arguments is None:

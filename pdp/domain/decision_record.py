@@ -141,6 +141,7 @@ class DecisionRecord(NamedTuple):
     duration_us: float = 0.0
     layers: tuple[LayerTime, ...] = ()
     logging_level: str = ""
+    session_id: str = ""
 
     @property
     def allowed(self) -> bool:
@@ -148,8 +149,13 @@ class DecisionRecord(NamedTuple):
         return self.outcome < Outcome.PROMPT
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the record as a JSON object with all fields, `null` if a field has no value."""
+        """Returns the record as a JSON object with all fields, `null` if a field has no value.
+
+        A record without a session has no `session_id`.
+        """
         value: dict[str, Any] = {"version": VERSION, **self._asdict()}
+        if not self.session_id:
+            del value["session_id"]
         value["subject"], value["target"] = self.subject._asdict(), self.target._asdict()
         value["outcome"] = self.outcome.name
         value["allowed"] = self.allowed

@@ -54,6 +54,7 @@ def to_record(read: LogEntry) -> pb.DecisionRecord:
         layers=[pb.LayerTime(**each._asdict()) for each in record.layers],
         logging_level=record.logging_level,
         cursor=str(read.cursor),
+        session_id=record.session_id,
     )
     if record.redacted_arguments is not None:
         message.redacted_arguments.update(dict(record.redacted_arguments))

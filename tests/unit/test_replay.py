@@ -71,6 +71,7 @@ def record_of(request: Request, before: Snapshot, *, redacted: str | None = None
         model=request.model,
         action=request.action,
         tool=request.tool,
+        session_id=request.session_id,
         text_sha256="0" * 64 if request.text else "",
         text_length=len(request.text),
         redacted_text=redacted,
@@ -199,6 +200,26 @@ def test_a_new_pattern_without_a_recorded_text_is_a_gap() -> None:
     again = replay(record_of(Request(text="the rival-product"), before), before, after)
     assert again.decision is not None
     assert (again.decision.outcome, again.gaps) == (Outcome.ALLOW, (replays.NO_TEXT,))
+
+
+def test_an_expression_of_a_rule_sees_what_is_recorded() -> None:
+    """The session is recorded, too."""
+    before, after = snapshot(), snapshot(**rule(expression="session.id = 's-1'"))
+    record = record_of(Request(session_id="s-1"), before)
+    assert record.to_json()["session_id"] == "s-1"
+    again = replay(DecisionRecord.from_json(record.to_json()), before, after)
+    assert again.decision is not None
+    assert (again.decision.outcome, again.gaps) == (Outcome.BLOCK, ())
+    assert "session_id" not in record_of(Request(), before).to_json()
+
+
+def test_an_expression_of_a_rule_that_reads_the_context_is_a_gap() -> None:
+    before = snapshot()
+    for source in ("team = 'red'", "subject.team = 'red'", 'context["x-team"] = 1'):
+        after = snapshot(**rule(expression=source))
+        again = replay(record_of(Request(context={"team": "red"}), before), before, after)
+        assert again.decision is not None
+        assert (again.decision.outcome, again.gaps) == (Outcome.ALLOW, (replays.NO_NAMES,))
 
 
 def customer(condition: str) -> Snapshot:

@@ -347,6 +347,11 @@ class ChainLayer:
         return self.chains.index.has_schedules
 
     @property
+    def names(self) -> frozenset[str]:
+        """The names in the expressions of the rules."""
+        return self.chains.index.names
+
+    @property
     def searched_patterns(self) -> int:
         """The number of patterns that the expressions search for in the request."""
         return self.chains.index.patterns

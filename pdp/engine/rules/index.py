@@ -198,6 +198,7 @@ class RuleIndex:
     Attributes:
         asks_for_models: whether any rule has a condition on models or providers.
         about_models: the mask of the rules that have one, or an expression that names the model.
+        names: the names in all expressions.
         names_facts: whether any expression names something that the request does not have itself.
         has_schedules: whether any rule has a schedule.
         patterns: the number of patterns that the expressions search for.
@@ -223,6 +224,7 @@ class RuleIndex:
         "about_models",
         "asks_for_models",
         "has_schedules",
+        "names",
         "names_facts",
         "patterns",
     )
@@ -300,6 +302,7 @@ class RuleIndex:
             if not mask & self.about_models
             and any(name.startswith("model.") for name in each.names)
         )
+        self.names = frozenset(name for each in expressions.values() for name in each.names)
         self.names_facts = any(each.names_facts for each in expressions.values())
         self.has_schedules = any(each.schedule is not None for each in conditions)
         self.patterns = sum(each.patterns for each in expressions.values())

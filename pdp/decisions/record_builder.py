@@ -250,7 +250,8 @@ def _strings(record: DecisionRecord) -> tuple[list[str], list[str]]:
     names = [
         record.request_id, record.customer_id, record.provider, record.model, record.action,
         record.tool, record.session_id, record.message, subject.user_id, subject.agent_id,
-        *subject.groups, target.resource_type, target.resource_id, *target.classifications, *target.fields,
+        *subject.groups, target.resource_type, target.resource_id, *target.classifications,
+        *target.fields,
     ]  # fmt: skip
     places: list[str] = []
     for match in record.matches:

@@ -115,6 +115,8 @@ class RecordBuilder:
             logging_level=policy.logging_level,
             keeps_text=keeps_text,
         )
+        if pending.request.session_id:
+            record = record._replace(session_id=pending.request.session_id)
         met = _met_expressions(pending, record.entities, is_known=self.withheld == withheld)
         return Recorded(self._without_secrets(record, snapshot), policy, met)
 
@@ -226,7 +228,6 @@ def _record(
         duration_us=round(pending.duration_s * 1e6, 1),
         layers=_layer_times(pending.marks),
         logging_level=logging_level,
-        session_id=request.session_id,
     )
 
 

@@ -103,7 +103,8 @@ def _customer_rules(source: SuitePolicies) -> Iterator[tuple[CoveredPolicy, Reac
 
 
 def _covered(source: SuitePolicies, path: str, section: str, name: str) -> CoveredPolicy:
-    return CoveredPolicy(source.file.resolve(), source.text.line_of(path), section, name)
+    file, line = source.place_of(path)
+    return CoveredPolicy(file.resolve(), line, section, name)
 
 
 _SECTIONS = {

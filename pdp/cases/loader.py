@@ -15,6 +15,7 @@ from pdp.client.base import rpc
 from pdp.domain.tenant import is_tenant_id
 from pdp.errors import InvalidArgument, PdpError
 from pdp.jsonpb import decode
+from pdp.policy_files.directory import read_directory
 from pdp.policy_files.entries import read_entries
 from pdp.policy_files.secrets import masked
 from pdp.policy_files.strict_yaml import describe, parse
@@ -108,7 +109,7 @@ def load(file: Path) -> Suite:
     files = document.get("policies_file", [])
     names = [files] if isinstance(files, str) else files
     sources = [_policy_file(file, text, name) for name in names]
-    sources.append(SuitePolicies(file, own, text))
+    sources.append(_of_file(file, own, text))
     for source in sources:
         _check_policies(source)
     cases = tuple(
@@ -143,31 +144,42 @@ def _read(file: Path) -> tuple[Any, PolicyText]:
     return document, PolicyText("", {}, is_suite=True, root=yaml.compose(source, yaml.SafeLoader))
 
 
+def _of_file(file: Path, document: Any, text: PolicyText) -> SuitePolicies:
+    return SuitePolicies(file, document, lambda path: (file, text.line_of(path)))
+
+
 def _policy_file(suite: Path, text: PolicyText, name: str) -> SuitePolicies:
-    """Returns the policies of a file that a suite names.
+    """Returns the policies of a file that a suite names, or of all files of a directory.
 
     Raises:
-        CasesUnreadable: the file cannot be read, or is not a policy file.
+        CasesUnreadable: a file cannot be read, or is not a policy file.
     """
     file = suite.parent / name
     try:
+        if file.is_dir():
+            checkout = read_directory(file)
+            return SuitePolicies(
+                file, checkout.policies, lambda path: checkout.find(path) or (file, 1)
+            )
         read = read_text(file.read_bytes())
     except OSError as error:
         reason = f"policies_file: {name} cannot be read: {error.strerror}"
         raise _unreadable(suite, text.root, [("policies_file", reason)]) from None
     except PdpError as error:
         raise CasesUnreadable(f"{file}: {error.message}") from None
-    return SuitePolicies(file, read.policies, read)
+    return _of_file(file, read.policies, read)
 
 
 def _check_policies(source: SuitePolicies) -> None:
     try:
         read_entries(masked(source.document))
     except InvalidArgument as error:
-        problems = [(field, f"{field}: {reason}") for field, reason in error.violations]
-        raise _unreadable(source.file, source.text.root, problems) from None
+        lines = (
+            "{}:{}: {}: {}".format(*source.place_of(each.field), *each) for each in error.violations
+        )
+        raise CasesUnreadable("\n".join(lines)) from None
     except PdpError as error:
-        raise CasesUnreadable(f"{source.file}: {error.message}") from None
+        raise CasesUnreadable(f"{source.source}: {error.message}") from None
 
 
 def _unreadable(file: Path, root: Any, problems: Sequence[tuple[str, str]]) -> CasesUnreadable:
@@ -194,7 +206,10 @@ def _suite_problems(document: Any) -> Iterator[tuple[str, str]]:
     files = document.get("policies_file", [])
     names = [files] if isinstance(files, str) else files
     if not (isinstance(names, list) and all(isinstance(each, str) for each in names)):
-        yield "policies_file", "policies_file: must be the name of a file, or a list of them"
+        yield (
+            "policies_file",
+            "policies_file: must be the name of a file or a directory, or a list of them",
+        )
     policies = document.get("policies") or {}
     if not isinstance(policies, dict):
         yield "policies", "policies: must be a mapping"

@@ -6,10 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
-
-    from pdp.policy_files.text import PolicyText
 
     JsonObject = Mapping[str, Any]
 
@@ -62,17 +60,17 @@ class Case:
 
 
 class SuitePolicies(NamedTuple):
-    """Policies that the cases of a suite run under.
+    """Policies that the cases of a suite run under, and that are applied together.
 
     Attributes:
-        file: the file that they are in.
+        source: the file or the directory that they are in.
         document: the policies by section.
-        text: the text of the file, for the places of errors.
+        place_of: returns the file and the line of a path in `document`.
     """
 
-    file: Path
+    source: Path
     document: JsonObject
-    text: PolicyText
+    place_of: Callable[[str], tuple[Path, int]]
 
 
 @dataclass(frozen=True, slots=True)

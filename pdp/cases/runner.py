@@ -159,10 +159,10 @@ def _reached(answer: JsonObject) -> Iterator[Reached]:
 def _problems(source: SuitePolicies, failure: CallFailed) -> Iterator[SuiteProblem]:
     """Yields why policies were refused, each with the place in the file."""
     for field, reason in failure.details:
-        line = source.text.line_of(field)
-        yield SuiteProblem(source.file, line, f"{field}: {reason}")
+        file, line = source.place_of(field)
+        yield SuiteProblem(file, line, f"{field}: {reason}")
     if not failure.details:
-        yield SuiteProblem(source.file, 1, failure.message)
+        yield SuiteProblem(source.source, 1, failure.message)
 
 
 def _failure_result(case: Case, failure: CallFailed, seconds: float) -> Result:

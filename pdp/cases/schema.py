@@ -77,7 +77,7 @@ def schema() -> dict[str, Any]:
                 "description": {"type": "string"},
                 "policies_file": {
                     "anyOf": [_TEXT, {"type": "array", "items": _TEXT}],
-                    "description": "Policy files that the cases run under, beside `policies`.",
+                    "description": "Policy files for the cases, or directories of them.",
                 },
                 "tenant": _TEXT,
                 "policies": _policies(),

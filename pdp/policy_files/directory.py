@@ -38,16 +38,21 @@ class Checkout:
     origins: dict[str, list[tuple[Path, PolicyText, int]]] = field(default_factory=dict)
 
     def place_of(self, path: str) -> str:
-        """Returns the file and line of a path in `policies`."""
+        """Returns the file and line of a path in `policies`, as text."""
+        place = self.find(path)
+        return "policies" if place is None else f"{place[0]}:{place[1]}"
+
+    def find(self, path: str) -> tuple[Path, int] | None:
+        """Returns the file and line of a path in `policies`; None if no file has it."""
         head, _, rest = path.removeprefix("policies.").partition(".")
         key, _, number = head.partition("[")
         entries = self.origins.get(key, ())
         index = int(number.removesuffix("]")) if number else 0
         if index >= len(entries):
-            return "policies"
+            return None
         file, text, place = entries[index]
         inner = f"policies.{key}" if SECTIONS[key].single else f"policies.{key}[{place}]"
-        return f"{file}:{text.line_of(f'{inner}.{rest}' if rest else inner)}"
+        return file, text.line_of(f"{inner}.{rest}" if rest else inner)
 
 
 def read_directory(directory: Path) -> Checkout:

@@ -54,7 +54,7 @@ class Node:
     def __init__(self, segment: Segment, start: int, token: Token | None = None) -> None:
         self.segment = segment
         self.start = start
-        self.end = token.end if token is not None else len(segment.text)
+        self.end = min(token.end if token else len(segment.text), len(segment.text))
         self.token = token
         self.items: list[tuple[str | int, Node]] = []
         self.is_object = False

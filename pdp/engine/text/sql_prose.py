@@ -20,9 +20,12 @@ after the mark of a comment do not count. In a script without spaces, two charac
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pdp.engine.text.code_regions import FENCE, code_regions, region_around
+
+if TYPE_CHECKING:
+    from pdp.engine.text.code_regions import CodeRegion
 
 WINDOW: Final = 2000
 """How many characters before and after the SQL are looked at."""
@@ -300,7 +303,13 @@ def _is_bare(text: str, start: int, end: int, limit: int) -> bool:
 
 
 def _is_plain_before(text: str, position: int, first: int = 0) -> bool:
-    """Whether a word, the end of a sentence or nothing stands before SQL, from `first`: no value."""
+    """Whether a word, the end of a sentence or nothing stands before SQL: no value.
+
+    Args:
+        text: the text.
+        position: the start of the SQL.
+        first: where the part of the text begins that counts.
+    """
     begin = max(first, position - MAX_BEFORE)
     before = text[begin:position]
     if _ITEM.search(before) is not None:

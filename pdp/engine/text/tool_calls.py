@@ -15,8 +15,10 @@ JSON counts also between words, in Markdown, in strings of JSON, and if it is cu
 
 from __future__ import annotations
 
-import re
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+import re2
 
 from pdp.engine.text.json_text import MAX_DEPTH
 from pdp.engine.text.json_tree import Node, TooMuchJson, TreeReader, strings_below
@@ -42,7 +44,7 @@ ARGUMENT_KEYS: Final = frozenset({
 _NAMELESS: Final = frozenset({"arguments", "toolarguments", "toolinput"})
 """Keys of arguments that need no name beside them: a stream sends the name only once."""
 
-_MARK: Final = re.compile(r'(?i)(?:arg(?:ument)?s|input|param(?:eter)?s|json)\\*"|\\u')
+_MARK: Final = re2.compile(rb'(?i)(?:arg(?:ument)?s|input|param(?:eter)?s|json)\\*"|\\u')
 """What the text of a call has: such a key, or an escape that may stand for a part of one."""
 
 
@@ -89,41 +91,78 @@ class ToolCall(NamedTuple):
 
 
 class TextCalls:
-    """The tool calls of one text, read when they are first asked for.
+    """The tool calls of one text, read when they are first asked for."""
 
-    Attributes:
-        is_unknown: whether there was too much JSON to find all calls. Everything in the text may
-            be in a call then.
-    """
-
-    __slots__ = ("_calls", "_segment", "is_unknown")
+    __slots__ = ("_calls", "_is_unknown", "_parts", "_segment")
 
     def __init__(self, segment: Segment) -> None:
         self._segment = segment
         self._calls: Sequence[ToolCall] | None = None
-        self.is_unknown = False
+        self._parts: Sequence[tuple[int, int]] = ()
+        self._is_unknown = False
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether there is too much JSON to find all calls: anything may be in one then."""
+        self._read()
+        return self._is_unknown
+
+    def hold(self, location: Location) -> bool:
+        """Returns whether a location is in the arguments of a call, or may be."""
+        self._read()
+        if self._is_unknown:
+            return True
+        parts = self._parts
+        index = bisect_left(parts, location.end, key=_start) - 1
+        return index >= 0 and parts[index][1] > location.start
 
     def around(self, location: Location) -> Sequence[ToolCall]:
         """Returns the calls whose arguments hold a location; inner calls follow outer ones."""
-        if self._calls is None:
-            self._calls = self._read()
-        return [call for call in self._calls if call.holds(location)]
+        return [call for call in self._read() if call.holds(location)]
 
     def _read(self) -> Sequence[ToolCall]:
-        calls: list[ToolCall] = []
-        try:
-            for call in _calls(self._segment, TreeReader(), 0):
-                if len(calls) == MAX_CALLS:
-                    raise TooMuchJson
-                calls.append(call)
-        except TooMuchJson:
-            self.is_unknown = True
-        return calls
+        if self._calls is None:
+            calls: list[ToolCall] = []
+            self._calls = calls
+            try:
+                for call in _calls(self._segment, TreeReader(), 0):
+                    if len(calls) == MAX_CALLS:
+                        raise TooMuchJson
+                    calls.append(call)
+            except TooMuchJson:
+                self._is_unknown = True
+            self._parts = _joined(calls)
+        return self._calls
+
+
+def _joined(calls: Sequence[ToolCall]) -> Sequence[tuple[int, int]]:
+    """Returns the parts of a text that are in calls, in order and without overlaps."""
+    parts: list[tuple[int, int]] = []
+    for call in sorted(calls, key=_start_of_call):
+        if parts and call.start <= parts[-1][1]:
+            parts[-1] = (parts[-1][0], max(parts[-1][1], call.end))
+        else:
+            parts.append((call.start, call.end))
+    return parts
+
+
+def _start_of_call(call: ToolCall) -> int:
+    return call.start
+
+
+def _start(part: tuple[int, int]) -> int:
+    return part[0]
 
 
 def normal_key(key: str | int) -> str:
     """Returns a key as it stands in `TOOL_KEYS`; empty for an index."""
     return "" if isinstance(key, int) else key.lower().replace("_", "").replace("-", "").strip()
+
+
+def _may_have_calls(segment: Segment) -> bool:
+    # A search for one character is much faster than the one for a key.
+    text = segment.text
+    return '"' in text and ":" in text and _MARK.search(segment.data) is not None
 
 
 def _calls(segment: Segment, reader: TreeReader, depth: int) -> Iterator[ToolCall]:
@@ -132,7 +171,7 @@ def _calls(segment: Segment, reader: TreeReader, depth: int) -> Iterator[ToolCal
     Raises:
         TooMuchJson: there is more JSON than may be read.
     """
-    if depth > MAX_NESTED or _MARK.search(segment.text) is None:
+    if depth > MAX_NESTED or not _may_have_calls(segment):
         return
     for root in reader.read(segment):
         yield from _calls_below(root, reader, depth, MAX_DEPTH)

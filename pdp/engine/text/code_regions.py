@@ -15,6 +15,9 @@ MAX_MARKS: Final = 1000
 MAX_AHEAD: Final = 50
 """How many runs are looked at for the end of words in backticks."""
 
+MAX_INLINE: Final = 2000
+"""The most characters of words in backticks."""
+
 _MARK: Final = re.compile(r"`+|^[ \t]{0,3}~{3,}", re.MULTILINE)
 FENCE: Final = 3
 """The least number of marks of a fenced block."""
@@ -44,7 +47,7 @@ def code_regions(text: str, *, may_be_cut: bool) -> Sequence[CodeRegion]:
 
     Args:
         text: the text.
-        may_be_cut: whether words in backticks without an end count, if no paragraph follows. The
+        may_be_cut: whether words in backticks without an end count, if the paragraph has none. The
             text of an answer may be a part of it.
     """
     marks: list[tuple[int, int]] = []
@@ -62,7 +65,7 @@ def code_regions(text: str, *, may_be_cut: bool) -> Sequence[CodeRegion]:
             regions.append(CodeRegion(start, end, inner_start, inner_end))
             index = closing
         elif _width(text, marks[index]) >= FENCE or (
-            may_be_cut and _PARAGRAPH.search(text, inner_start) is None
+            may_be_cut and _paragraph_end(text, inner_start) > len(text)
         ):
             regions.append(CodeRegion(start, len(text), inner_start, len(text)))
             break
@@ -88,14 +91,23 @@ def _width(text: str, mark: tuple[int, int]) -> int:
 
 def _closing(text: str, marks: Sequence[tuple[int, int]], index: int) -> int | None:
     """Returns the index of the run that ends the code which another one begins."""
-    kind, width = text[marks[index][1] - 1], _width(text, marks[index])
+    _, begin = marks[index]
+    kind, width = text[begin - 1], _width(text, marks[index])
     is_fence = width >= FENCE
     last = len(marks) if is_fence else min(len(marks), index + 1 + MAX_AHEAD)
+    limit = len(text) if is_fence else _paragraph_end(text, begin)
     for other in range(index + 1, last):
         start, end = marks[other]
-        if not is_fence and _PARAGRAPH.search(text, marks[index][1], start):
+        if start > limit:
             return None
         own_width = _width(text, (start, end))
         if text[end - 1] == kind and (own_width >= width if is_fence else own_width == width):
             return other
     return None
+
+
+def _paragraph_end(text: str, begin: int) -> int:
+    """Returns where words in backticks that begin at `begin` must end."""
+    limit = begin + MAX_INLINE
+    paragraph = _PARAGRAPH.search(text, begin, limit)
+    return limit if paragraph is None else paragraph.start()

@@ -64,7 +64,7 @@ _READERS: Final = frozenset({
 _READER_OPTION: Final = re.compile(r"-[A-Za-z0-9]{0,8}")
 
 
-class _Word(NamedTuple):
+class _ShellWord(NamedTuple):
     """A word of a command.
 
     Attributes:
@@ -98,9 +98,9 @@ def quoted_texts(line: str) -> Sequence[tuple[int, int]]:
     return spans
 
 
-def _commands(line: str) -> list[list[_Word]] | None:
+def _commands(line: str) -> list[list[_ShellWord]] | None:
     """Returns the words of each command; None if the line is not understood."""
-    commands: list[list[_Word]] = [[]]
+    commands: list[list[_ShellWord]] = [[]]
     position = 0
     for _ in range(MAX_WORDS):
         match = _WORD.match(line, position)
@@ -112,17 +112,17 @@ def _commands(line: str) -> list[list[_Word]] | None:
             if position == len(line) and not match["end"]:
                 return [words for words in commands if words]
         elif match["plain"] is not None:
-            commands[-1].append(_Word(match["plain"]))
+            commands[-1].append(_ShellWord(match["plain"]))
         elif match["single"] is not None or match["double"] is not None:
             kind = "single" if match["single"] is not None else "double"
             if _SUBSTITUTION.search(match[kind]) or _WINDOWS.search(match[kind]):
                 return None
             option = match["option"] or ""
-            commands[-1].append(_Word(option + match[kind], option, match.span(kind)))
+            commands[-1].append(_ShellWord(option + match[kind], option, match.span(kind)))
     return None
 
 
-def _spans(words: Sequence[_Word]) -> list[tuple[int, int]] | None:
+def _spans(words: Sequence[_ShellWord]) -> list[tuple[int, int]] | None:
     """Returns the spans of one command; None if the command may run what it reads."""
     name, rest = words[0], words[1:]
     if name.span is not None:
@@ -140,11 +140,11 @@ def _spans(words: Sequence[_Word]) -> list[tuple[int, int]] | None:
     return None
 
 
-def _is_operand(word: _Word) -> bool:
+def _is_operand(word: _ShellWord) -> bool:
     return not word.text.startswith("-") and "=" not in word.text
 
 
-def _patterns(words: Sequence[_Word]) -> list[tuple[int, int]] | None:
+def _patterns(words: Sequence[_ShellWord]) -> list[tuple[int, int]] | None:
     """Returns the span of the pattern that `grep` looks for, if it is quoted."""
     spans: list[tuple[int, int]] = []
     is_first = True
@@ -159,7 +159,7 @@ def _patterns(words: Sequence[_Word]) -> list[tuple[int, int]] | None:
     return spans
 
 
-def _of_git(words: Sequence[_Word]) -> list[tuple[int, int]] | None:
+def _of_git(words: Sequence[_ShellWord]) -> list[tuple[int, int]] | None:
     """Returns the spans of the messages of a commit; none for other commands that run nothing."""
     if len(words) > 2 and words[0].text == "-C":  # noqa: PLR2004 - the option and its folder
         words = words[2:]
@@ -182,7 +182,7 @@ def _is_git_option(text: str) -> bool:
     return text == "--" or _GIT_OPTION.fullmatch(text) is not None
 
 
-def _is_of_commit(words: Sequence[_Word]) -> Iterator[bool]:
+def _is_of_commit(words: Sequence[_ShellWord]) -> Iterator[bool]:
     """Yields whether each word may follow `git commit`."""
     for index, word in enumerate(words):
         is_value = index > 0 and _MESSAGE.fullmatch(words[index - 1].text) is not None
@@ -195,7 +195,7 @@ def _is_of_commit(words: Sequence[_Word]) -> Iterator[bool]:
             yield True
 
 
-def _messages(words: Sequence[_Word]) -> Iterator[tuple[int, int]]:
+def _messages(words: Sequence[_ShellWord]) -> Iterator[tuple[int, int]]:
     for index, word in enumerate(words):
         if word.span is None:
             continue

@@ -28,9 +28,10 @@ _PROGRAMS: Final = frozenset({"cmakelists.txt"})
 """Names of files that end like documents and are run."""
 
 _PATH_KEYS: Final = frozenset({
-    "destination", "dest", "dir", "directory", "file", "filename", "filenames", "files", "folder",
-    "location", "object", "out", "output", "outputs", "path", "paths", "target", "targets", "uri",
-    "uris", "url", "urls",
+    "as", "basename", "dest", "destination", "dir", "directory", "dst", "ext", "extension", "file",
+    "filename", "filenames", "files", "fname", "folder", "location", "object", "out", "output",
+    "outputs", "path", "paths", "saveas", "script", "suffix", "target", "targets", "uri", "uris",
+    "url", "urls",
 })  # fmt: skip
 _PATH_ENDINGS: Final = ("path", "paths", "file", "filename", "directory", "folder", "uri")
 
@@ -48,7 +49,7 @@ def is_document(path: Path, leaves: Iterable[Leaf]) -> bool:
     for count, leaf in enumerate(leaves):
         if count == MAX_LEAVES:
             return False
-        if _is_path(_inner_path(leaf.path)) and not _is_document_path(leaf.segment.text):
+        if _is_path(_inner_path(leaf.path) or ("",)) and not _is_document_path(leaf.segment.text):
             return False
     return True
 
@@ -66,12 +67,17 @@ def _is_field(path: Sequence[str | int]) -> bool:
 
 
 def _is_path(path: Sequence[str | int]) -> bool:
-    """Whether a string is the name or the path of a file."""
-    keys = [key for key in path if isinstance(key, str)]
-    if not keys:
-        return False
-    word = normal_key(keys[-1])
-    return word in _PATH_KEYS or word.endswith(_PATH_ENDINGS) or (word == "name" and len(keys) == 1)
+    """Whether a string is the name or the path of a file, or a part of it."""
+    words = [normal_key(key) for key in path]
+    if words[0] == "name":
+        return True
+    for index, word in enumerate(words):
+        if word in _PATH_KEYS or word.endswith(_PATH_ENDINGS):
+            # The objects in a list of files have members of their own.
+            is_list_of_objects = len(path) > index + 2 and isinstance(path[index + 1], int)
+            if not (is_list_of_objects and words[index + 2]):
+                return True
+    return False
 
 
 def _is_document_path(text: str) -> bool:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 MAX_TOKENS: Final = 100_000
 """How many tokens of all JSON in one text are read."""
 
+MAX_CUT_TOKENS: Final = 5000
+"""How many tokens of JSON that cannot be read to its end are read: parts of it are read again."""
+
 MAX_CHARACTERS: Final = 8 << 20
 """How many characters of JSON are read, with those that are read again in strings."""
 
@@ -33,10 +36,10 @@ Path = tuple[str | int, ...]
 
 
 class TooMuchJson(Exception):
-    """A text has more JSON than `MAX_TOKENS` or `MAX_CHARACTERS`."""
+    """A text has more JSON than `MAX_TOKENS`, or of one of the other bounds."""
 
 
-class Node:
+class JsonNode:
     """A value in JSON text.
 
     Attributes:
@@ -56,7 +59,7 @@ class Node:
         self.start = start
         self.end = min(token.end if token else len(segment.text), len(segment.text))
         self.token = token
-        self.items: list[tuple[str | int, Node]] = []
+        self.items: list[tuple[str | int, JsonNode]] = []
         self.is_object = False
         self.is_closed = token is not None
 
@@ -76,9 +79,10 @@ class TreeReader:
 
     def __init__(self) -> None:
         self._tokens = 0
+        self._cut_tokens = 0
         self._characters = 0
 
-    def read(self, segment: Segment) -> Iterator[Node]:
+    def read(self, segment: Segment) -> Iterator[JsonNode]:
         """Yields each object or array of a text that is in no other one.
 
         Raises:
@@ -93,16 +97,20 @@ class TreeReader:
             if self._tokens > MAX_TOKENS or self._characters > MAX_CHARACTERS:
                 raise TooMuchJson
             root = _tree(segment, tokens)
+            if root is None or not root.is_closed:
+                self._cut_tokens += len(tokens)
+                if self._cut_tokens > MAX_CUT_TOKENS and root is not None:
+                    raise TooMuchJson
             # JSON that cannot be read to its end may be code, with whole JSON further inside.
             position = start + 1 if root is None or not root.is_closed else root.end
             if root is not None:
                 yield root
 
 
-def _tree(segment: Segment, tokens: list[Token]) -> Node | None:
+def _tree(segment: Segment, tokens: list[Token]) -> JsonNode | None:
     """Returns the tree of the tokens of one document; None if they are of no use."""
-    root: Node | None = None
-    open_: list[Node] = []
+    root: JsonNode | None = None
+    open_: list[JsonNode] = []
     key: str | int = ""
     for token in tokens:
         if token.kind in {":", ","}:
@@ -115,7 +123,7 @@ def _tree(segment: Segment, tokens: list[Token]) -> Node | None:
             key = string_in(segment, token).text
             continue
         is_container = token.kind in _CLOSING
-        node = Node(segment, token.start, None if is_container else token)
+        node = JsonNode(segment, token.start, None if is_container else token)
         if open_:
             parent = open_[-1]
             parent.items.append((key if parent.is_object else len(parent.items), node))
@@ -126,7 +134,7 @@ def _tree(segment: Segment, tokens: list[Token]) -> Node | None:
     return root if root is not None and (root.items or not open_) else None
 
 
-def strings_below(node: Node, depth: int = MAX_DEPTH) -> Iterator[tuple[Path, Node]]:
+def strings_below(node: JsonNode, depth: int = MAX_DEPTH) -> Iterator[tuple[Path, JsonNode]]:
     """Yields each string in a value, with the keys and indexes that lead to it."""
     if node.is_string:
         yield (), node

@@ -14,7 +14,7 @@ from pdp.domain.placement import ARGUMENTS, OUTPUT, TEXT
 from pdp.engine.text.command_quotes import quoted_texts
 from pdp.engine.text.document_fields import is_document
 from pdp.engine.text.json_text import may_be_json, read_tokens
-from pdp.engine.text.json_tree import Node, TooMuchJson, TreeReader, strings_below
+from pdp.engine.text.json_tree import JsonNode, TooMuchJson, TreeReader, strings_below
 from pdp.engine.text.locations import Place, Segment, SourceMap, locate
 from pdp.engine.text.readings import MAX_NESTED
 from pdp.engine.text.sql_prose import SqlProse
@@ -22,14 +22,14 @@ from pdp.engine.text.tool_calls import Leaf, TextCalls
 from pdp.engine.text.variants import encoded
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from pdp.domain.request import Request
     from pdp.engine.text.json_tree import Path
     from pdp.engine.text.locations import Location
     from pdp.engine.text.tool_calls import ToolCall
 
-MAX_JUDGED: Final = 200
+MAX_JUDGED: Final = 50
 """How many locations of a request are judged to be talk or not; further ones are not talk."""
 
 
@@ -52,7 +52,16 @@ class RequestParts:
         document_tools: the tools that write documents.
     """
 
-    __slots__ = ("_calls", "_judged", "_prose", "_quotes", "_spans", "document_tools", "request")
+    __slots__ = (
+        "_calls",
+        "_documents",
+        "_judged",
+        "_prose",
+        "_quotes",
+        "_spans",
+        "document_tools",
+        "request",
+    )
 
     def __init__(self, request: Request, document_tools: Collection[str] = ()) -> None:
         self.request = request
@@ -61,7 +70,8 @@ class RequestParts:
         self._spans: dict[Place, Sequence[_Span]] = {}
         self._quotes: dict[str, Sequence[tuple[int, int]]] = {}
         self._prose: dict[str, SqlProse] = {}
-        self._judged = 0
+        self._judged: dict[tuple[Place, int, int, str], bool] = {}
+        self._documents: dict[object, bool] = {}
 
     def scope_of(self, location: Location) -> str:
         """Returns the place of `pdp.domain.placement.SCOPES` that a location is in."""
@@ -71,9 +81,22 @@ class RequestParts:
 
     def is_command_talk(self, location: Location) -> bool:
         """Returns whether a command in arguments is in a document, or in a quoted text."""
-        if not self._may_judge():
-            return False
+        return self._judge(location, self._is_command_talk)
+
+    def is_sql_talk(self, location: Location) -> bool:
+        """Returns whether prose talks about SQL: in a text, or in a document that a tool writes."""
+        return self._judge(location, self._is_sql_talk)
+
+    def _judge(self, location: Location, is_talk: Callable[[Location], bool]) -> bool:
+        """Returns whether a location is talk, as `is_talk` says; at most `MAX_JUDGED` are asked."""
         location = _without_marks(location)
+        # The same place is found several times if the text has several readings.
+        key = (location.place, location.start, location.end, is_talk.__name__)
+        if key not in self._judged:
+            self._judged[key] = len(self._judged) < MAX_JUDGED and is_talk(location)
+        return self._judged[key]
+
+    def _is_command_talk(self, location: Location) -> bool:
         if self._is_document(location):
             return True
         leaf = self._leaf_at(location)
@@ -85,11 +108,7 @@ class RequestParts:
         start, end = _inner_span(leaf.segment, location)
         return any(first <= start and end <= last for first, last in self._quotes[text])
 
-    def is_sql_talk(self, location: Location) -> bool:
-        """Returns whether prose talks about SQL: in a text, or in a document that a tool writes."""
-        if not self._may_judge():
-            return False
-        location = _without_marks(location)
+    def _is_sql_talk(self, location: Location) -> bool:
         if self.scope_of(location) == ARGUMENTS and not self._is_document(location):
             return False
         leaf = self._leaf_at(location)
@@ -100,10 +119,6 @@ class RequestParts:
             is_answer = location.segment.path is None and self.request.direction == "output"
             self._prose[text] = SqlProse(text, is_input=not is_answer)
         return self._prose[text].is_talk(*_inner_span(leaf.segment, location))
-
-    def _may_judge(self) -> bool:
-        self._judged += 1
-        return self._judged <= MAX_JUDGED
 
     def _calls_around(self, location: Location) -> Sequence[ToolCall | None]:
         """Returns the tool calls in a text that a location is in; `[None]` if it may be in one."""
@@ -134,16 +149,23 @@ class RequestParts:
         if len(arguments) == 1 and may_be_json(segment.text):
             spans = self._spans_of(segment)
             span = _span_at(spans, location)
-            leaves = [each.leaf for each in spans]
-            return span is not None and is_document(span.leaf.path, leaves)
-        return is_document(_path_of(arguments, segment.path), _leaves(arguments, ()))
+            return span is not None and self._is_document_at(
+                (segment.path, *span.leaf.path), span.leaf.path, [each.leaf for each in spans]
+            )
+        path = _path_of(arguments, segment.path)
+        return self._is_document_at((segment.path,), path, _leaves(arguments, ()))
 
     def _is_document_of(self, call: ToolCall, location: Location) -> bool:
         if call.tool not in self.document_tools:
             return False
-        leaves = list(call.leaves())
-        around = [leaf for leaf in leaves if _holds(leaf.segment, location)]
-        return len(around) == 1 and is_document(around[0].path, leaves)
+        path = next((leaf.path for leaf in call.leaves() if _holds(leaf.segment, location)), None)
+        return path is not None and self._is_document_at((call.start, *path), path, call.leaves())
+
+    def _is_document_at(self, key: object, path: Path, leaves: Iterable[Leaf]) -> bool:
+        """Returns `is_document`, which is asked once for each string."""
+        if key not in self._documents:
+            self._documents[key] = is_document(path, leaves)
+        return self._documents[key]
 
     def _leaf_at(self, location: Location) -> Leaf | None:
         """Returns the innermost string that a location is in; None if it is in several."""
@@ -189,7 +211,7 @@ def _spans_in(segment: Segment, path: Path, reader: TreeReader, depth: int) -> I
         yield from _spans_below(root, path, reader, depth)
 
 
-def _spans_below(node: Node, path: Path, reader: TreeReader, depth: int) -> Iterator[_Span]:
+def _spans_below(node: JsonNode, path: Path, reader: TreeReader, depth: int) -> Iterator[_Span]:
     for below, string in strings_below(node):
         yield from _spans_in(string.string(), (*path, *below), reader, depth + 1)
 

@@ -8,9 +8,10 @@ if a program put the whole text into a query:
   one word; a fenced block that begins with a statement needs none. Else three words in a row before
   it or in the sentence after it; or two before it, if a colon or a question mark ends them.
 - An injection goes on behind a value: `1 UNION SELECT …`, `' OR 1=1`. It is talk only in code or in
-  quotes, beside three words, none of which asks to run it.
+  quotes, beside three words that do not ask to run it.
 
-SQL is never talk if it is disguised. Outside of code, it is never talk if the text ends a string of
+A call that only attacks use, such as `benchmark(…)`, is no talk either if words ask to run it. SQL
+is never talk if it is disguised. Outside of code, it is never talk if the text ends a string of
 the query that it is put into: if its first quote is followed by an operator or a keyword of SQL.
 
 An ordinary word has at least two letters and is no keyword of SQL. Words in quotes, in code and
@@ -27,16 +28,25 @@ from pdp.engine.text.code_regions import FENCE, code_regions, region_around
 if TYPE_CHECKING:
     from pdp.engine.text.code_regions import CodeRegion
 
-WINDOW: Final = 2000
+WINDOW: Final = 600
 """How many characters before and after the SQL are looked at."""
 
 MAX_BEFORE: Final = 100
 """How many characters before SQL tell whether it goes on behind a value."""
 
+MAX_QUOTED: Final = 500
+"""The most characters in quotes."""
+
 MAX_SQL: Final = 4000
 """Longer matches are no talk."""
 
-MAX_SPANS: Final = 200
+MAX_SELECTS: Final = 8
+"""How many SELECT before SQL are tried as the begin of its query."""
+
+MAX_QUOTES: Final = 10_000
+"""How many quotes of a text are read. If there are more, the text may end a string there."""
+
+MAX_SPANS: Final = 50
 """How many spans of a text are judged; further ones are no talk."""
 
 _KEYWORDS: Final = frozenset({
@@ -64,7 +74,7 @@ _BREAK: Final = re.compile(
 _DISGUISE: Final = re.compile(r"[^\t\n\r\x20-\x7e]|%[0-9A-Fa-f]{2}|&#|\\[ux0-9]|/\*")
 _COMMENT: Final = re.compile(r"(?:--|#|/\*)[^\n]*")
 _QUOTED: Final = re.compile(
-    r"“[^”\n]{0,500}”|«[^»\n]{0,500}»|(?<!\w)\"[^\"\n]{0,500}\"(?!\w)|(?<!\w)'[^'\n]{0,500}'(?!\w)"
+    r"“[^“”\n]{0,500}”|«[^«»\n]{0,500}»|(?<!\w)\"[^\"\n]{0,500}\"(?!\w)|(?<!\w)'[^'\n]{0,500}'(?!\w)"
 )
 
 _AFTER_QUOTE: Final = re.compile(
@@ -155,37 +165,51 @@ class SqlProse:
             begin = language.end()
         outside = self._outside(region.start, region.end)
         words = _count(outside)
+        is_statement = _STATEMENT.match(text, begin) is not None and not (
+            self.is_input and self._breaks_out(start)
+        )
         is_bare = _is_bare(text, start, end, region.inner_end)
-        if is_bare or self._is_query(begin, start):
-            return words >= 1 or (is_fence and _STATEMENT.match(text, begin) is not None)
+        if is_statement or is_bare or self._is_query(begin, start):
+            has_words = words >= 1 or (is_fence and is_statement)
+            return has_words and self._may_be_run(outside, start, end)
         return self._is_quoted_injection(outside, words)
 
     def _is_quoted_injection(self, outside: str, words: int) -> bool:
         if words < _WORDS_AROUND_AN_INJECTION:
             return False
-        asks_to_run = self.is_input and _TO_RUN.search(outside) is not None
-        return not asks_to_run or _QUESTION.search(outside) is not None
+        return not self._asks_to_run(outside)
+
+    def _may_be_run(self, outside: str, start: int, end: int) -> bool:
+        """Returns whether the SQL may be run if the words around it ask to run it."""
+        return _is_union(self._text, start, end) or not self._asks_to_run(outside)
+
+    def _asks_to_run(self, outside: str) -> bool:
+        """Returns whether the words around SQL ask to run it, and ask no question."""
+        return (
+            self.is_input
+            and _TO_RUN.search(outside) is not None
+            and _QUESTION.search(outside) is None
+        )
 
     def _is_talk_without_marks(self, start: int, end: int) -> bool:
         text = self._text
-        if _INFLECTED.match(text, end) and text[end - 1].isalpha():
-            return _count(self._outside(start, end)) >= 1
-        quotes = next(
-            (each for each in _QUOTED.finditer(text, max(0, start - 500), end + 500)
-             if each.start() < start and each.end() > end),
-            None,
-        )  # fmt: skip
-        if quotes is not None:
-            return self._is_talk_in_quotes(quotes.start(), quotes.end(), start, end)
+        inflected = _INFLECTED.match(text, end)
+        if inflected is not None and text[end - 1].isalpha():
+            return _count(self._outside(start, inflected.end())) >= 1
+        for quotes in _QUOTED.finditer(text, max(0, start - MAX_QUOTED), end + MAX_QUOTED):
+            if quotes.start() < start and quotes.end() > end:
+                return self._is_talk_in_quotes(quotes.start(), quotes.end(), start, end)
         if self._breaks_out(start):
             return False
         if _is_bare(text, start, end, len(text)) and _is_plain_before(text, start):
             column = _COLUMN_AT_END.match(text, end)
             return _longest_row(self._outside(start, column.end() if column else end)) >= 1
         begin = self._query_start(max(0, start - WINDOW), start)
-        if not _is_plain_before(text, begin):
-            return False
-        return self._has_prose(begin, end)
+        return (
+            _is_plain_before(text, begin)
+            and self._may_be_run(self._outside(start, end), start, end)
+            and self._has_prose(begin, end)
+        )
 
     def _is_talk_in_quotes(self, first: int, last: int, start: int, end: int) -> bool:
         """Returns whether SQL in quotation marks, from `first` to `last`, is talk."""
@@ -203,7 +227,7 @@ class SqlProse:
         outside = self._outside(first, last)
         words = _count(outside)
         if is_bare or self._is_query(first + 1, start):
-            return words >= 1
+            return words >= 1 and self._may_be_run(outside, start, end)
         return self._is_quoted_injection(outside, words)
 
     def _has_prose(self, begin: int, end: int) -> bool:
@@ -239,7 +263,7 @@ class SqlProse:
     def _query_start(self, begin: int, start: int) -> int:
         """Returns the start of the query that the SQL at `start` goes on with; else `start`."""
         first = start
-        for match in _SELECT.finditer(self._text, begin, start):
+        for match in list(_SELECT.finditer(self._text, begin, start))[-MAX_SELECTS:]:
             rest = self._masked(match.end(), start)
             if _longest_row(rest) < _WORDS_IN_A_ROW:
                 first = match.start()
@@ -281,7 +305,9 @@ def _breakouts(text: str) -> int | None:
     places: list[int] = []
     for quote in ("'", '"', "\uff07", "\u02bc"):
         position = text.find(quote)
-        while position >= 0:
+        for _ in range(MAX_QUOTES):
+            if position < 0:
+                break
             if text[position + 1 : position + 2] == quote:
                 position = text.find(quote, position + 2)
                 continue
@@ -290,16 +316,18 @@ def _breakouts(text: str) -> int | None:
             if position == 0 or text[position - 1] != "\\":
                 break
             position = text.find(quote, position + 1)
+        else:
+            places.append(position)
     return min(places, default=None)
+
+
+def _is_union(text: str, start: int, end: int) -> bool:
+    return text[start:end].lower().split() in (["union", "select"], ["union", "all", "select"])
 
 
 def _is_bare(text: str, start: int, end: int, limit: int) -> bool:
     """Whether the SQL is nothing but `UNION SELECT`, without columns before `limit`."""
-    words = text[start:end].lower().split()
-    return (
-        words in (["union", "select"], ["union", "all", "select"])
-        and _COLUMNS.match(text, end, limit) is None
-    )
+    return _is_union(text, start, end) and _COLUMNS.match(text, end, limit) is None
 
 
 def _is_plain_before(text: str, position: int, first: int = 0) -> bool:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import re2
 
 from pdp.engine.text.json_text import MAX_DEPTH
-from pdp.engine.text.json_tree import Node, TooMuchJson, TreeReader, strings_below
+from pdp.engine.text.json_tree import JsonNode, TooMuchJson, TreeReader, strings_below
 from pdp.engine.text.locations import locate
 from pdp.engine.text.readings import MAX_NESTED
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pdp.engine.text.locations import Location, Segment
 
 MAX_CALLS: Final = 1000
-"""How many calls of a text are told apart."""
+"""How many calls of a text are read."""
 
 TOOL_KEYS: Final = frozenset({"action", "function", "functionname", "name", "tool", "toolname"})
 ARGUMENT_KEYS: Final = frozenset({
@@ -74,7 +74,7 @@ class ToolCall(NamedTuple):
     tool: str
     start: int
     end: int
-    arguments: Node | None
+    arguments: JsonNode | None
     text: Segment | None = None
 
     def holds(self, location: Location) -> bool:
@@ -177,7 +177,7 @@ def _calls(segment: Segment, reader: TreeReader, depth: int) -> Iterator[ToolCal
         yield from _calls_below(root, reader, depth, MAX_DEPTH)
 
 
-def _calls_below(node: Node, reader: TreeReader, depth: int, levels: int) -> Iterator[ToolCall]:
+def _calls_below(node: JsonNode, reader: TreeReader, depth: int, levels: int) -> Iterator[ToolCall]:
     if node.is_string:
         yield from _calls(node.string(), reader, depth + 1)
         return
@@ -188,22 +188,24 @@ def _calls_below(node: Node, reader: TreeReader, depth: int, levels: int) -> Ite
             yield from _calls_below(item, reader, depth, levels - 1)
 
 
-def _own_calls(node: Node, reader: TreeReader) -> Iterator[ToolCall]:
+def _own_calls(node: JsonNode, reader: TreeReader) -> Iterator[ToolCall]:
     """Yields the calls that an object itself is: one for each member with arguments."""
-    tool, is_named = "", False
-    for key, item in node.items:
-        if normal_key(key) in TOOL_KEYS and item.is_string:
-            tool, is_named = item.string().text, True
-            break
+    names = {
+        item.string().text
+        for key, item in node.items
+        if item.is_string and normal_key(key) in TOOL_KEYS
+    }
+    # With several names it is not certain which one is the tool.
+    tool = next(iter(names)) if len(names) == 1 else ""
     for key, item in node.items:
         word = normal_key(key)
-        if word in ARGUMENT_KEYS and (is_named or word in _NAMELESS):
+        if word in ARGUMENT_KEYS and (names or word in _NAMELESS):
             yield from _call(tool, item, reader)
 
 
-def _call(tool: str, node: Node, reader: TreeReader) -> Iterator[ToolCall]:
+def _call(tool: str, node: JsonNode, reader: TreeReader) -> Iterator[ToolCall]:
     text = node.string() if node.is_string else None
-    arguments: Node | None = node
+    arguments: JsonNode | None = node
     if text is not None:
         arguments = next(reader.read(text), None) if text.text.lstrip()[:1] in {"{", "["} else None
     for place in locate(node.segment, node.start, node.end):

@@ -32,6 +32,7 @@ QUESTIONS = (
     "How do I combine two tables with UNION ALL SELECT in Postgres?",
     "Write a query with UNION SELECT of two tables, and explain it.",
     "Is UNION ALL SELECT faster than UNION SELECT?",
+    "Generate a cheat sheet with SELECT, INSERT, UNION SELECT and JOIN.",
     "I don't know what UNION SELECT does.",
     "- UNION SELECT removes duplicates\n- UNION ALL SELECT keeps them",
     "Erkläre mir UNION SELECT",
@@ -52,6 +53,7 @@ QUERIES = (
     "You can use UNION ALL SELECT name FROM archive to append its rows.",
     "Please review this: INSERT INTO t SELECT a FROM x UNION SELECT b FROM y",
     "Here is the query:\n\nSELECT a FROM t WHERE x = 1\nUNION\nSELECT b FROM u;\n\nIt reads both.",
+    "The query\n\n    SELECT a FROM t\n    UNION SELECT b FROM u\n\nremoves duplicates.",
     "Here it is:\n\n```sql\nSELECT a FROM t WHERE x = 1\nUNION SELECT b FROM u;\n```",
     "```sql\nSELECT a FROM t UNION SELECT b FROM u\n```",
     "```\nWITH x AS (SELECT 1) SELECT * FROM x UNION SELECT 2\n```",
@@ -66,6 +68,8 @@ INJECTIONS = (
     "What does `' UNION SELECT password FROM users --` do?",
     "Why did the firewall stop “id=1 UNION ALL SELECT password FROM users”?",
     'The firewall stopped "id=1 UNION ALL SELECT password FROM users", why?',
+    "An attacker may enter `' OR 1=1 --` in the form; explain how to prevent it.",
+    "Explain what happens when people run `1 UNION SELECT a FROM b`.",
     "A blind attack uses `1 AND SLEEP(5)` to measure the time.",
     "Here is one example:\n```\n1 UNION SELECT password FROM users\n```",
 )
@@ -140,6 +144,8 @@ def test_prose_in_strings_and_comments_does_not_count(text: str) -> None:
         "```\n1 UNION SELECT password FROM users\n```",
         "Hello `1 UNION SELECT password FROM users`",
         "please run `id=1 UNION ALL SELECT password FROM users` for me now",
+        "Now enter `1 UNION SELECT password FROM users` into the field for the search.",
+        "Just run this thing for me: `1 UNION SELECT password FROM users`",
         "Bitte führe das einmal aus: `1 UNION SELECT password FROM users`",
         "请执行这个查询语句 `1 UNION SELECT password FROM users`",
     ],
@@ -149,7 +155,7 @@ def test_a_payload_in_code_needs_prose_that_does_not_ask_to_run_it(text: str) ->
 
 
 def test_an_answer_may_say_how_a_payload_is_run() -> None:
-    text = "To test the form, people enter `1 UNION SELECT password FROM users` as the number."
+    text = "To test the form, enter `1 UNION SELECT password FROM users` as the number."
     assert is_talk(text, is_input=False)
     assert not is_talk(text)
     assert is_talk(f"{text} Why?")
@@ -210,7 +216,7 @@ class TestBounds:
         assert not is_talk("''" * 3 + "x'y Tell me more about UNION SELECT a FROM b")
 
     def test_the_number_of_selects(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        text = "tell me about: SELECT a, SELECT a, SELECT a UNION SELECT b FROM c"
+        text = "tell me about: SELECT 1, SELECT 2, SELECT 3 UNION SELECT b FROM c"
         monkeypatch.setattr(sql_prose, "MAX_SELECTS", 3)
         assert is_talk(text)
         monkeypatch.setattr(sql_prose, "MAX_SELECTS", 2)

@@ -43,6 +43,8 @@ def tools_around(text: str, needle: str = "NEEDLE") -> list[str] | None:
         {"tool_calls": [{"function": {"name": "sh", "arguments": json.dumps(ARGUMENTS)}}]},
         {"type": "tool_use", "id": "1", "name": "sh", "input": ARGUMENTS},
         {"method": "tools/call", "params": {"name": "sh", "arguments": ARGUMENTS}},
+        {"method": "sh", "params": ARGUMENTS},
+        {"recipient_name": "sh", "parameters": ARGUMENTS},
         {"functionCall": {"name": "sh", "args": ARGUMENTS}},
         [{"text": "x"}, {"name": "sh", "arguments": ARGUMENTS}],
         {"content": json.dumps({"name": "sh", "arguments": ARGUMENTS})},

@@ -47,7 +47,7 @@ _GREP_OPTION: Final = re.compile(
     r"-[A-Za-z]{1,8}|-[ABCm]?\d{1,4}|--(?:color|colour|exclude|exclude-dir|include)(?:=\S*)?"
     r"|--(?:count|extended-regexp|fixed-strings|ignore-case|line-number|recursive|word-regexp)"
 )
-_COMMIT_OPTION: Final = re.compile(r"-[aeqsnvS]{1,6}|--(?:all|amend|no-verify|quiet|signoff)")
+_COMMIT_OPTION: Final = re.compile(r"-[aeqsnvFS]{1,6}|--(?:all|amend|no-verify|quiet|signoff)")
 _MESSAGE: Final = re.compile(r"-[aqsnv]{0,5}m|--message=?")
 _GIT_READS: Final = frozenset({"add", "commit", "diff", "log", "push", "show", "status"})
 _GIT_PUSH: Final = frozenset({

@@ -116,8 +116,9 @@ class RequestParts:
             return False
         text = leaf.segment.text
         if text not in self._prose:
-            is_answer = location.segment.path is None and self.request.direction == "output"
-            self._prose[text] = SqlProse(text, is_input=not is_answer)
+            # People read an answer and a document. Only in an input can words ask to run SQL.
+            is_input = self.request.direction != "output" and self.scope_of(location) == TEXT
+            self._prose[text] = SqlProse(text, is_input=is_input)
         return self._prose[text].is_talk(*_inner_span(leaf.segment, location))
 
     def _calls_around(self, location: Location) -> Sequence[ToolCall | None]:

@@ -5,8 +5,8 @@ if a program put the whole text into a query:
 
 - Keywords without columns, as in "What is UNION SELECT?": one word.
 - A query, or a part of one, such as `SELECT a FROM t UNION SELECT b FROM u`. In code or in quotes:
-  one word; a fenced block that begins with a statement needs none. Else three words in a row before
-  it or in the sentence after it; or two before it, if a colon or a question mark ends them.
+  one word; a fenced block that begins with a statement needs none. Else three words, in a row
+  before it and a row in the sentence after it; or two before it and a colon or a question mark.
 - An injection goes on behind a value: `1 UNION SELECT …`, `' OR 1=1`. It is talk only in code or in
   quotes, beside three words that do not ask to run it.
 
@@ -100,7 +100,7 @@ _PLAIN_BEFORE: Final = re.compile(
 _ITEM: Final = re.compile(r"(?:\A|\n)\s{0,8}[-*+•>][ \t]+\Z|\n\s{0,8}\d{1,3}\.[ \t]+\Z")
 """The mark of an item of a list."""
 
-_VALUE_BEFORE: Final = re.compile(r"(?:[=<>|&+/%;,\d'\"\])]|\bnull)[\s(]*\Z", re.IGNORECASE)
+_VALUE_BEFORE: Final = re.compile(r"(?:[=<>|&+/%;\d'\"\])]|\bnull)[\s(]*\Z", re.IGNORECASE)
 _ASSIGNED: Final = re.compile(r"[=<>|&+/%;]\s*[^\s=]{0,64}[\s(]*\Z")
 
 _SELECT: Final = re.compile(
@@ -113,10 +113,16 @@ _STATEMENT: Final = re.compile(
 _LANGUAGE: Final = re.compile(r"[A-Za-z0-9_+-]{0,20}[ \t]*\n|(?i:(?:my|pg|pl)?sql)[ \t]+")
 
 _TO_RUN: Final = re.compile(
-    r"(?i)\b(?:apply|enter|exec|execute|fire|inject|insert|issue|launch|paste|perform|run|send"
-    r"|submit|try|use|ejecut\w+|ex[eé]cut\w+|lan[cz]\w+|esegu\w+|f[uü]hr\w*|ausf[uü]hr\w*|send\w+"
+    r"(?i)(?:(?:\A|[.!;:,\n\x00])[ \t]*"
+    r"|\b(?:and|bitte|just|kindly|now|please|then|(?:can|could|will|would)[ ]you|you[ ]to)[ ]+)"
+    r"(?:please[ ]+)?"
+    r"(?:apply|call|enter|exec|execute|fire|inject|input|insert|issue|launch|paste|perform|put|query"
+    r"|run|send|submit|try|type|use)\b"
+    r"|\b(?:ejecut\w+|ex[e\u00e9]cut(?:ez|er)|lanc(?:ez|er)|esegu\w+|f[u\u00fc]hr\w*|ausf[u\u00fc]hr\w*"
     r"|выполни\w*|запусти\w*|wykonaj|uruchom|voer)\b|执行|运行|実行"
 )
+"""An order to run something: a verb that begins a sentence, or follows a word such as "please"."""
+
 _QUESTION: Final = re.compile("[?\uff1f]")
 _QUESTION_AT_END: Final = re.compile(r"\w\s?[?\uff1f]\s*\Z")
 _SENTENCE_END: Final = re.compile(r"[.?!:;。\uff01\uff1f\uff1a]\s|\n")
@@ -246,7 +252,9 @@ class SqlProse:
             if _QUESTION_AT_END.search(rest) is not None:
                 return True
         sentence = _SENTENCE_END.search(rest)
-        return sentence is not None and _longest_row(rest[sentence.end() :]) >= _WORDS_IN_A_ROW
+        return (
+            sentence is not None and row + _longest_row(rest[sentence.end() :]) >= _WORDS_IN_A_ROW
+        )
 
     def _breaks_out(self, position: int) -> bool:
         return self._breakout is not None and self._breakout < position

@@ -34,12 +34,17 @@ if TYPE_CHECKING:
 MAX_CALLS: Final = 1000
 """How many calls of a text are read."""
 
-TOOL_KEYS: Final = frozenset({"action", "function", "functionname", "name", "tool", "toolname"})
+TOOL_KEYS: Final = frozenset(
+    {"action", "function", "functionname", "method", "name", "recipientname", "tool", "toolname"}
+)
 ARGUMENT_KEYS: Final = frozenset({
     "actioninput", "args", "arguments", "argumentsjson", "functionarguments", "input", "kwargs",
     "parameters", "params", "rawarguments", "toolargs", "toolarguments", "toolinput",
 })  # fmt: skip
 """Keys in lower case, without `_` and `-`."""
+
+MCP_METHOD: Final = "tools/call"
+"""The method of MCP that calls the tool that its parameters name."""
 
 _NAMELESS: Final = frozenset({"arguments", "toolarguments", "toolinput"})
 """Keys of arguments that need no name beside them: a stream sends the name only once."""
@@ -194,7 +199,7 @@ def _own_calls(node: JsonNode, reader: TreeReader) -> Iterator[ToolCall]:
         item.string().text
         for key, item in node.items
         if item.is_string and normal_key(key) in TOOL_KEYS
-    }
+    } - {MCP_METHOD}
     # With several names it is not certain which one is the tool.
     tool = next(iter(names)) if len(names) == 1 else ""
     for key, item in node.items:

@@ -1,7 +1,8 @@
 """`python -m bench.accuracy`: measures the accuracy of the security policies and the detectors.
 
 Every line of the corpora is scanned with all policies of the category `security`, like the text of
-a request. If a policy matches, an attack counts as detected, and a harmless text as flagged.
+a request. If a policy matches, an attack counts as detected, and a harmless text as flagged. If a
+policy blocks it, it counts as blocked: SQL that prose talks about, and commands in a text, warn.
 """
 
 from __future__ import annotations
@@ -18,8 +19,12 @@ from urllib.parse import quote, quote_plus
 from bench import labelled_values, prompt_injection, secrets, spans
 from pdp import catalog
 from pdp.detect.validators import VALIDATORS
+from pdp.domain.request import Request
+from pdp.engine.decision_facts import NO_FACT_SOURCE
+from pdp.engine.rules.static_policies import compile_policy, find_hit
 from pdp.engine.scan import PatternSet, scan
 from pdp.engine.text.patterns import PatternDetector
+from pdp.engine.text.request_parts import RequestParts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -46,6 +51,12 @@ MIN_DETECTED: Final = 97.0
 MAX_FLAGGED: Final = 0.45
 """The share of harmless texts that may be flagged, in percent."""
 
+MIN_BLOCKED: Final = 97.0
+"""The share of attacks that must be blocked, in percent."""
+
+MAX_BLOCKED: Final = 0.4
+"""The share of harmless texts that may be blocked, in percent."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -62,6 +73,7 @@ class Tally:
     Attributes:
         total: the number of rows.
         matched: the rows that at least one policy matched.
+        blocked: the rows that at least one policy blocks.
         sources: [matched, total] for each source.
         policies: the number of rows that each policy matched.
         alone: the number of rows that only this policy matched.
@@ -70,6 +82,7 @@ class Tally:
 
     total: int = 0
     matched: int = 0
+    blocked: int = 0
     sources: dict[str, list[int]] = field(default_factory=dict)
     policies: Counter[str] = field(default_factory=Counter)
     alone: Counter[str] = field(default_factory=Counter)
@@ -80,6 +93,11 @@ class Tally:
         """The share of the rows that were matched."""
         return 100 * self.matched / self.total if self.total else 0.0
 
+    @property
+    def percent_blocked(self) -> float:
+        """The share of the rows that are blocked."""
+        return 100 * self.blocked / self.total if self.total else 0.0
+
 
 class Matcher:
     """The security policies as one pattern set."""
@@ -88,6 +106,7 @@ class Matcher:
         self.policies = [policy for policy in policies if policy.category == "security"]
         patterns = PatternSet().with_patterns(policy.pattern for policy in self.policies)
         self._shards = patterns.shards
+        self._compiled = [compile_policy(policy) for policy in self.policies]
 
     def matching(self, text: str) -> list[str]:
         """Returns the ids of the policies that match `text`."""
@@ -97,6 +116,13 @@ class Matcher:
             for policy in self.policies
             if findings.first(PatternDetector(policy.pattern, policy.validator))
         ]
+
+    def blocks(self, text: str) -> bool:
+        """Returns whether a policy blocks `text` as the text of a request."""
+        findings = scan(self._shards, text, None, VALIDATORS)
+        parts = RequestParts(Request(text=text))
+        hits = (find_hit(each, findings, parts, NO_FACT_SOURCE) for each in self._compiled)
+        return any(hit is not None and hit.location and hit.action == "block" for hit in hits)
 
 
 def read_rows(file: Path) -> Iterator[Row]:
@@ -117,6 +143,7 @@ def tally(matcher: Matcher, rows: Iterable[Row], *, list_matched: bool) -> Tally
         source[1] += 1
         result.total += 1
         result.matched += bool(ids)
+        result.blocked += bool(ids) and matcher.blocks(row.text)
         result.policies.update(ids)
         if len(ids) == 1:
             result.alone.update(ids)
@@ -132,6 +159,7 @@ def main() -> int:
     attacks = tally(matcher, read_rows(options.corpora / "sqli_attacks.jsonl"), list_matched=False)
     benign = tally(matcher, read_rows(options.corpora / "sqli_benign.jsonl"), list_matched=True)
     reached = attacks.percent >= MIN_DETECTED and benign.percent <= MAX_FLAGGED
+    reached &= attacks.percent_blocked >= MIN_BLOCKED and benign.percent_blocked < MAX_BLOCKED
     labelled = options.corpora / "pii_spans.jsonl"
     texts = options.corpora / "secrets.jsonl"
     orders = options.corpora / "injection.jsonl"
@@ -185,6 +213,7 @@ def _group_as_json(group: Tally, target: float) -> dict[str, object]:
         "total": group.total,
         "matched": group.matched,
         "percent": round(group.percent, 2),
+        "blocked": group.blocked,
         "target": target,
         "sources": {
             source: {"matched": matched, "total": total}
@@ -241,6 +270,12 @@ def _print_totals(attacks: Tally, benign: Tally) -> None:
     ):
         share = f"{group.matched} of {group.total}"
         print(f"{title:<20}{share:>14}{group.percent:>8.2f} %   target {target}")
+    for title, group, target in (
+        ("attacks blocked", attacks, f">= {MIN_BLOCKED:g} %"),
+        ("harmless blocked", benign, f"< {MAX_BLOCKED:g} %"),
+    ):
+        share = f"{group.blocked} of {group.total}"
+        print(f"{title:<20}{share:>14}{group.percent_blocked:>8.2f} %   target {target}")
 
 
 if __name__ == "__main__":

@@ -32,9 +32,6 @@ RISKY: Final = 40
 LEFT: Final = 8
 """The number of characters in a row of a secret that may not be left."""
 
-UNDECIDED: Final = frozenset({"mention"})
-"""Kinds that need a policy of the tenant's own: what may be mentioned."""
-
 MODELS: Final = "/api/admin/kill-switch/models"
 
 
@@ -293,12 +290,17 @@ def _text_changes(before: str, after: str, secrets: Iterable[str], place: str) -
 
 
 def main() -> int:
-    """Prints the table. Returns 1 if a case of a decided kind fails, else 0."""
+    """Prints the table. Returns 1 if a case fails, else 0."""
     parser = argparse.ArgumentParser(prog="python -m bench.blind_spots", description=__doc__)
     parser.add_argument("--rows", action="store_true", help="print each case that fails, and why")
     parser.add_argument("--kind", help="only the cases of this kind")
     options = parser.parse_args()
-    cases = [*read_cases("blind_spots.jsonl"), *kind_cases(), *injection_cases()]
+    cases = [
+        *read_cases("blind_spots.jsonl"),
+        *read_cases("mentions.jsonl"),
+        *kind_cases(),
+        *injection_cases(),
+    ]
     if options.kind:
         cases = [each for each in cases if each.kind == options.kind]
     total: Counter[tuple[str, bool]] = Counter()
@@ -323,7 +325,7 @@ def main() -> int:
         both = ((kind, True), (kind, False))
         print(f"{kind:58}", *(f"{right[each]:4} of {total[each]:<4}" for each in both))
     failing = {kind for kind, positive in total if right[kind, positive] < total[kind, positive]}
-    return 1 if failing - UNDECIDED else 0
+    return 1 if failing else 0
 
 
 if __name__ == "__main__":

@@ -184,7 +184,13 @@ def _static_looks_for(policy: Any) -> Any:
 
 
 def _static_does(policy: Any) -> Any:
-    return [policy.action, dict(policy.scope_actions), policy.mode, policy.severity]
+    return [
+        policy.action,
+        dict(policy.scope_actions),
+        policy.in_prose,
+        policy.mode,
+        policy.severity,
+    ]
 
 
 def _dlp_looks_for(rule: Any) -> Any:

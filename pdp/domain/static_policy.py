@@ -32,6 +32,8 @@ class StaticPolicy:
         version: starts at 1 and rises with every change.
         created_at, updated_at: seconds since the epoch.
         expression, scope, scope_actions, mode: see `pdp.domain.placement.Placed`.
+        in_prose: its action where prose talks about what it finds; empty for the same action. It
+            counts only if it is weaker. See `pdp.engine.text.sql_prose`.
     """
 
     id: str
@@ -53,6 +55,7 @@ class StaticPolicy:
     scope: Sequence[str] = ()
     scope_actions: Mapping[str, str] = field(default_factory=dict)
     mode: str = ""
+    in_prose: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ class StaticOverride:
     Attributes:
         expression, scope: when and where the override applies; otherwise the policy's own action
             does.
-        scope_actions, mode: replace those of the policy where the override applies.
+        scope_actions, mode, in_prose: replace those of the policy where the override applies.
     """
 
     policy_id: str
@@ -73,6 +76,7 @@ class StaticOverride:
     scope: Sequence[str] = ()
     scope_actions: Mapping[str, str] = field(default_factory=dict)
     mode: str = ""
+    in_prose: str = ""
 
 
 SQL: Final = "sql"

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 KIND: Final = "tenant_settings"
 ID: Final = "tenant_settings"
 """A tenant has one such entity."""
+
+DOCUMENT_TOOLS: Final = ("write_file", "edit_file", "create_issue", "create_pull_request")
+"""The tools that write documents, if a tenant names no others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +30,8 @@ class TenantSettings:
         require_customer: whether a request must name a customer.
         exceptions_need_approval: whether another person must approve each exception.
         permanent_exceptions: whether an exception may have no end.
+        document_tools: the tools that write documents; None for `DOCUMENT_TOOLS`. A document may
+            mention what is blocked elsewhere in arguments.
     """
 
     failure_mode: Literal["closed", "open"] = "closed"
@@ -33,6 +41,12 @@ class TenantSettings:
     require_customer: bool = False
     exceptions_need_approval: bool = False
     permanent_exceptions: bool = False
+    document_tools: Sequence[str] | None = None
+
+    @property
+    def tools_for_documents(self) -> Sequence[str]:
+        """The tools that write documents."""
+        return DOCUMENT_TOOLS if self.document_tools is None else self.document_tools
 
 
 DEFAULT_SETTINGS: Final = TenantSettings()

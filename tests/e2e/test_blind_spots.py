@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bench.blind_spots import (
-    UNDECIDED,
     Case,
     Runner,
     injection_cases,
@@ -20,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CASES = [
-    *(each for each in read_cases("blind_spots.jsonl") if each.kind not in UNDECIDED),
+    *read_cases("blind_spots.jsonl"),
+    *read_cases("mentions.jsonl"),
     *kind_cases(),
     *injection_cases(),
 ]

@@ -157,7 +157,7 @@ class TestFiles:
         assert content.keys() == {"version", "policies"}
         assert content["version"] >= 1
         for entry in content["policies"]:
-            assert entry.keys() - {"validator"} == KEYS
+            assert entry.keys() - {"validator", "scope_actions", "in_prose"} == KEYS
             assert entry["examples"].keys() == {"match", "no_match"}
 
 

@@ -13,8 +13,8 @@ from pdp.engine.dlp.named_entities import (
     unsearched_labels,
 )
 from pdp.engine.rules.exceptions import NO_BOOK, that_hold, that_lifts
-from pdp.engine.rules.placement import scope_of
 from pdp.engine.text import locations
+from pdp.engine.text.request_parts import RequestParts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,18 +93,19 @@ def collect_rule_findings(
         return []
     groups = book.groups_of(request.subject)
     collected: list[RuleFindings] = []
+    parts = RequestParts(request)
     for index in sorted(by_rule):
         rule = book.rules[index]
         setting = rule.setting(groups)
         if setting is None:
             continue
-        result = _rule_findings(rule, setting, by_rule[index], request)
+        result = _rule_findings(rule, setting, by_rule[index], parts)
         placed = [result]
         if rule.placement is not None:
-            placed = _placed(result, rule.placement, request, findings, facts)
+            placed = _placed(result, rule.placement, parts, findings, facts)
         for each in placed:
             if exceptions and each.findings:
-                collected += _lifted(each, exceptions, request, findings, facts)
+                collected += _lifted(each, exceptions, parts, findings, facts)
             else:
                 collected.append(each)
     return collected
@@ -113,7 +114,7 @@ def collect_rule_findings(
 def _lifted(
     result: RuleFindings,
     book: ExceptionBook,
-    request: Request,
+    parts: RequestParts,
     findings: Findings,
     facts: FactSource,
 ) -> list[RuleFindings]:
@@ -121,7 +122,7 @@ def _lifted(
     rule_id = result.rule.rule.id
     types = {each.entity_type for each in result.findings} | {result.rule.rule.entity_type}
     holding = {
-        name: that_hold(book.of_dlp_finding(rule_id, name), request, findings, facts)
+        name: that_hold(book.of_dlp_finding(rule_id, name), parts.request, findings, facts)
         for name in types
     }
     if not any(holding.values()):
@@ -132,7 +133,7 @@ def _lifted(
     for each in result.findings:
         location = each.location
         lifting = that_lifts(
-            (*of_rule, *holding[each.entity_type]), scope_of(location, request), location.value
+            (*of_rule, *holding[each.entity_type]), parts.scope_of(location), location.value
         )
         if lifting is None:
             kept.append(each)
@@ -150,18 +151,18 @@ def _lifted(
 def _placed(
     own: RuleFindings,
     placement: Placement,
-    request: Request,
+    parts: RequestParts,
     findings: Findings,
     facts: FactSource,
 ) -> list[RuleFindings]:
     """Returns the findings of a rule by the tier in their place, strictest first."""
     if placement.expression is not None:
-        judgement = placement.expression.judge(request, findings, facts)
+        judgement = placement.expression.judge(parts.request, findings, facts)
         if not judgement.is_met:
             return [own._replace(findings=(), obstacle=judgement.reason)]
     by_rank: dict[int, list[EntityFinding]] = {}
     for each in own.findings:
-        rank = own.rule.rank_in(scope_of(each.location, request), own.setting)
+        rank = own.rule.rank_in(parts.scope_of(each.location), own.setting)
         by_rank.setdefault(rank, []).append(each)
     elsewhere = by_rank.pop(0, None)
     if not by_rank:
@@ -171,7 +172,7 @@ def _placed(
         own._replace(
             setting=own.setting._replace(rank=rank),
             findings=by_rank[rank],
-            scope=scope_of(by_rank[rank][0].location, request),
+            scope=parts.scope_of(by_rank[rank][0].location),
         )
         for rank in sorted(by_rank, reverse=True)
     ]
@@ -213,7 +214,7 @@ def _rule_findings(
     rule: CompiledDlpRule,
     setting: RuleSetting,
     findings: Sequence[EntityFinding],
-    request: Request,
+    parts: RequestParts,
 ) -> RuleFindings:
     counted: list[EntityFinding] = []
     below_threshold: list[EntityFinding] = []
@@ -221,7 +222,7 @@ def _rule_findings(
         if each.location.start == each.location.end and each.detector_id != CALLER:
             continue  # an empty match is not data
         (counted if each.confidence >= setting.threshold else below_threshold).append(each)
-    scope = scope_of(counted[0].location, request) if counted else ""
+    scope = parts.scope_of(counted[0].location) if counted else ""
     return RuleFindings(rule, setting, counted, below_threshold, scope)
 
 

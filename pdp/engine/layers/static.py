@@ -30,10 +30,12 @@ from pdp.domain.layers import STATIC
 from pdp.domain.policy_set import changed_ids
 from pdp.domain.risk import SEVERITIES
 from pdp.domain.static_policy import KIND, OVERRIDE_KIND, PERSONAL_FAMILIES
+from pdp.domain.tenant_settings import DOCUMENT_TOOLS
 from pdp.engine.decision_facts import NO_FACT_SOURCE
 from pdp.engine.rules.exceptions import NO_BOOK, with_effect
 from pdp.engine.rules.static_policies import compile_policy, find_hit
 from pdp.engine.text.locations import describe
+from pdp.engine.text.request_parts import RequestParts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -72,6 +74,7 @@ class StaticLayer:
         overrides, own: the tenant's part that the layer was compiled from.
         facts: computes what expressions name besides the request.
         exceptions: the tenant's exceptions.
+        document_tools: the tools that write documents.
     """
 
     by_pattern: PoliciesByPattern
@@ -83,6 +86,7 @@ class StaticLayer:
     own: Mapping[str, StaticPolicy] = field(default_factory=dict)
     facts: FactSource = NO_FACT_SOURCE
     exceptions: ExceptionBook = NO_BOOK
+    document_tools: frozenset[str] = frozenset(DOCUMENT_TOOLS)
     name: str = STATIC
 
     def evaluate(self, request: Request, findings: Findings) -> Verdict:
@@ -134,10 +138,11 @@ class StaticLayer:
         )
 
     def _hits(self, findings: Findings, request: Request) -> Iterator[StaticHit]:
+        parts = RequestParts(request, self.document_tools)
         for pattern in findings.hits:
             policies = self.by_pattern.get(pattern)
             for compiled in self.shared.get(pattern, ()) if policies is None else policies:
-                hit = find_hit(compiled, findings, request, self.facts, self.exceptions)
+                hit = find_hit(compiled, findings, parts, self.facts, self.exceptions)
                 if hit is not None:
                     yield hit
 
@@ -151,8 +156,14 @@ def build(policies: Policies) -> Layer | None:
     if not isinstance(shared, StaticLayer) or shared.source is not system:
         shared = _layer(_by_pattern(system.values()), policies)
     if not (overrides or own):
-        if policies.exceptions:
-            shared = replace(shared, facts=policies.facts, exceptions=policies.exceptions)
+        tools = frozenset(policies.settings.tools_for_documents)
+        if policies.exceptions or tools != shared.document_tools:
+            shared = replace(
+                shared,
+                facts=policies.facts,
+                exceptions=policies.exceptions,
+                document_tools=tools,
+            )
         return shared if shared.by_pattern else None
     previous = policies.previous.get(STATIC)
     changed = None
@@ -258,6 +269,7 @@ def _layer(by_pattern: Mapping[str, list[CompiledStaticPolicy]], policies: Polic
             if each
         },
         points=policies.risk.severity,
+        document_tools=frozenset(policies.settings.tools_for_documents),
         source=policies.platform.of_kind(KIND),
         facts=policies.facts,
         exceptions=policies.exceptions,
@@ -282,7 +294,8 @@ def _strength(hit: StaticHit) -> tuple[bool, bool, int, int, str]:
 
 
 def _message(hit: StaticHit) -> str:
-    if hit.policy.message:
+    # The message of a system policy says that the request was stopped.
+    if hit.policy.message and not (hit.policy.system and hit.is_weaker):
         return hit.policy.message
     verb = "Blocked" if hit.action == "block" else "Flagged"
     return f'{verb} by policy "{hit.policy.name}".'

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from pdp.domain.placement import ARGUMENTS, MONITOR, NO_ACTIONS, OUTPUT, TEXT
+from pdp.domain.placement import MONITOR, NO_ACTIONS
 from pdp.engine.rules.expressions import Expression, known_expression
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pdp.domain.placement import Placed
-    from pdp.domain.request import Request
-    from pdp.engine.text.locations import Location
 
 
 class Placement(NamedTuple):
@@ -50,10 +48,3 @@ def compile_placement(policy: Placed) -> Placement | None:
         dict(policy.scope_actions),
         is_monitored,
     )
-
-
-def scope_of(location: Location, request: Request) -> str:
-    """Returns the place of `pdp.domain.placement.SCOPES` that a location is in."""
-    if location.segment.path is not None:
-        return ARGUMENTS
-    return OUTPUT if request.direction == "output" else TEXT

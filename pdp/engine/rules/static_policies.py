@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pdp.domain.placement import SCOPES
+from pdp.domain.placement import ARGUMENTS, SCOPES, TEXT
 from pdp.domain.static_policy import (
     ACTIONS,
     ATTACK_FAMILIES,
+    COMMAND,
     PERSONAL_FAMILIES,
     StaticOverride,
     StaticPolicy,
 )
 from pdp.engine.rules.exceptions import NO_BOOK, NO_EXCEPTIONS, that_hold, that_lifts
 from pdp.engine.rules.expressions import known_expression
-from pdp.engine.rules.placement import Placement, compile_placement, scope_of
+from pdp.engine.rules.placement import Placement, compile_placement
 from pdp.engine.text.locations import Location, Reading
 from pdp.engine.text.patterns import PatternDetector
 
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pdp.domain.policy_exception import PolicyException
-    from pdp.domain.request import Request
     from pdp.engine.decision_facts import FactSource
     from pdp.engine.findings import Findings
     from pdp.engine.rules.exceptions import ExceptionBook, Exceptions
+    from pdp.engine.text.request_parts import RequestParts
 
 MAX_LOCATIONS: Final = 1000
 """Locations of one policy that are looked at. If there are more, its strongest action counts."""
@@ -87,6 +88,11 @@ class StaticHit(NamedTuple):
     exception: PolicyException | None = None
 
     @property
+    def is_weaker(self) -> bool:
+        """Whether the action is weaker here than the policy's own."""
+        return _RANKS[self.action] < _RANKS[self.policy.action]
+
+    @property
     def rank(self) -> tuple[bool, bool, int]:
         """A number that rises with the effect of the hit."""
         return not self.is_monitored, self.exception is None, _RANKS[self.action]
@@ -107,6 +113,7 @@ def compile_policy(
         policy,
         action=override.action,
         scope_actions=override.scope_actions,
+        in_prose=override.in_prose,
         mode=override.mode or policy.mode,
     )
     if not (override.expression or override.scope):
@@ -132,7 +139,7 @@ def _ignored_reading(policy: StaticPolicy) -> Reading | None:
 def find_hit(
     compiled: CompiledStaticPolicy,
     findings: Findings,
-    request: Request,
+    parts: RequestParts,
     facts: FactSource,
     book: ExceptionBook = NO_BOOK,
 ) -> StaticHit | None:
@@ -144,18 +151,19 @@ def find_hit(
     Args:
         compiled: the policy.
         findings: the findings of the scan.
-        request: the request.
+        parts: the parts of the request.
         facts: computes what expressions name besides the request.
         book: the tenant's exceptions.
     """
     policy, detector, placement, override = compiled
+    request = parts.request
     exceptions = NO_EXCEPTIONS
     if book:
         exceptions = that_hold(book.of_static_policy(policy), request, findings, facts)
-    if placement is None and override is None and not exceptions:
+    if placement is None and override is None and not exceptions and not policy.in_prose:
         location = findings.first(detector)
         if location is not None:
-            return StaticHit(policy, policy.action, location, scope_of(location, request))
+            return StaticHit(policy, policy.action, location, parts.scope_of(location))
         return _rejected(policy)
     if placement is not None and placement.expression is not None:
         judgement = placement.expression.judge(request, findings, facts)
@@ -166,11 +174,11 @@ def find_hit(
         judgement = override.applies.expression.judge(request, findings, facts)
         if not judgement.is_met:
             compiled = compiled._replace(override=None)
-    return _strongest(compiled, findings, request, exceptions)
+    return _strongest(compiled, findings, parts, exceptions)
 
 
 def _strongest(
-    compiled: CompiledStaticPolicy, findings: Findings, request: Request, exceptions: Exceptions
+    compiled: CompiledStaticPolicy, findings: Findings, parts: RequestParts, exceptions: Exceptions
 ) -> StaticHit | None:
     """Returns the hit at the place where the policy has the strongest effect."""
     policy = compiled.policy
@@ -178,13 +186,14 @@ def _strongest(
     best: StaticHit | None = None
     first: Location | None = None
     for count, location in enumerate(findings.locations(compiled.detector)):
-        scope = scope_of(location, request)
+        scope = parts.scope_of(location)
         first = first or location
         if count == MAX_LOCATIONS:
             return strongest._replace(location=first, scope=scope)
         hit = _hit_at(compiled, scope)
         if hit is None:
             continue
+        hit = _as_talk(hit, location, parts)
         if exceptions and (lifting := that_lifts(exceptions, scope, location.value)):
             hit = hit._replace(exception=lifting.exception)
         if best is None or hit.rank > best.rank:
@@ -207,6 +216,20 @@ def _hit_at(compiled: CompiledStaticPolicy, scope: str) -> StaticHit | None:
     action = policy.action if placement is None else placement.actions.get(scope, policy.action)
     is_monitored = placement is not None and placement.is_monitored
     return StaticHit(policy, action, scope=scope, is_monitored=is_monitored)
+
+
+def _as_talk(hit: StaticHit, location: Location, parts: RequestParts) -> StaticHit:
+    """Returns a hit with its weaker action if the request only talks about what was found."""
+    policy = hit.policy
+    if hit.scope == ARGUMENTS and policy.family == COMMAND:
+        # In a document, a command is what it is in a text.
+        weaker = policy.scope_actions.get(TEXT, "")
+        is_talk = parts.is_command_talk
+    else:
+        weaker, is_talk = policy.in_prose, parts.is_sql_talk
+    if weaker and _RANKS[weaker] < _RANKS[hit.action] and is_talk(location):
+        return hit._replace(action=weaker)
+    return hit
 
 
 def _possible_hits(compiled: CompiledStaticPolicy) -> Iterator[StaticHit]:

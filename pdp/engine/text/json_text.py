@@ -120,7 +120,34 @@ def _with_cut_end(
     return tokens if is_cut and LITERAL in expected else None
 
 
+def document_tokens(text: str, start: int) -> list[Token]:
+    """Returns the tokens of the object or array that begins at `start`, as far as it can be read.
+
+    A string that is cut off is the last token; it ends where the text does.
+    """
+    tokens: list[Token] = []
+    open_: list[str] = []
+    expected, position = _DOCUMENT, start
+    while not tokens or open_:
+        token = _TOKEN.match(text, position)
+        if token is None:
+            quote = _CUT_QUOTE.match(text, position)
+            if quote is not None and STRING in expected and expected not in _KEYS:
+                tokens.append(Token(STRING, quote.end() - 1, len(text) + 1))
+            return tokens
+        group = token.lastindex or 0
+        begin, position = token.span(group)
+        kind = token[group] if group == _PUNCTUATION else _KINDS[group]
+        following = _next(kind, expected, open_)
+        if following is None or len(open_) > MAX_DEPTH:
+            return tokens
+        tokens.append(Token(kind, begin, position, kind == STRING and expected in _KEYS))
+        expected = following
+    return tokens
+
+
 _LITERALS: Final = {"true": True, "false": False, "null": None}
+_CUT_QUOTE: Final = re.compile(r'[ \t\n\r]*+"')
 _CUT_STRING: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+\\?', re.DOTALL)
 
 _PUNCTUATION: Final = 4

@@ -40,6 +40,20 @@ class SourceMap(NamedTuple):
         first = self._source_start(start)
         return (first, first) if start == end else (first, self._source_end(end))
 
+    def position_of(self, source_position: int, *, after: bool = False) -> int:
+        """Returns the position in the normalized text for one in the source text.
+
+        Args:
+            source_position: the position in the source text.
+            after: for a position inside a piece that stands for several characters: whether to
+                return the end of the piece, not its start.
+        """
+        piece = max(0, bisect_right(self.source_starts, source_position) - 1)
+        offset = max(0, source_position - self.source_starts[piece])
+        if self.widths[piece]:
+            return self.starts[piece + 1 if offset and after else piece]
+        return min(self.starts[piece] + offset, self.starts[-1])
+
     def _source_start(self, position: int) -> int:
         piece = bisect_right(self.starts, position) - 1
         if self.widths[piece]:

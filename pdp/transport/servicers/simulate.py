@@ -185,6 +185,7 @@ def _candidates(overlay: pb.Overlay) -> list[StaticPolicy]:
             severity=each.severity or "medium",
             enabled=each.enabled if each.HasField("enabled") else True,
             message=each.message,
+            in_prose=each.in_prose,
             **placement_of(each),
         )
         for each in overlay.static_policies

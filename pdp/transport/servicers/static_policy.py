@@ -42,6 +42,7 @@ _UPDATABLE: Final = (
     "severity",
     "enabled",
     "message",
+    "in_prose",
 )
 
 
@@ -101,6 +102,7 @@ class StaticPolicyServicer:
             severity=request.severity or "medium",
             enabled=request.enabled if request.HasField("enabled") else True,
             message=request.message,
+            in_prose=request.in_prose,
             **placement_of(request),
         )
         written = await self._policies.create(call.tenant_id, call.principal.name, draft)
@@ -225,7 +227,13 @@ class StaticPolicyServicer:
     async def override(self, call: Call, message: Message) -> pb.CreateStaticPolicyOverrideResponse:
         """Overrides a system policy."""
         request = cast("pb.CreateStaticPolicyOverrideRequest", message)
-        draft = StaticOverride(request.id, request.action, request.reason, **placement_of(request))
+        draft = StaticOverride(
+            request.id,
+            request.action,
+            request.reason,
+            in_prose=request.in_prose,
+            **placement_of(request),
+        )
         written = await self._overrides.set(call.tenant_id, call.principal.name, draft)
         override = with_revision(call, written)
         return pb.CreateStaticPolicyOverrideResponse(
@@ -236,6 +244,7 @@ class StaticPolicyServicer:
                 action=override.action,
                 reason=override.reason,
                 created_at=to_timestamp(override.created_at),
+                in_prose=override.in_prose,
                 **placement_fields(override),
             ),
         )
@@ -264,6 +273,7 @@ class StaticPolicyServicer:
                 override_action=each.override.action,
                 reason=each.override.reason,
                 created_at=to_timestamp(each.override.created_at),
+                in_prose=each.override.in_prose,
                 **placement_fields(each.override),
             )
             for each in policies
@@ -289,6 +299,7 @@ def _policy(policy: StaticPolicy) -> pb.StaticPolicy:
         version=policy.version,
         created_at=to_timestamp(policy.created_at),
         updated_at=to_timestamp(policy.updated_at),
+        in_prose=policy.in_prose,
         **placement_fields(policy),
         family=policy.family,
     )
@@ -307,6 +318,7 @@ def _summary(policy: StaticPolicy) -> pb.StaticPolicySummary:
         system=policy.system,
         created_at=to_timestamp(policy.created_at),
         updated_at=to_timestamp(policy.updated_at),
+        in_prose=policy.in_prose,
         **placement_fields(policy),
         family=policy.family,
     )
@@ -332,6 +344,7 @@ def _effective(each: EffectiveStaticPolicy) -> pb.EffectiveStaticPolicy:
         enabled=policy.enabled,
         action=policy.action,
         source="system" if policy.system else "tenant",
+        in_prose=policy.in_prose,
         **placement_fields(policy),
         family=policy.family,
     )
@@ -339,7 +352,10 @@ def _effective(each: EffectiveStaticPolicy) -> pb.EffectiveStaticPolicy:
         message.override.SetInParent()
     if override is not None:
         applied = pb.AppliedOverride(
-            action=override.action, reason=override.reason, **placement_fields(override)
+            action=override.action,
+            reason=override.reason,
+            in_prose=override.in_prose,
+            **placement_fields(override),
         )
         message.override.CopyFrom(applied)
     return message

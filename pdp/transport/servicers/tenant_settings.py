@@ -37,6 +37,8 @@ class TenantSettingsServicer:
         """Changes the settings that are set in the request."""
         request = cast("pb.UpdateTenantSettingsRequest", message)
         changes: dict[str, Any] = {field.name: value for field, value in request.ListFields()}
+        if request.HasField("document_tools"):
+            changes["document_tools"] = list(request.document_tools.document_tools)
         written = await self._settings.update(
             call.tenant_id, call.principal.name, changes, expectation(call)
         )
@@ -44,4 +46,8 @@ class TenantSettingsServicer:
 
 
 def _message(settings: TenantSettings) -> pb.TenantSettings:
-    return pb.TenantSettings(**body_of(settings))
+    fields = body_of(settings)
+    tools = fields.pop("document_tools")
+    if tools is not None:
+        fields["document_tools"] = pb.DocumentTools(document_tools=tools)
+    return pb.TenantSettings(**fields)

@@ -185,6 +185,7 @@ class OverlayStaticPolicy(_message.Message):
     SCOPE_FIELD_NUMBER: _builtins.int
     SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    IN_PROSE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is the ID of the policy to replace. If it is empty, the candidate
     replaces a policy by name or is added.
@@ -212,6 +213,11 @@ class OverlayStaticPolicy(_message.Message):
     mode: _builtins.str
     """mode is `enforce` or `monitor`. In monitor mode the policy is judged and
     recorded, and has no other effect; empty means `enforce`.
+    """
+    in_prose: _builtins.str
+    """in_prose is the action where prose talks about what the policy finds, in a text
+    or in a document that a tool writes. It counts only if it is weaker; empty
+    means the same action.
     """
     @_builtins.property
     def scope(self) -> _scope_pb2.Scopes:
@@ -241,10 +247,11 @@ class OverlayStaticPolicy(_message.Message):
         scope: _scope_pb2.Scopes | None = ...,
         scope_actions: _struct_pb2.Struct | None = ...,
         mode: _builtins.str = ...,
+        in_prose: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_enabled", b"_enabled", "enabled", b"enabled", "scope", b"scope", "scope_actions", b"scope_actions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_enabled", b"_enabled", "action", b"action", "category", b"category", "description", b"description", "enabled", b"enabled", "expression", b"expression", "id", b"id", "message", b"message", "mode", b"mode", "name", b"name", "pattern", b"pattern", "scope", b"scope", "scope_actions", b"scope_actions", "severity", b"severity"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_enabled", b"_enabled", "action", b"action", "category", b"category", "description", b"description", "enabled", b"enabled", "expression", b"expression", "id", b"id", "in_prose", b"in_prose", "message", b"message", "mode", b"mode", "name", b"name", "pattern", b"pattern", "scope", b"scope", "scope_actions", b"scope_actions", "severity", b"severity"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__enabled: _TypeAlias = _typing.Literal["enabled"]  # noqa: Y015
     _WhichOneofArgType__enabled: _TypeAlias = _typing.Literal["_enabled", b"_enabled"]  # noqa: Y015

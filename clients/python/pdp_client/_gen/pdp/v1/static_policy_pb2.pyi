@@ -46,6 +46,7 @@ class StaticPolicy(_message.Message):
     SCOPE_FIELD_NUMBER: _builtins.int
     SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    IN_PROSE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is the ID of the policy. The server generates it; the IDs of system
     policies begin with `sys_`.
@@ -85,6 +86,8 @@ class StaticPolicy(_message.Message):
     """
     mode: _builtins.str
     """mode is `enforce` or `monitor`."""
+    in_prose: _builtins.str
+    """in_prose is the action where prose talks about what the policy finds."""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
         """created_at is when the policy was created."""
@@ -122,10 +125,11 @@ class StaticPolicy(_message.Message):
         scope: _abc.Iterable[_builtins.str] | None = ...,
         scope_actions: _struct_pb2.Struct | None = ...,
         mode: _builtins.str = ...,
+        in_prose: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "scope_actions", b"scope_actions", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "category", b"category", "created_at", b"created_at", "description", b"description", "enabled", b"enabled", "expression", b"expression", "family", b"family", "id", b"id", "message", b"message", "mode", b"mode", "name", b"name", "pattern", b"pattern", "scope", b"scope", "scope_actions", b"scope_actions", "severity", b"severity", "system", b"system", "updated_at", b"updated_at", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "category", b"category", "created_at", b"created_at", "description", b"description", "enabled", b"enabled", "expression", b"expression", "family", b"family", "id", b"id", "in_prose", b"in_prose", "message", b"message", "mode", b"mode", "name", b"name", "pattern", b"pattern", "scope", b"scope", "scope_actions", b"scope_actions", "severity", b"severity", "system", b"system", "updated_at", b"updated_at", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -228,6 +232,7 @@ class StaticPolicySummary(_message.Message):
     SCOPE_FIELD_NUMBER: _builtins.int
     SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    IN_PROSE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is the ID of the policy."""
     name: _builtins.str
@@ -257,6 +262,8 @@ class StaticPolicySummary(_message.Message):
     """
     mode: _builtins.str
     """mode is `enforce` or `monitor`."""
+    in_prose: _builtins.str
+    """in_prose is the action where prose talks about what the policy finds."""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
         """created_at is when the policy was created."""
@@ -292,10 +299,11 @@ class StaticPolicySummary(_message.Message):
         scope: _abc.Iterable[_builtins.str] | None = ...,
         scope_actions: _struct_pb2.Struct | None = ...,
         mode: _builtins.str = ...,
+        in_prose: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "scope_actions", b"scope_actions", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "category", b"category", "created_at", b"created_at", "description", b"description", "enabled", b"enabled", "expression", b"expression", "family", b"family", "id", b"id", "mode", b"mode", "name", b"name", "pattern", b"pattern", "scope", b"scope", "scope_actions", b"scope_actions", "severity", b"severity", "system", b"system", "updated_at", b"updated_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "category", b"category", "created_at", b"created_at", "description", b"description", "enabled", b"enabled", "expression", b"expression", "family", b"family", "id", b"id", "in_prose", b"in_prose", "mode", b"mode", "name", b"name", "pattern", b"pattern", "scope", b"scope", "scope_actions", b"scope_actions", "severity", b"severity", "system", b"system", "updated_at", b"updated_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -353,6 +361,7 @@ class CreateStaticPolicyRequest(_message.Message):
     SCOPE_FIELD_NUMBER: _builtins.int
     SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    IN_PROSE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """name is the display name of the policy."""
     description: _builtins.str
@@ -378,6 +387,11 @@ class CreateStaticPolicyRequest(_message.Message):
     mode: _builtins.str
     """mode is `enforce` or `monitor`. In monitor mode the policy is judged and
     recorded, and has no other effect; empty means `enforce`.
+    """
+    in_prose: _builtins.str
+    """in_prose is the action where prose talks about what the policy finds, in a text
+    or in a document that a tool writes. It counts only if it is weaker; empty
+    means the same action.
     """
     @_builtins.property
     def scope(self) -> _scope_pb2.Scopes:
@@ -406,10 +420,11 @@ class CreateStaticPolicyRequest(_message.Message):
         scope: _scope_pb2.Scopes | None = ...,
         scope_actions: _struct_pb2.Struct | None = ...,
         mode: _builtins.str = ...,
+        in_prose: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_enabled", b"_enabled", "_severity", b"_severity", "enabled", b"enabled", "scope", b"scope", "scope_actions", b"scope_actions", "severity", b"severity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_enabled", b"_enabled", "_severity", b"_severity", "action", b"action", "category", b"category", "description", b"description", "enabled", b"enabled", "expression", b"expression", "message", b"message", "mode", b"mode", "name", b"name", "pattern", b"pattern", "scope", b"scope", "scope_actions", b"scope_actions", "severity", b"severity"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_enabled", b"_enabled", "_severity", b"_severity", "action", b"action", "category", b"category", "description", b"description", "enabled", b"enabled", "expression", b"expression", "in_prose", b"in_prose", "message", b"message", "mode", b"mode", "name", b"name", "pattern", b"pattern", "scope", b"scope", "scope_actions", b"scope_actions", "severity", b"severity"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__enabled: _TypeAlias = _typing.Literal["enabled"]  # noqa: Y015
     _WhichOneofArgType__enabled: _TypeAlias = _typing.Literal["_enabled", b"_enabled"]  # noqa: Y015
@@ -524,6 +539,7 @@ class UpdateStaticPolicyRequest(_message.Message):
     SCOPE_FIELD_NUMBER: _builtins.int
     SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    IN_PROSE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is the ID of the policy."""
     name: _builtins.str
@@ -554,6 +570,11 @@ class UpdateStaticPolicyRequest(_message.Message):
     """mode is `enforce` or `monitor`. In monitor mode the policy is judged and
     recorded, and has no other effect; empty means `enforce`.
     """
+    in_prose: _builtins.str
+    """in_prose is the action where prose talks about what the policy finds, in a text
+    or in a document that a tool writes. It counts only if it is weaker; empty
+    means the same action.
+    """
     @_builtins.property
     def scope(self) -> _scope_pb2.Scopes:
         """scope are the places where the policy looks; see `Scopes`. If it is
@@ -583,10 +604,11 @@ class UpdateStaticPolicyRequest(_message.Message):
         scope: _scope_pb2.Scopes | None = ...,
         scope_actions: _struct_pb2.Struct | None = ...,
         mode: _builtins.str | None = ...,
+        in_prose: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_action", b"_action", "_category", b"_category", "_change_summary", b"_change_summary", "_description", b"_description", "_enabled", b"_enabled", "_expression", b"_expression", "_message", b"_message", "_mode", b"_mode", "_name", b"_name", "_pattern", b"_pattern", "_severity", b"_severity", "action", b"action", "category", b"category", "change_summary", b"change_summary", "description", b"description", "enabled", b"enabled", "expression", b"expression", "message", b"message", "mode", b"mode", "name", b"name", "pattern", b"pattern", "scope", b"scope", "scope_actions", b"scope_actions", "severity", b"severity"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_action", b"_action", "_category", b"_category", "_change_summary", b"_change_summary", "_description", b"_description", "_enabled", b"_enabled", "_expression", b"_expression", "_in_prose", b"_in_prose", "_message", b"_message", "_mode", b"_mode", "_name", b"_name", "_pattern", b"_pattern", "_severity", b"_severity", "action", b"action", "category", b"category", "change_summary", b"change_summary", "description", b"description", "enabled", b"enabled", "expression", b"expression", "in_prose", b"in_prose", "message", b"message", "mode", b"mode", "name", b"name", "pattern", b"pattern", "scope", b"scope", "scope_actions", b"scope_actions", "severity", b"severity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_action", b"_action", "_category", b"_category", "_change_summary", b"_change_summary", "_description", b"_description", "_enabled", b"_enabled", "_expression", b"_expression", "_message", b"_message", "_mode", b"_mode", "_name", b"_name", "_pattern", b"_pattern", "_severity", b"_severity", "action", b"action", "category", b"category", "change_summary", b"change_summary", "description", b"description", "enabled", b"enabled", "expression", b"expression", "id", b"id", "message", b"message", "mode", b"mode", "name", b"name", "pattern", b"pattern", "scope", b"scope", "scope_actions", b"scope_actions", "severity", b"severity"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_action", b"_action", "_category", b"_category", "_change_summary", b"_change_summary", "_description", b"_description", "_enabled", b"_enabled", "_expression", b"_expression", "_in_prose", b"_in_prose", "_message", b"_message", "_mode", b"_mode", "_name", b"_name", "_pattern", b"_pattern", "_severity", b"_severity", "action", b"action", "category", b"category", "change_summary", b"change_summary", "description", b"description", "enabled", b"enabled", "expression", b"expression", "id", b"id", "in_prose", b"in_prose", "message", b"message", "mode", b"mode", "name", b"name", "pattern", b"pattern", "scope", b"scope", "scope_actions", b"scope_actions", "severity", b"severity"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__action: _TypeAlias = _typing.Literal["action"]  # noqa: Y015
     _WhichOneofArgType__action: _TypeAlias = _typing.Literal["_action", b"_action"]  # noqa: Y015
@@ -600,6 +622,8 @@ class UpdateStaticPolicyRequest(_message.Message):
     _WhichOneofArgType__enabled: _TypeAlias = _typing.Literal["_enabled", b"_enabled"]  # noqa: Y015
     _WhichOneofReturnType__expression: _TypeAlias = _typing.Literal["expression"]  # noqa: Y015
     _WhichOneofArgType__expression: _TypeAlias = _typing.Literal["_expression", b"_expression"]  # noqa: Y015
+    _WhichOneofReturnType__in_prose: _TypeAlias = _typing.Literal["in_prose"]  # noqa: Y015
+    _WhichOneofArgType__in_prose: _TypeAlias = _typing.Literal["_in_prose", b"_in_prose"]  # noqa: Y015
     _WhichOneofReturnType__message: _TypeAlias = _typing.Literal["message"]  # noqa: Y015
     _WhichOneofArgType__message: _TypeAlias = _typing.Literal["_message", b"_message"]  # noqa: Y015
     _WhichOneofReturnType__mode: _TypeAlias = _typing.Literal["mode"]  # noqa: Y015
@@ -622,6 +646,8 @@ class UpdateStaticPolicyRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__enabled) -> _WhichOneofReturnType__enabled | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__expression) -> _WhichOneofReturnType__expression | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__in_prose) -> _WhichOneofReturnType__in_prose | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__message) -> _WhichOneofReturnType__message | None: ...
     @_typing.overload
@@ -982,6 +1008,7 @@ class EffectiveStaticPolicy(_message.Message):
     SCOPE_FIELD_NUMBER: _builtins.int
     SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    IN_PROSE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is the ID of the policy."""
     name: _builtins.str
@@ -1003,6 +1030,8 @@ class EffectiveStaticPolicy(_message.Message):
     """
     mode: _builtins.str
     """mode is `enforce` or `monitor`."""
+    in_prose: _builtins.str
+    """in_prose is the action where prose talks about what the policy finds."""
     @_builtins.property
     def override(self) -> Global___AppliedOverride:
         """override is the tenant's override. For a system policy without an
@@ -1032,10 +1061,11 @@ class EffectiveStaticPolicy(_message.Message):
         scope: _abc.Iterable[_builtins.str] | None = ...,
         scope_actions: _struct_pb2.Struct | None = ...,
         mode: _builtins.str = ...,
+        in_prose: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["override", b"override", "scope_actions", b"scope_actions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "enabled", b"enabled", "expression", b"expression", "family", b"family", "id", b"id", "mode", b"mode", "name", b"name", "override", b"override", "scope", b"scope", "scope_actions", b"scope_actions", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "enabled", b"enabled", "expression", b"expression", "family", b"family", "id", b"id", "in_prose", b"in_prose", "mode", b"mode", "name", b"name", "override", b"override", "scope", b"scope", "scope_actions", b"scope_actions", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1053,6 +1083,7 @@ class AppliedOverride(_message.Message):
     SCOPE_FIELD_NUMBER: _builtins.int
     SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    IN_PROSE_FIELD_NUMBER: _builtins.int
     action: _builtins.str
     """action is `block`, `warn` or `log`."""
     reason: _builtins.str
@@ -1063,6 +1094,8 @@ class AppliedOverride(_message.Message):
     """
     mode: _builtins.str
     """mode is `enforce` or `monitor`."""
+    in_prose: _builtins.str
+    """in_prose is the action where prose talks about what the policy finds."""
     @_builtins.property
     def scope(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """scope are the places where the override looks; see `Scopes`."""
@@ -1080,10 +1113,11 @@ class AppliedOverride(_message.Message):
         scope: _abc.Iterable[_builtins.str] | None = ...,
         scope_actions: _struct_pb2.Struct | None = ...,
         mode: _builtins.str = ...,
+        in_prose: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["scope_actions", b"scope_actions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "expression", b"expression", "mode", b"mode", "reason", b"reason", "scope", b"scope", "scope_actions", b"scope_actions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "expression", b"expression", "in_prose", b"in_prose", "mode", b"mode", "reason", b"reason", "scope", b"scope", "scope_actions", b"scope_actions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1225,6 +1259,7 @@ class CreateStaticPolicyOverrideRequest(_message.Message):
     SCOPE_FIELD_NUMBER: _builtins.int
     SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    IN_PROSE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is the ID of the system policy."""
     action: _builtins.str
@@ -1240,6 +1275,11 @@ class CreateStaticPolicyOverrideRequest(_message.Message):
     mode: _builtins.str
     """mode is `enforce` or `monitor`. In monitor mode the policy is judged and
     recorded, and has no other effect; empty means `enforce`.
+    """
+    in_prose: _builtins.str
+    """in_prose is the action where prose talks about what the policy finds, in a text
+    or in a document that a tool writes. It counts only if it is weaker; empty
+    means the same action.
     """
     @_builtins.property
     def scope(self) -> _scope_pb2.Scopes:
@@ -1263,10 +1303,11 @@ class CreateStaticPolicyOverrideRequest(_message.Message):
         scope: _scope_pb2.Scopes | None = ...,
         scope_actions: _struct_pb2.Struct | None = ...,
         mode: _builtins.str = ...,
+        in_prose: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["scope", b"scope", "scope_actions", b"scope_actions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "expression", b"expression", "id", b"id", "mode", b"mode", "reason", b"reason", "scope", b"scope", "scope_actions", b"scope_actions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "expression", b"expression", "id", b"id", "in_prose", b"in_prose", "mode", b"mode", "reason", b"reason", "scope", b"scope", "scope_actions", b"scope_actions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1323,6 +1364,7 @@ class StaticPolicyOverride(_message.Message):
     SCOPE_FIELD_NUMBER: _builtins.int
     SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    IN_PROSE_FIELD_NUMBER: _builtins.int
     policy_id: _builtins.str
     """policy_id is the ID of the system policy."""
     tenant_id: _builtins.str
@@ -1337,6 +1379,8 @@ class StaticPolicyOverride(_message.Message):
     """
     mode: _builtins.str
     """mode is `enforce` or `monitor`."""
+    in_prose: _builtins.str
+    """in_prose is the action where prose talks about what the policy finds."""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
         """created_at is when the override was created."""
@@ -1361,10 +1405,11 @@ class StaticPolicyOverride(_message.Message):
         scope: _abc.Iterable[_builtins.str] | None = ...,
         scope_actions: _struct_pb2.Struct | None = ...,
         mode: _builtins.str = ...,
+        in_prose: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "scope_actions", b"scope_actions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "created_at", b"created_at", "expression", b"expression", "mode", b"mode", "policy_id", b"policy_id", "reason", b"reason", "scope", b"scope", "scope_actions", b"scope_actions", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "created_at", b"created_at", "expression", b"expression", "in_prose", b"in_prose", "mode", b"mode", "policy_id", b"policy_id", "reason", b"reason", "scope", b"scope", "scope_actions", b"scope_actions", "tenant_id", b"tenant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1491,6 +1536,7 @@ class ListedOverride(_message.Message):
     SCOPE_FIELD_NUMBER: _builtins.int
     SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    IN_PROSE_FIELD_NUMBER: _builtins.int
     policy_id: _builtins.str
     """policy_id is the ID of the system policy."""
     policy_name: _builtins.str
@@ -1507,6 +1553,8 @@ class ListedOverride(_message.Message):
     """
     mode: _builtins.str
     """mode is `enforce` or `monitor`."""
+    in_prose: _builtins.str
+    """in_prose is the action where prose talks about what the policy finds."""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
         """created_at is when the override was created."""
@@ -1532,10 +1580,11 @@ class ListedOverride(_message.Message):
         scope: _abc.Iterable[_builtins.str] | None = ...,
         scope_actions: _struct_pb2.Struct | None = ...,
         mode: _builtins.str = ...,
+        in_prose: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "scope_actions", b"scope_actions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "expression", b"expression", "mode", b"mode", "override_action", b"override_action", "policy_id", b"policy_id", "policy_name", b"policy_name", "reason", b"reason", "scope", b"scope", "scope_actions", b"scope_actions", "system_action", b"system_action"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "expression", b"expression", "in_prose", b"in_prose", "mode", b"mode", "override_action", b"override_action", "policy_id", b"policy_id", "policy_name", b"policy_name", "reason", b"reason", "scope", b"scope", "scope_actions", b"scope_actions", "system_action", b"system_action"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

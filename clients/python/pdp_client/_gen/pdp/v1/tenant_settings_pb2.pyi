@@ -34,6 +34,7 @@ class TenantSettings(_message.Message):
     REQUIRE_CUSTOMER_FIELD_NUMBER: _builtins.int
     EXCEPTIONS_NEED_APPROVAL_FIELD_NUMBER: _builtins.int
     PERMANENT_EXCEPTIONS_FIELD_NUMBER: _builtins.int
+    DOCUMENT_TOOLS_FIELD_NUMBER: _builtins.int
     failure_mode: _builtins.str
     """failure_mode sets what happens to a request that cannot be evaluated:
     `closed` blocks it, `open` lets it pass. In both cases the decision is
@@ -62,6 +63,13 @@ class TenantSettings(_message.Message):
     """
     permanent_exceptions: _builtins.bool
     """permanent_exceptions is true if an exception may have no end."""
+    @_builtins.property
+    def document_tools(self) -> Global___DocumentTools:
+        """document_tools are the tools that write documents, if the tenant names them.
+        If it does not, they are `write_file`, `edit_file`, `create_issue` and
+        `create_pull_request`.
+        """
+
     def __init__(
         self,
         *,
@@ -72,14 +80,44 @@ class TenantSettings(_message.Message):
         require_customer: _builtins.bool = ...,
         exceptions_need_approval: _builtins.bool = ...,
         permanent_exceptions: _builtins.bool = ...,
+        document_tools: Global___DocumentTools | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["document_tools", b"document_tools"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["exceptions_need_approval", b"exceptions_need_approval", "failure_mode", b"failure_mode", "max_timestamp_skew_s", b"max_timestamp_skew_s", "permanent_exceptions", b"permanent_exceptions", "require_customer", b"require_customer", "unknown_customer", b"unknown_customer", "unknown_model", b"unknown_model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document_tools", b"document_tools", "exceptions_need_approval", b"exceptions_need_approval", "failure_mode", b"failure_mode", "max_timestamp_skew_s", b"max_timestamp_skew_s", "permanent_exceptions", b"permanent_exceptions", "require_customer", b"require_customer", "unknown_customer", b"unknown_customer", "unknown_model", b"unknown_model"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TenantSettings: _TypeAlias = TenantSettings  # noqa: Y015
+
+@_typing.final
+class DocumentTools(_message.Message):
+    """DocumentTools is a list of tools that write documents; over JSON it is the
+    list itself. In the fields `content`, `new_string`, `message`, `body` and
+    `description` of such a tool, a dangerous command, and SQL that prose talks
+    about, only warn if each path in the arguments ends in .md, .rst, .txt or
+    .adoc.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOCUMENT_TOOLS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def document_tools(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """document_tools are the names of the tools, compared exactly."""
+
+    def __init__(
+        self,
+        *,
+        document_tools: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document_tools", b"document_tools"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DocumentTools: _TypeAlias = DocumentTools  # noqa: Y015
 
 @_typing.final
 class GetTenantSettingsRequest(_message.Message):
@@ -135,6 +173,7 @@ class UpdateTenantSettingsRequest(_message.Message):
     REQUIRE_CUSTOMER_FIELD_NUMBER: _builtins.int
     EXCEPTIONS_NEED_APPROVAL_FIELD_NUMBER: _builtins.int
     PERMANENT_EXCEPTIONS_FIELD_NUMBER: _builtins.int
+    DOCUMENT_TOOLS_FIELD_NUMBER: _builtins.int
     failure_mode: _builtins.str
     """failure_mode is `closed` or `open`."""
     unknown_customer: _builtins.str
@@ -151,6 +190,10 @@ class UpdateTenantSettingsRequest(_message.Message):
     """
     permanent_exceptions: _builtins.bool
     """permanent_exceptions allows exceptions without an end."""
+    @_builtins.property
+    def document_tools(self) -> Global___DocumentTools:
+        """document_tools are the tools that write documents: see `DocumentTools`."""
+
     def __init__(
         self,
         *,
@@ -161,10 +204,11 @@ class UpdateTenantSettingsRequest(_message.Message):
         require_customer: _builtins.bool | None = ...,
         exceptions_need_approval: _builtins.bool | None = ...,
         permanent_exceptions: _builtins.bool | None = ...,
+        document_tools: Global___DocumentTools | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_exceptions_need_approval", b"_exceptions_need_approval", "_failure_mode", b"_failure_mode", "_max_timestamp_skew_s", b"_max_timestamp_skew_s", "_permanent_exceptions", b"_permanent_exceptions", "_require_customer", b"_require_customer", "_unknown_customer", b"_unknown_customer", "_unknown_model", b"_unknown_model", "exceptions_need_approval", b"exceptions_need_approval", "failure_mode", b"failure_mode", "max_timestamp_skew_s", b"max_timestamp_skew_s", "permanent_exceptions", b"permanent_exceptions", "require_customer", b"require_customer", "unknown_customer", b"unknown_customer", "unknown_model", b"unknown_model"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_exceptions_need_approval", b"_exceptions_need_approval", "_failure_mode", b"_failure_mode", "_max_timestamp_skew_s", b"_max_timestamp_skew_s", "_permanent_exceptions", b"_permanent_exceptions", "_require_customer", b"_require_customer", "_unknown_customer", b"_unknown_customer", "_unknown_model", b"_unknown_model", "document_tools", b"document_tools", "exceptions_need_approval", b"exceptions_need_approval", "failure_mode", b"failure_mode", "max_timestamp_skew_s", b"max_timestamp_skew_s", "permanent_exceptions", b"permanent_exceptions", "require_customer", b"require_customer", "unknown_customer", b"unknown_customer", "unknown_model", b"unknown_model"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exceptions_need_approval", b"_exceptions_need_approval", "_failure_mode", b"_failure_mode", "_max_timestamp_skew_s", b"_max_timestamp_skew_s", "_permanent_exceptions", b"_permanent_exceptions", "_require_customer", b"_require_customer", "_unknown_customer", b"_unknown_customer", "_unknown_model", b"_unknown_model", "exceptions_need_approval", b"exceptions_need_approval", "failure_mode", b"failure_mode", "max_timestamp_skew_s", b"max_timestamp_skew_s", "permanent_exceptions", b"permanent_exceptions", "require_customer", b"require_customer", "unknown_customer", b"unknown_customer", "unknown_model", b"unknown_model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exceptions_need_approval", b"_exceptions_need_approval", "_failure_mode", b"_failure_mode", "_max_timestamp_skew_s", b"_max_timestamp_skew_s", "_permanent_exceptions", b"_permanent_exceptions", "_require_customer", b"_require_customer", "_unknown_customer", b"_unknown_customer", "_unknown_model", b"_unknown_model", "document_tools", b"document_tools", "exceptions_need_approval", b"exceptions_need_approval", "failure_mode", b"failure_mode", "max_timestamp_skew_s", b"max_timestamp_skew_s", "permanent_exceptions", b"permanent_exceptions", "require_customer", b"require_customer", "unknown_customer", b"unknown_customer", "unknown_model", b"unknown_model"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__exceptions_need_approval: _TypeAlias = _typing.Literal["exceptions_need_approval"]  # noqa: Y015
     _WhichOneofArgType__exceptions_need_approval: _TypeAlias = _typing.Literal["_exceptions_need_approval", b"_exceptions_need_approval"]  # noqa: Y015

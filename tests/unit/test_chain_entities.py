@@ -39,10 +39,15 @@ SEGMENT = Segment(None, "x" * 100, b"x" * 100)
 TYPES = ("CREDIT_CARD", "US_SSN", "SSN", "NATIONAL_ID", "OWN")
 CONFIDENCES = st.sampled_from([0.0, 0.3, 0.5, 0.7, 1.0])
 
+
+def entity_conditions(types: tuple[str, ...], minimum: float | None) -> Conditions:
+    return Conditions(entity_types=types, entity_confidence_min=minimum)
+
+
 conditions = st.builds(
-    Conditions,
-    entity_types=st.lists(st.sampled_from(TYPES), unique=True, max_size=2).map(tuple),
-    entity_confidence_min=st.none() | CONFIDENCES,
+    entity_conditions,
+    st.lists(st.sampled_from(TYPES), unique=True, max_size=2).map(tuple),
+    st.none() | CONFIDENCES,
 )
 findings = st.builds(
     lambda entity_type, confidence, start, length: EntityFinding(

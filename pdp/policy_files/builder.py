@@ -89,6 +89,7 @@ class StateBuilder:
         self.places: dict[str, str] = {}
         self.violations: list[Violation] = []
         self._ids: dict[str, dict[str, str]] = {}
+        self._current_ids: dict[str, tuple[tuple[int, int], dict[str, str]]] = {}
 
     def refuse(self, path: str, reason: str) -> None:
         """Adds a fault of the file."""
@@ -140,14 +141,23 @@ class StateBuilder:
 
     def rule_id(self, name: str, path: str) -> str:
         """Returns the id of a DLP rule of the tenant or the platform; refuses unknown names."""
-        own = own_ids(dlp_rule.KIND, self.current(dlp_rule.KIND))
+        own = self.current_ids(dlp_rule.KIND)
         return self.found(own.get(name) or self.shipped.rule(name), name, path, "DLP rule")
 
     def bundle_id(self, name: str, path: str) -> str:
         """Returns the id of a bundle of the tenant or the platform; refuses unknown names."""
-        own = own_ids(compliance_bundle.KIND, self.current(compliance_bundle.KIND))
+        own = self.current_ids(compliance_bundle.KIND)
         bundle_id = own.get(name) or self.shipped.bundle(name)
         return self.found(bundle_id, name, path, "compliance bundle")
+
+    def current_ids(self, kind: str) -> Mapping[str, str]:
+        """Returns the ids of the tenant's policies of a kind by name, as the file leaves them."""
+        bodies = self.current(kind)
+        # A section reads all its entries before another one looks for their names.
+        key = (id(bodies), len(bodies))
+        if kind not in self._current_ids or self._current_ids[kind][0] != key:
+            self._current_ids[kind] = (key, own_ids(kind, bodies))
+        return self._current_ids[kind][1]
 
     def current(self, kind: str) -> Mapping[str, Body]:
         """Returns the policies of a kind as the file leaves them so far."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pdp.admin.customer_policies import check_policy
 from pdp.admin.exceptions import check_exception
 from pdp.admin.placements import check_placement
-from pdp.domain.customer_policy import CustomerPolicy
+from pdp.domain.customer_policy import CustomerPolicy, abbreviate
 from pdp.domain.dlp_rule import ACTION_TIERS
 from pdp.domain.placement import PLACEMENT_FIELDS
 from pdp.domain.policy_exception import PolicyException
@@ -69,13 +69,12 @@ def read_entries(policies: Mapping[str, Any], prefix: str = "policies.") -> Entr
         InvalidPattern: some patterns are not RE2.
         InvalidCondition: a condition has faults.
     """
-    problems = [
-        Violation(f"{prefix}{key}", _unknown_section(key))
-        for key in policies
-        if key not in SECTIONS
-    ]
-    if problems:
-        raise InvalidArgument.of(*problems)
+    unknown = [key for key in policies if key not in SECTIONS]
+    if unknown:
+        shown = unknown[:MAX_ERRORS]
+        raise InvalidArgument.of(
+            *(Violation(f"{prefix}{abbreviate(key)}", _unknown_section(key)) for key in shown)
+        )
     entries: Entries = {}
     errors: list[InvalidArgument] = []
     for key, section in SECTIONS.items():

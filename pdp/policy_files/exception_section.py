@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 from pdp.domain import policy_exception, policy_pack, static_policy, tenant_settings
 from pdp.domain.policy_exception import APPROVED, MAX_TENANT_PATTERNS, PROPOSED
 from pdp.policy_files.builder import defaults_of
-from pdp.policy_files.names import own_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +27,7 @@ class ExceptionSection:
 
     def __init__(self, builder: StateBuilder) -> None:
         self._builder = builder
+        self._rules: dict[str, list[str]] | None = None
 
     def read(self, entries: Sequence[Entry]) -> None:
         """Reads the entries. An exception that does not change keeps its approval."""
@@ -87,22 +87,28 @@ class ExceptionSection:
 
     def _static_policy(self, name: str, path: str) -> str:
         builder = self._builder
-        own = own_ids(static_policy.KIND, builder.current(static_policy.KIND))
+        own = builder.current_ids(static_policy.KIND)
         policy_id = own.get(name) or builder.shipped.system_policy(name)
         return builder.found(policy_id, name, path, "static policy")
 
     def _pack_rule(self, name: str, path: str) -> str:
         builder = self._builder
-        rules = builder.current(policy_pack.RULE_KIND)
-        packs = builder.current(policy_pack.KIND)
-        names = rule_names(packs, rules)
-        ids = [rule_id for rule_id in rules if name in {*names.get(rule_id, ()), rule_id}]
+        if self._rules is None:
+            self._rules = self._rules_by_name()
+        ids = self._rules.get(name, ())
         if len(ids) > 1:
             builder.refuse(path, f'several rules are named "{name}"; write Pack{SEPARATOR}Rule')
-            return ids[0]
-        return builder.found(
-            ids[0] if ids else builder.shipped.pack_rule(name), name, path, "rule of a pack"
-        )
+        rule_id = ids[0] if ids else builder.shipped.pack_rule(name)
+        return builder.found(rule_id, name, path, "rule of a pack")
+
+    def _rules_by_name(self) -> dict[str, list[str]]:
+        """Returns the ids of the rules of the tenant's packs, by each of their names."""
+        rules = self._builder.current(policy_pack.RULE_KIND)
+        ids: dict[str, list[str]] = {rule_id: [rule_id] for rule_id in rules}
+        for rule_id, names in rule_names(self._builder.current(policy_pack.KIND), rules).items():
+            for name in names:
+                ids.setdefault(name, []).append(rule_id)
+        return ids
 
 
 def rule_names(packs: Mapping[str, Body], rules: Mapping[str, Body]) -> dict[str, tuple[str, str]]:

@@ -51,6 +51,7 @@ class Shipped:
         policies: the platform's policies.
         """
         self.policies = policies
+        self._rule_names: dict[str, str] | None = None
 
     def system_policy(self, name: str) -> str:
         """Returns the id of a system policy, by id or name; empty if there is none."""
@@ -102,7 +103,9 @@ class Shipped:
         rules = self.policies.of_kind(policy_pack.RULE_KIND)
         if name in rules:
             return name
-        return next((each for each in rules if self.pack_rule_name(each) == name), "")
+        if self._rule_names is None:
+            self._rule_names = {self.pack_rule_name(each): each for each in rules}
+        return self._rule_names.get(name, "")
 
     def pack_rule_name(self, policy_id: str) -> str:
         """Returns the name of a rule with that of its pack; empty if there is no such rule."""

@@ -30,7 +30,7 @@ from pdp.policy_files.differences import (
 from pdp.policy_files.entries import read_entries
 from pdp.policy_files.exception_section import needs_approval, proposed, same_request
 from pdp.policy_files.secrets import masked
-from pdp.policy_files.state import state_at, state_of
+from pdp.policy_files.state import last_revision, state_at, state_of
 from pdp.policy_files.target import target_of
 from pdp.policy_files.writing import document_of
 
@@ -121,7 +121,7 @@ class PolicyFiles:
             state = (
                 state_at(reader, tenant_id, revision) if revision else state_of(reader, tenant_id)
             )
-            return state, _shipped(reader), revision or reader.revision()
+            return state, _shipped(reader), revision or last_revision(reader, tenant_id)
 
         state, shipped, at = await self._workspace.read(work)
         return Export(await asyncio.to_thread(document_of, state, shipped), at)

@@ -15,6 +15,7 @@ from pdp.domain import (
     static_policy,
 )
 from pdp.domain.kinds import ENTITY_CLASSES
+from pdp.store.port import ChangeFilter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -60,6 +61,12 @@ def state_of(reader: Reader, tenant_id: str) -> State:
     }
 
 
+def last_revision(reader: Reader, tenant_id: str) -> int:
+    """Returns the revision of the tenant's last change; 0 if it has never had a policy."""
+    changes = reader.select_changes(ChangeFilter(tenant_id), limit=1)
+    return max([reader.removed_changes().through, *(each.revision for each in changes)])
+
+
 def state_at(reader: Reader, tenant_id: str, revision: int) -> State:
     """Returns the tenant's policies at a revision, from the change log.
 
@@ -67,7 +74,7 @@ def state_at(reader: Reader, tenant_id: str, revision: int) -> State:
         InvalidArgument: the revision does not exist yet.
     """
     state: State = {kind: {} for kind in KINDS}
-    for entity in entities_at(reader, tenant_id, revision, field="to"):
+    for entity in entities_at(reader, tenant_id, revision):
         if entity.kind in state:
             state[entity.kind][entity.id] = dict(entity.body)
     return state

@@ -21,7 +21,7 @@ from pdp.errors import MAX_VIOLATIONS, InvalidArgument
 from pdp.policy_files.builder import StateBuilder, defaults_of
 from pdp.policy_files.bundle_sections import BundleSections
 from pdp.policy_files.exception_section import ExceptionSection
-from pdp.policy_files.names import derived_id, own_ids
+from pdp.policy_files.names import derived_id
 from pdp.policy_files.secrets import restore_secrets
 
 if TYPE_CHECKING:
@@ -328,7 +328,7 @@ class _TargetBuilder(StateBuilder):
         kind, chain_id = policy_chain.KIND, policy_chain.entity_id(user_id)
         present = self.present.get(kind, {}).get(chain_id, {})
         entry_ids = {each["pack_id"]: each["id"] for each in present.get("packs", ())}
-        own = own_ids(policy_pack.KIND, self.current(policy_pack.KIND))
+        own = self.current_ids(policy_pack.KIND)
         packs: dict[int, Body] = {}
         for index, each in enumerate(entry.fields.get("packs", ())):
             path, name = f"{entry.path}packs[{index}]", each.get("id", "")

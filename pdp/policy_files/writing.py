@@ -58,6 +58,20 @@ class _Writer:
         self._own_rules = _names_of(self._bodies(dlp_rule.KIND), "detector_name")
         self._own_bundles = _names_of(self._bodies(compliance_bundle.KIND), "name")
         self._packs = self._pack_names()
+        self._taken = {
+            kind: frozenset(names.values())
+            for kind, names in (
+                (dlp_rule.KIND, self._own_rules),
+                (compliance_bundle.KIND, self._own_bundles),
+                (policy_pack.KIND, self._packs),
+            )
+        }
+        self._pack_rules = rule_names(
+            self._bodies(policy_pack.KIND), self._bodies(policy_pack.RULE_KIND)
+        )
+        self._pack_rule_counts = Counter(
+            name for names in self._pack_rules.values() for name in names
+        )
 
     def document(self) -> Document:
         """Returns the sections that are not empty, in the order of `SECTIONS`."""
@@ -150,7 +164,7 @@ class _Writer:
         if own is not None:
             return own
         name = self._shipped.rule_name(rule_id)
-        return rule_id if name in self._own_rules.values() else name
+        return rule_id if name in self._taken[dlp_rule.KIND] else name
 
     def _dlp_settings(self) -> Iterator[Document]:
         kind = dlp_rule.CUSTOMISATION_KIND
@@ -197,7 +211,7 @@ class _Writer:
     def _bundle_name(self, bundle_id: str) -> str:
         own = self._own_bundles.get(bundle_id)
         name = self._shipped.bundle_name(bundle_id) if own is None else own
-        return bundle_id if own is None and name in self._own_bundles.values() else name
+        return bundle_id if own is None and name in self._taken[compliance_bundle.KIND] else name
 
     def _user_groups(self) -> Iterator[Document]:
         kind = user_group.KIND
@@ -245,7 +259,7 @@ class _Writer:
         if own is not None:
             return own
         name = self._shipped.pack_name(pack_id)
-        return pack_id if name in self._packs.values() else name
+        return pack_id if name in self._taken[policy_pack.KIND] else name
 
     def _own_packs(self) -> Iterator[Document]:
         kind = policy_pack.KIND
@@ -310,13 +324,10 @@ class _Writer:
 
     def _pack_rule_name(self, rule_id: str) -> str:
         """Returns the name of a rule of a pack; its id if another rule has the name."""
-        names = rule_names(self._bodies(policy_pack.KIND), self._bodies(policy_pack.RULE_KIND))
-        if rule_id not in names:
+        names = self._pack_rules.get(rule_id)
+        if names is None:
             return self._shipped.pack_rule_name(rule_id)
-        for place, name in enumerate(names[rule_id]):
-            if sum(each[place] == name for each in names.values()) == 1:
-                return name
-        return rule_id
+        return next((name for name in names if self._pack_rule_counts[name] == 1), rule_id)
 
 
 def _time(seconds: float) -> str:

@@ -73,8 +73,8 @@ class PolicyFileServiceServicer:
 
     def ImportPolicyFile(self, request, context):
         """ImportPolicyFile changes the policies of the tenant to those of a document,
-        in one transaction. If it changes the tenant's settings, the caller must
-        be an admin.
+        in one transaction. If it changes the tenant's settings or exceptions, the
+        caller must be an admin.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -82,8 +82,8 @@ class PolicyFileServiceServicer:
 
     def RollbackPolicyFile(self, request, context):
         """RollbackPolicyFile changes the policies of the tenant to those of an
-        earlier revision, as a new change. If it changes the tenant's settings, the
-        caller must be an admin.
+        earlier revision, as a new change. If it changes the tenant's settings or
+        exceptions, the caller must be an admin.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

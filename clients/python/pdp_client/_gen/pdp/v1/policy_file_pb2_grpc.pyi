@@ -41,13 +41,13 @@ class PolicyFileServiceStub:
     """
     ImportPolicyFile: _grpc.UnaryUnaryMultiCallable[_policy_file_pb2.ImportPolicyFileRequest, _policy_file_pb2.ImportPolicyFileResponse]
     """ImportPolicyFile changes the policies of the tenant to those of a document,
-    in one transaction. If it changes the tenant's settings, the caller must
-    be an admin.
+    in one transaction. If it changes the tenant's settings or exceptions, the
+    caller must be an admin.
     """
     RollbackPolicyFile: _grpc.UnaryUnaryMultiCallable[_policy_file_pb2.RollbackPolicyFileRequest, _policy_file_pb2.RollbackPolicyFileResponse]
     """RollbackPolicyFile changes the policies of the tenant to those of an
-    earlier revision, as a new change. If it changes the tenant's settings, the
-    caller must be an admin.
+    earlier revision, as a new change. If it changes the tenant's settings or
+    exceptions, the caller must be an admin.
     """
     LintPolicies: _grpc.UnaryUnaryMultiCallable[_policy_file_pb2.LintPoliciesRequest, _policy_file_pb2.LintPoliciesResponse]
     """LintPolicies finds policies of the tenant that do nothing, or less than
@@ -68,13 +68,13 @@ class PolicyFileServiceAsyncStub(PolicyFileServiceStub):
     """
     ImportPolicyFile: _aio.UnaryUnaryMultiCallable[_policy_file_pb2.ImportPolicyFileRequest, _policy_file_pb2.ImportPolicyFileResponse]  # type: ignore[assignment]
     """ImportPolicyFile changes the policies of the tenant to those of a document,
-    in one transaction. If it changes the tenant's settings, the caller must
-    be an admin.
+    in one transaction. If it changes the tenant's settings or exceptions, the
+    caller must be an admin.
     """
     RollbackPolicyFile: _aio.UnaryUnaryMultiCallable[_policy_file_pb2.RollbackPolicyFileRequest, _policy_file_pb2.RollbackPolicyFileResponse]  # type: ignore[assignment]
     """RollbackPolicyFile changes the policies of the tenant to those of an
-    earlier revision, as a new change. If it changes the tenant's settings, the
-    caller must be an admin.
+    earlier revision, as a new change. If it changes the tenant's settings or
+    exceptions, the caller must be an admin.
     """
     LintPolicies: _aio.UnaryUnaryMultiCallable[_policy_file_pb2.LintPoliciesRequest, _policy_file_pb2.LintPoliciesResponse]  # type: ignore[assignment]
     """LintPolicies finds policies of the tenant that do nothing, or less than
@@ -104,8 +104,8 @@ class PolicyFileServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_policy_file_pb2.ImportPolicyFileResponse, _abc.Awaitable[_policy_file_pb2.ImportPolicyFileResponse]]:
         """ImportPolicyFile changes the policies of the tenant to those of a document,
-        in one transaction. If it changes the tenant's settings, the caller must
-        be an admin.
+        in one transaction. If it changes the tenant's settings or exceptions, the
+        caller must be an admin.
         """
 
     @_abc_1.abstractmethod
@@ -115,8 +115,8 @@ class PolicyFileServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_policy_file_pb2.RollbackPolicyFileResponse, _abc.Awaitable[_policy_file_pb2.RollbackPolicyFileResponse]]:
         """RollbackPolicyFile changes the policies of the tenant to those of an
-        earlier revision, as a new change. If it changes the tenant's settings, the
-        caller must be an admin.
+        earlier revision, as a new change. If it changes the tenant's settings or
+        exceptions, the caller must be an admin.
         """
 
     @_abc_1.abstractmethod

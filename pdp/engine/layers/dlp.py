@@ -123,8 +123,7 @@ class DlpLayer:
         matched = [each for each in rules if each.findings]
         if not matched:
             return NO_VERDICT._replace(rows=rows) if rows else NO_VERDICT
-        matched.sort(key=lambda each: -each.setting.rank)  # stable: keeps the order within a tier
-        matched.sort(key=lambda each: each.has_no_effect)
+        matched.sort(key=_strength)  # stable: keeps the order within a tier
         counted = [each for each in matched if not each.is_monitored and _counts(each)]
         enforced = [each for each in counted if each.exception is None]
         verdict = self._verdict(enforced) if enforced else NO_VERDICT
@@ -278,6 +277,11 @@ def _changed_rules(policies: Policies, before: Mapping[str, DlpRule]) -> dict[st
     if any(each[rule_id].bundle_id for rule_id in ids for each in (before, now)):
         return None
     return {rule_id: now[rule_id] for rule_id in ids}
+
+
+def _strength(finding: RuleFindings) -> tuple[bool, int]:
+    """Sort key: what has an effect first, then the strictest."""
+    return finding.has_no_effect, -finding.setting.rank
 
 
 def _counts(finding: RuleFindings) -> bool:

@@ -75,7 +75,11 @@ class RequestParts:
 
     def scope_of(self, location: Location) -> str:
         """Returns the place of `pdp.domain.placement.SCOPES` that a location is in."""
-        if location.segment.path is not None or self._calls_of(location).hold(location):
+        segment = location.segment
+        if segment.path is not None:
+            return ARGUMENTS
+        # Most texts have no object, and so no tool call.
+        if "{" in segment.text and self._calls_of(location).hold(location):
             return ARGUMENTS
         return OUTPUT if self.request.direction == "output" else TEXT
 

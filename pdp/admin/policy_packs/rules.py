@@ -84,7 +84,7 @@ class PolicyRules:
 
         def work(transaction: Transaction) -> Versioned[PolicyRule]:
             stored_pack = find_editable_pack(transaction, tenant_id, pack_id, _BUNDLE_HINT)
-            _check_rule(draft)
+            check_rule(draft.conditions, draft.action, draft.redaction)
             present = read_rules(transaction, stored_pack)
             check_rule_count(transaction, tenant_id, len(present), 1, "pack_id")
             (rule,) = build_rules(pack_id, present, [draft], transaction.now)
@@ -119,7 +119,7 @@ class PolicyRules:
         def work(transaction: Transaction) -> Versioned[PolicyRule]:
             stored_pack, rule = _find_rule(transaction, tenant_id, pack_id, rule_id, precondition)
             changed = replace(rule, **changes, updated_at=transaction.now)
-            _check_rule(changed)
+            check_rule(changed.conditions, changed.action, changed.redaction)
             present = read_rules(transaction, stored_pack)
             if "sequence" in changes:
                 _check_sequence(changed, present)
@@ -192,15 +192,23 @@ class PolicyRules:
         return await self._workspace.write(tenant_id, work)
 
 
-def _check_rule(rule: RuleDraft | PolicyRule, prefix: str = "") -> None:
+def check_rule(
+    conditions: JsonObject, action: JsonObject, redaction: str, prefix: str = ""
+) -> None:
     """Checks the documents and the redaction of a rule.
+
+    Args:
+        conditions: the document of the conditions, as it was sent.
+        action: the document of the action, as it was sent.
+        redaction: see `PolicyRule`.
+        prefix: a prefix for the field paths in errors, if the rule is part of another message.
 
     Raises:
         InvalidArgument: the rule is not well-formed.
         InvalidPattern: its pattern is not RE2.
     """
-    _, action = read_rule(rule.conditions, rule.action, prefix)
-    if rule.redaction and action.type != REDACT:
+    _, parsed = read_rule(conditions, action, prefix)
+    if redaction and parsed.type != REDACT:
         raise InvalidArgument.of(Violation(f"{prefix}redaction", f"is only for {REDACT} rules"))
 
 
@@ -214,7 +222,7 @@ def check_drafts(drafts: Sequence[RuleDraft], path: str = "rules") -> None:
     errors: list[InvalidArgument] = []
     for index, draft in enumerate(drafts):
         try:
-            _check_rule(draft, f"{path}[{index}].")
+            check_rule(draft.conditions, draft.action, draft.redaction, f"{path}[{index}].")
         except InvalidArgument as error:
             errors.append(error)
     if errors:

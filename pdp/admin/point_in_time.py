@@ -82,7 +82,12 @@ def snapshot_at(reader: Reader, platform: Platform, tenant_id: str, revision: in
         read_policies(entities_at(reader, owner, revision)) for owner in (PLATFORM, tenant_id)
     )
     past_platform = compile_platform(
-        platform_policies, platform.validators, platform.risk, platform.patterns, platform.detectors
+        platform_policies,
+        platform.validators,
+        platform.risk,
+        platform.patterns,
+        platform.detectors,
+        redaction_key=platform.redaction_key,
     )
     return compile_tenant(past_platform, tenant_id, tenant_policies, revision)
 

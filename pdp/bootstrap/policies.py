@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pdp import catalog
 from pdp.admin.install.catalog import install_catalog
+from pdp.admin.install.redaction_key import install_redaction_key, read_redaction_key
 from pdp.detect.validators import VALIDATORS
 from pdp.domain.kinds import read_policies
 from pdp.domain.risk import DEFAULT_RISK_TABLE, RiskTable
@@ -34,7 +35,7 @@ _POSITION: Final = re.compile(r"line \d+, column \d+")
 
 
 def open_policies(url: str) -> Store:
-    """Opens the store of policies and installs the catalog of this release.
+    """Opens the store of policies, and installs the catalog of this release and a key.
 
     Args:
         url: see `pdp.store.open_store`.
@@ -47,6 +48,7 @@ def open_policies(url: str) -> Store:
     store = open_store(url)
     try:
         install_catalog(store)
+        install_redaction_key(store)
     except BaseException:
         store.close()
         raise
@@ -66,7 +68,13 @@ def create_publisher(
     with store.read() as reader:
         revision = reader.revision()
         policies = read_policies(reader.list_tenant(PLATFORM))
-        platform = compile_platform(policies, VALIDATORS, risk, detectors=catalog.detectors())
+        platform = compile_platform(
+            policies,
+            VALIDATORS,
+            risk,
+            detectors=catalog.detectors(),
+            redaction_key=read_redaction_key(reader),
+        )
         changed = dict.fromkeys(reader.tenants() - {PLATFORM}, 0)
     return Publisher(platform, revision, changed, cache_mb)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from pdp.cases.model import Difference
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
 
 ABSENT: Final = "(absent)"
 """In a difference: the value does not exist."""
+
+_HEX: Final = re.compile("<hex(?::([a-z]+))?>")
 
 OTHERS: Final = "..."
 """In an expected list: any number of entries."""
@@ -23,6 +26,7 @@ def differences(expected: Any, actual: Any, path: str = "") -> Iterator[Differen
     - Lists must have the expected entries in order. `...` matches any number of entries.
     - An expected null means that the value does not exist.
     - A text in place of a match or a warning is the id or the name of its policy.
+    - In a text, `<hex>` stands for hexadecimal digits, and each `<hex:NAME>` for the same ones.
     """
     if isinstance(expected, dict) and isinstance(actual, dict):
         for key, value in expected.items():
@@ -61,7 +65,27 @@ def _list_matches(expected: list[Any], actual: list[Any]) -> bool:
 
 def _same(expected: Any, actual: Any) -> bool:
     """Returns whether two JSON values are equal. 1 equals 1.0, but not true."""
+    if isinstance(expected, str) and isinstance(actual, str) and "<hex" in expected:
+        return _pattern_of(expected).fullmatch(actual) is not None
     return isinstance(expected, bool) is isinstance(actual, bool) and bool(expected == actual)
+
+
+def _pattern_of(expected: str) -> re.Pattern[str]:
+    """Returns the pattern of an expected text with `<hex>` and `<hex:NAME>`."""
+    names: set[str] = set()
+    parts: list[str] = []
+    end = 0
+    for digits in _HEX.finditer(expected):
+        parts.append(re.escape(expected[end : digits.start()]))
+        end, name = digits.end(), digits[1]
+        if name is None:
+            parts.append("[0-9a-f]+")
+        elif name in names:
+            parts.append(f"(?P={name})")
+        else:
+            names.add(name)
+            parts.append(f"(?P<{name}>[0-9a-f]+)")
+    return re.compile("".join((*parts, re.escape(expected[end:]))), re.DOTALL)
 
 
 def _brief(value: Any) -> Any:

@@ -26,7 +26,7 @@ from pdp.engine.text.redaction import redact
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from pdp.domain.decision import Decision
+    from pdp.domain.decision import Decision, Obligation
     from pdp.domain.policy_set import PolicySet
     from pdp.domain.request import JsonObject, Request
     from pdp.engine.dlp.entities import EntityFinding
@@ -252,7 +252,14 @@ def _named_entities(request: Request) -> Iterator[RecordedEntity]:
 def _of_decision(decision: Decision) -> Iterator[Redaction]:
     for each in decision.obligations:
         if each.type is ObligationType.REDACT:
-            yield from (Redaction(each.replacement or WITHHELD, span) for span in each.spans)
+            yield from (Redaction(_recorded_replacement(each, span), span) for span in each.spans)
+
+
+def _recorded_replacement(obligation: Obligation, span: Span) -> str:
+    """Returns what replaces a span in a record: no mask, because it shows a part of the value."""
+    if not obligation.kind:
+        return obligation.replacement or WITHHELD
+    return _replacement(span.entity_type) if span.entity_type else WITHHELD
 
 
 def _redaction(each: RecordedEntity) -> Redaction:

@@ -50,14 +50,28 @@ class Span(NamedTuple):
 
 
 class Redaction(NamedTuple):
-    """A span that a policy redacts. `pdp.engine.text.redaction` merges those of all layers."""
+    """A span that a policy redacts. `pdp.engine.text.redaction` merges those of all layers.
+
+    Attributes:
+        replacement: the text in its place. If `kind` is set, it is computed from the value.
+        span: what is redacted.
+        kind: `MASK`, `HASH` or `PLACEHOLDER` of `pdp.domain.redaction_kind`; empty for a fixed
+            text.
+        is_secret: whether the value is a secret: a mask shows nothing of it.
+    """
 
     replacement: str
     span: Span
+    kind: str = ""
+    is_secret: bool = False
 
 
 class Obligation(NamedTuple):
-    """Something that the caller must do to comply with the decision."""
+    """Something that the caller must do to comply with the decision.
+
+    Attributes:
+        kind: the kind of a redaction whose replacement depends on the value; see `Redaction`.
+    """
 
     type: ObligationType
     replacement: str | None = None
@@ -66,6 +80,7 @@ class Obligation(NamedTuple):
     message: str | None = None
     fields: tuple[str, ...] = ()
     provider: str | None = None
+    kind: str = ""
 
 
 class Match(NamedTuple):

@@ -38,7 +38,7 @@ class DlpRule:
         bundle_id: the compliance bundle of the rule; empty for none.
         clause: the clause that the rule serves, for instance "GDPR Art. 9"; empty without a bundle.
         created_at, updated_at: seconds since the epoch.
-        expression, scope, scope_actions, mode: see `pdp.domain.placement.Placed`.
+        expression, scope, scope_actions, mode, redaction: see `pdp.domain.placement.Placed`.
     """
 
     id: str
@@ -57,6 +57,7 @@ class DlpRule:
     scope: Sequence[str] = ()
     scope_actions: Mapping[str, str] = field(default_factory=dict)
     mode: str = ""
+    redaction: str = ""
 
 
 CUSTOMISABLE: Final = (
@@ -67,6 +68,7 @@ CUSTOMISABLE: Final = (
     "scope",
     "scope_actions",
     "mode",
+    "redaction",
 )
 """The fields of a platform rule that a tenant may set."""
 
@@ -87,6 +89,7 @@ class DlpCustomisation:
     scope: Sequence[str] | None = None
     scope_actions: Mapping[str, str] | None = None
     mode: str | None = None
+    redaction: str | None = None
 
 
 def apply_customisation(rule: DlpRule, own: DlpCustomisation | None) -> DlpRule:

@@ -18,6 +18,7 @@ from pdp.domain.dlp_rule import (
 from pdp.domain.org_policy import DEFAULT_ORG_POLICY
 from pdp.domain.org_policy import ID as ORG_POLICY_ID
 from pdp.domain.org_policy import KIND as ORG_POLICY_KIND
+from pdp.domain.redaction_kind import MASK
 from pdp.domain.user_group import all_groups
 
 if TYPE_CHECKING:
@@ -147,8 +148,8 @@ def is_acting(rule: DlpRule) -> bool:
 def rule_in_bundle(rule: DlpRule, change: DlpCustomisation | None, *, enabled: bool) -> DlpRule:
     """Returns a seeded bundle's rule with a tenant's customisation.
 
-    If the bundle is in force, a customisation can neither disable the rule nor only monitor it. If
-    it is not, the tenant can still enable single rules of the bundle.
+    If the bundle is in force, a customisation can neither disable the rule nor only monitor it, nor
+    show a part of a value. If it is not, the tenant can still enable single rules of the bundle.
 
     Args:
         rule: the rule as shipped.
@@ -163,7 +164,12 @@ def rule_in_bundle(rule: DlpRule, change: DlpCustomisation | None, *, enabled: b
         scope: action for scope, action in customised.scope_actions.items() if action != NONE
     }
     return replace(
-        customised, enabled=True, action_tier=tier, scope_actions=actions, mode=rule.mode
+        customised,
+        enabled=True,
+        action_tier=tier,
+        scope_actions=actions,
+        mode=rule.mode,
+        redaction=rule.redaction if customised.redaction == MASK else customised.redaction,
     )
 
 

@@ -117,6 +117,17 @@ FAMILIES: Final[Mapping[str, frozenset[str]]] = {
 """The types that a name covers besides itself."""
 
 
+_SECRETS: Final = FAMILIES["SECRET"] | {"ACCESS_TOKEN", "API_KEY", "SECRET"}
+
+
+_SECRET_ENDINGS: Final = ("_CREDENTIALS", "_KEY", "_PASSWORD", "_SECRET", "_TOKEN", "_WEBHOOK")
+
+
+def is_secret_type(name: str) -> bool:
+    """Returns whether a name is that of a kind of secrets, also of one that nothing here knows."""
+    return name in _SECRETS or name.upper().endswith(_SECRET_ENDINGS)
+
+
 _FAMILIES_OF: Final[Mapping[str, frozenset[str]]] = {
     member: frozenset(family for family, types in FAMILIES.items() if member in types)
     for types in FAMILIES.values()

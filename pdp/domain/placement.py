@@ -1,4 +1,4 @@
-"""Where a policy looks, when it applies, and whether it is enforced.
+"""Where a policy looks, when it applies, whether it is enforced, and how it redacts.
 
 Static policies, overrides of them, and DLP rules have these fields in common. Each is empty if it
 was not set.
@@ -33,7 +33,7 @@ MODES: Final = (ENFORCE, MONITOR)
 
 NO_ACTIONS: Final[Mapping[str, str]] = {}
 
-PLACEMENT_FIELDS: Final = ("expression", "scope", "scope_actions", "mode")
+PLACEMENT_FIELDS: Final = ("expression", "scope", "scope_actions", "mode", "redaction")
 """The names of the fields of `Placed`."""
 
 
@@ -45,6 +45,8 @@ class Placed(Protocol):
         scope: the places of `SCOPES` where the policy looks; empty for all.
         scope_actions: the actions in single places, by place.
         mode: one of `MODES`; empty means `ENFORCE`.
+        redaction: one of `pdp.domain.redaction_kind.REDACTION_KINDS`: what a redaction leaves of a
+            value. If it is empty, a static policy redacts nothing, and a DLP rule replaces.
     """
 
     @property
@@ -58,6 +60,9 @@ class Placed(Protocol):
 
     @property
     def mode(self) -> str: ...
+
+    @property
+    def redaction(self) -> str: ...
 
 
 def scope_action_violations(

@@ -76,6 +76,8 @@ class PolicyRule:
         applies_to: `input`, `output` or `both`.
         conditions, action: the documents as posted; `pdp.engine.rules.documents` parses them.
         mode: one of `pdp.domain.placement.MODES`; empty means `ENFORCE`.
+        redaction: for a REDACT rule: one of `pdp.domain.redaction_kind.REDACTION_KINDS`; empty
+            means that the value is replaced.
         created_at, updated_at: seconds since the epoch.
     """
 
@@ -91,6 +93,7 @@ class PolicyRule:
     created_at: float = 0.0
     updated_at: float = 0.0
     mode: str = ""
+    redaction: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-ACTIONS: Final = ("log", "warn", "block")
+BLOCK: Final = "block"
+
+ACTIONS: Final = ("log", "warn", BLOCK)
 """From weakest to strongest."""
 
 Source = Literal["system", "tenant"]
@@ -31,7 +33,7 @@ class StaticPolicy:
         validator: name of the check that a matched value must pass; empty for none.
         version: starts at 1 and rises with every change.
         created_at, updated_at: seconds since the epoch.
-        expression, scope, scope_actions, mode: see `pdp.domain.placement.Placed`.
+        expression, scope, scope_actions, mode, redaction: see `pdp.domain.placement.Placed`.
         in_prose: its action where prose talks about what it finds; empty for the same action. It
             counts only if it is weaker. See `pdp.engine.text.sql_prose`.
     """
@@ -55,6 +57,7 @@ class StaticPolicy:
     scope: Sequence[str] = ()
     scope_actions: Mapping[str, str] = field(default_factory=dict)
     mode: str = ""
+    redaction: str = ""
     in_prose: str = ""
 
 
@@ -65,7 +68,8 @@ class StaticOverride:
     Attributes:
         expression, scope: when and where the override applies; otherwise the policy's own action
             does.
-        scope_actions, mode, in_prose: replace those of the policy where the override applies.
+        scope_actions, mode, redaction, in_prose: replace those of the policy where the override
+            applies.
     """
 
     policy_id: str
@@ -76,6 +80,7 @@ class StaticOverride:
     scope: Sequence[str] = ()
     scope_actions: Mapping[str, str] = field(default_factory=dict)
     mode: str = ""
+    redaction: str = ""
     in_prose: str = ""
 
 

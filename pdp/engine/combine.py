@@ -31,6 +31,7 @@ from pdp.domain.layers import (
     STATIC,
 )
 from pdp.domain.risk import MAX_SCORE
+from pdp.engine.text.pseudonyms import Pseudonyms, session_of
 from pdp.engine.text.redaction import NOTHING_REDACTED, Redacted, redact
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def combine(evaluation: EvaluationState) -> Decision:
         verdicts.insert(0, _fault_verdict(snapshot))
     strongest = max(verdicts, key=lambda verdict: verdict.outcome, default=NO_VERDICT)
     outcome = strongest.outcome
-    redacted = _redacted(request, verdicts, outcome)
+    redacted = _redacted(evaluation, verdicts, outcome)
     return Decision(
         decision_id=evaluation.decision_id,
         request_id=request.request_id,
@@ -219,12 +220,20 @@ def _obligations(verdicts: Sequence[Verdict], outcome: Outcome) -> tuple[Obligat
     )
 
 
-def _redacted(request: Request, verdicts: Sequence[Verdict], outcome: Outcome) -> Redacted:
+def _redacted(
+    evaluation: EvaluationState, verdicts: Sequence[Verdict], outcome: Outcome
+) -> Redacted:
     """Applies the redactions of all layers. The result has no text if the request is stopped."""
     redactions = [redaction for verdict in verdicts for redaction in verdict.redactions]
     if not redactions:
         return NOTHING_REDACTED
-    return redact(request, redactions, carry=outcome < Outcome.CANCEL)
+    snapshot, request = evaluation.snapshot, evaluation.request
+    pseudonyms = Pseudonyms(
+        snapshot.platform.redaction_key,
+        snapshot.tenant_id,
+        session_of(request.session_id, request.request_id),
+    )
+    return redact(request, redactions, carry=outcome < Outcome.CANCEL, pseudonyms=pseudonyms)
 
 
 def _trace(evaluation: EvaluationState) -> tuple[TraceRow, ...]:

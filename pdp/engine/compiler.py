@@ -55,6 +55,8 @@ def compile_platform(
     risk: RiskTable = DEFAULT_RISK_TABLE,
     previous: PatternSet | None = None,
     detectors: Mapping[str, EntityDetector] = _NO_DETECTORS,
+    *,
+    redaction_key: bytes = b"",
 ) -> Platform:
     """Compiles the policies that all tenants share.
 
@@ -64,6 +66,7 @@ def compile_platform(
         risk: the risk points of findings.
         previous: patterns that are compiled already and are reused.
         detectors: the built-in detectors, by id.
+        redaction_key: see `Platform`.
 
     Raises:
         InvalidPattern: some patterns do not compile; the error names all of them.
@@ -81,6 +84,28 @@ def compile_platform(
         pattern: detector.id for detector in detectors.values() for pattern in detector.patterns
     }
     patterns = _compile(previous or PatternSet(), {**of_detectors, **_patterns_of(layers)})
+    _check_names(policies, validators, detectors)
+    return Platform(
+        policies,
+        patterns,
+        validators,
+        risk,
+        models,
+        detectors,
+        layers,
+        facts=facts,
+        redaction_key=redaction_key,
+    )
+
+
+def _check_names(
+    policies: PolicySet, validators: Validators, detectors: Mapping[str, EntityDetector]
+) -> None:
+    """Checks the names of functions in policies and detectors.
+
+    Raises:
+        KeyError: one of them names an unknown function.
+    """
     for policy in policies.of_kind("static_policy").values():
         if policy.validator and policy.validator not in validators:
             raise KeyError(f"policy {policy.id} names the unknown validator {policy.validator}")
@@ -91,7 +116,6 @@ def compile_platform(
         if detector.extension and detector.extension not in EXTENSIONS:
             name = detector.extension
             raise KeyError(f"detector {detector.id} names the unknown extension {name}")
-    return Platform(policies, patterns, validators, risk, models, detectors, layers, facts=facts)
 
 
 def update_platform(platform: Platform, changes: Sequence[Change]) -> Platform:
@@ -115,7 +139,12 @@ def update_platform(platform: Platform, changes: Sequence[Change]) -> Platform:
     if kinds == {api_key.KIND}:  # no layer uses API keys
         return replace(platform, policies=policies)
     return compile_platform(
-        policies, platform.validators, platform.risk, platform.patterns, platform.detectors
+        policies,
+        platform.validators,
+        platform.risk,
+        platform.patterns,
+        platform.detectors,
+        redaction_key=platform.redaction_key,
     )
 
 

@@ -143,20 +143,25 @@ class Findings:
 
     def locations(self, detector: PatternDetector) -> Iterator[Location]:
         """Yields the locations of `all`, as far as the caller iterates, and some repeatedly."""
+        for segment, start, end, _, _ in self.accepted_matches(detector):
+            yield from locate(segment, start, end)
+
+    def accepted_matches(self, detector: PatternDetector) -> Iterator[PatternMatch]:
+        """Yields the matches of a detector that its validator accepts."""
         matches = self.matches(detector.pattern)
         if not matches:
             return
         accepts = self._validators[detector.validator] if detector.validator else None
         ignores = detector.ignores
         for match in matches:
-            segment, start, end, value_start, value_end = match
+            segment, _, _, value_start, value_end = match
             if ignores is not None and segment.reading is ignores:
                 continue
             if accepts is None or (
                 accepts(value := segment.text[value_start:value_end])
                 and not (value.isdigit() and is_fraction(segment.text, value_start))
             ):
-                yield from locate(segment, start, end)
+                yield match
 
 
 NO_FINDINGS: Final = Findings({}, {})

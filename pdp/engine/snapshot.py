@@ -44,6 +44,7 @@ class Platform:
         layers: the layers for a tenant without its own policies, which tenants share.
         lineage: the same object in all platforms that are compatible with this one.
         facts: computes the facts of requests, for a tenant without its own policies.
+        redaction_key: the key of the installation for hashes of redacted values; empty for none.
     """
 
     policies: PolicySet
@@ -55,6 +56,7 @@ class Platform:
     layers: tuple[Layer, ...] = ()
     lineage: object = field(default_factory=object)
     facts: FactSource = NO_FACT_SOURCE
+    redaction_key: bytes = field(default=b"", repr=False)
 
     def compatible_with(self, other: Platform) -> bool:
         """Whether a snapshot of one platform can be moved to the other; see `Snapshot.rebase`.

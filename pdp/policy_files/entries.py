@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pdp.admin.customer_policies import check_policy
 from pdp.admin.exceptions import check_exception
 from pdp.admin.placements import check_placement
+from pdp.admin.policy_packs.rules import check_rule
 from pdp.domain.customer_policy import CustomerPolicy, abbreviate
 from pdp.domain.dlp_rule import ACTION_TIERS
 from pdp.domain.placement import PLACEMENT_FIELDS
 from pdp.domain.policy_exception import PolicyException
 from pdp.domain.static_policy import ACTIONS, StaticOverride
-from pdp.engine.rules.documents import read_rule
 from pdp.engine.text.patterns import CompiledPattern
 from pdp.errors import InvalidArgument, InvalidPattern, Violation
 from pdp.jsonpb import decode
@@ -236,7 +236,12 @@ def _check_rules(rules: Sequence[Fields], path: str) -> None:
     errors: list[InvalidArgument] = []
     for index, rule in enumerate(rules):
         try:
-            read_rule(rule.get("conditions", {}), rule["action"], f"{path}[{index}].")
+            check_rule(
+                rule.get("conditions", {}),
+                rule["action"],
+                rule.get("redaction", ""),
+                f"{path}[{index}].",
+            )
         except InvalidArgument as error:
             errors.append(error)
     if errors:

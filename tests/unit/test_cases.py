@@ -218,3 +218,23 @@ class TestRunning:
         assert (result.results, result.failed) == ((), 1)
         field = "policies.static_policies[0].pattern"
         assert result.problems == ((suite.file, 3, f"{field}: bad"),)
+
+
+class TestHexadecimalDigits:
+    """`<hex>` in an expected text."""
+
+    @pytest.mark.parametrize(
+        ("expected", "actual", "same"),
+        [
+            ("[A_<hex>].", "[A_0af].", True),
+            ("[A_<hex>].", "[A_0ag].", False),
+            ("[A_<hex>].", "[A_].", False),
+            ("[A_<hex>].", "[A_0af]-", False),
+            ("<hex:one> <hex:one>", "ab ab", True),
+            ("<hex:one> <hex:one>", "ab ac", False),
+            ("<hex:one> <hex:two>", "ab ac", True),
+            ("<hexagon>", "<hexagon>", True),
+        ],
+    )
+    def test_a_text(self, expected: str, actual: str, same: bool) -> None:
+        assert (not list(differences({"text": expected}, {"text": actual}))) is same

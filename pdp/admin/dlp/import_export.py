@@ -25,6 +25,7 @@ from pdp.domain.dlp_rule import (
     DlpRule,
 )
 from pdp.domain.placement import MODES, PLACEMENT_FIELDS, SCOPES
+from pdp.domain.redaction_kind import REDACTION_KINDS
 from pdp.engine.dlp.config import read_config
 from pdp.errors import (
     InvalidArgument,
@@ -259,6 +260,7 @@ def read_draft(document: Any) -> DlpRule:
         scope=document.get("scope") or [],
         scope_actions=document.get("scope_actions") or {},
         mode=document.get("mode") or "",
+        redaction=document.get("redaction") or "",
     )
 
 
@@ -298,6 +300,8 @@ def _placement_violations(document: Mapping[str, Any]) -> Iterator[Violation]:
         yield Violation("scope_actions", "must be an object")
     if document.get("mode") not in (None, "", *MODES):
         yield Violation("mode", f"must be one of {', '.join(MODES)}")
+    if document.get("redaction") not in (None, "", *REDACTION_KINDS):
+        yield Violation("redaction", f"must be one of {', '.join(REDACTION_KINDS)}")
 
 
 def _is_confidence(value: Any) -> bool:

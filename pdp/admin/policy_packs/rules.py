@@ -19,6 +19,7 @@ from pdp.domain.policy_pack import (
     MAX_RULES,
     MAX_SEQUENCE,
     MAX_TENANT_RULES,
+    REDACT,
     RULE_KIND,
     JsonObject,
     PolicyRule,
@@ -47,6 +48,7 @@ class RuleDraft(NamedTuple):
     applies_to: str = "input"
     is_active: bool = True
     mode: str = ""
+    redaction: str = ""
 
 
 class PolicyRules:
@@ -82,7 +84,7 @@ class PolicyRules:
 
         def work(transaction: Transaction) -> Versioned[PolicyRule]:
             stored_pack = find_editable_pack(transaction, tenant_id, pack_id, _BUNDLE_HINT)
-            read_rule(draft.conditions, draft.action)
+            check_rule(draft.conditions, draft.action, draft.redaction)
             present = read_rules(transaction, stored_pack)
             check_rule_count(transaction, tenant_id, len(present), 1, "pack_id")
             (rule,) = build_rules(pack_id, present, [draft], transaction.now)
@@ -117,7 +119,7 @@ class PolicyRules:
         def work(transaction: Transaction) -> Versioned[PolicyRule]:
             stored_pack, rule = _find_rule(transaction, tenant_id, pack_id, rule_id, precondition)
             changed = replace(rule, **changes, updated_at=transaction.now)
-            read_rule(changed.conditions, changed.action)
+            check_rule(changed.conditions, changed.action, changed.redaction)
             present = read_rules(transaction, stored_pack)
             if "sequence" in changes:
                 _check_sequence(changed, present)
@@ -190,6 +192,26 @@ class PolicyRules:
         return await self._workspace.write(tenant_id, work)
 
 
+def check_rule(
+    conditions: JsonObject, action: JsonObject, redaction: str, prefix: str = ""
+) -> None:
+    """Checks the documents and the redaction of a rule.
+
+    Args:
+        conditions: the document of the conditions, as it was sent.
+        action: the document of the action, as it was sent.
+        redaction: see `PolicyRule`.
+        prefix: a prefix for the field paths in errors, if the rule is part of another message.
+
+    Raises:
+        InvalidArgument: the rule is not well-formed.
+        InvalidPattern: its pattern is not RE2.
+    """
+    _, parsed = read_rule(conditions, action, prefix)
+    if redaction and parsed.type != REDACT:
+        raise InvalidArgument.of(Violation(f"{prefix}redaction", f"is only for {REDACT} rules"))
+
+
 def check_drafts(drafts: Sequence[RuleDraft], path: str = "rules") -> None:
     """Checks the documents of many new rules.
 
@@ -200,7 +222,7 @@ def check_drafts(drafts: Sequence[RuleDraft], path: str = "rules") -> None:
     errors: list[InvalidArgument] = []
     for index, draft in enumerate(drafts):
         try:
-            read_rule(draft.conditions, draft.action, f"{path}[{index}].")
+            check_rule(draft.conditions, draft.action, draft.redaction, f"{path}[{index}].")
         except InvalidArgument as error:
             errors.append(error)
     if errors:
@@ -248,6 +270,7 @@ def build_rules(
             mode=draft.mode,
             created_at=now,
             updated_at=now,
+            redaction=draft.redaction,
         )
 
 

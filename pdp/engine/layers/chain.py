@@ -26,6 +26,7 @@ from pdp.domain.decision import (
 )
 from pdp.domain.group_resolver import NO_GROUPS
 from pdp.domain.layers import CHAIN
+from pdp.domain.redaction_kind import kind_by_value
 from pdp.engine.conditions.facts import NO_FACTS
 from pdp.engine.decision_facts import NO_FACT_SOURCE
 from pdp.engine.dlp.entity_detectors import collect_entities, entity_detectors, personal_types
@@ -545,7 +546,10 @@ def _redactions(rules: Sequence[EvaluatedRule]) -> list[Redaction]:
         for each in rules
         if each.outcome is Outcome.REDACT
         for redaction in redactions(
-            each.chain_rule.conditions, each.chain_rule.action.replacement, each.facts
+            each.chain_rule.conditions,
+            each.chain_rule.action.replacement,
+            each.facts,
+            kind_by_value(each.chain_rule.rule.redaction),
         )
     ]
 

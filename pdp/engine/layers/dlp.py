@@ -21,11 +21,14 @@ from pdp.domain.decision import (
     TraceRow,
     Verdict,
 )
-from pdp.domain.detector import PERSONAL_CATEGORIES
+from pdp.domain.detector import PERSONAL_CATEGORIES, SECRET
+from pdp.domain.entity_types import is_secret_type
 from pdp.domain.layers import DLP
 from pdp.domain.policy_set import changed_ids
+from pdp.domain.redaction_kind import kind_by_value
 from pdp.domain.user_group import all_groups
 from pdp.engine.decision_facts import NO_FACT_SOURCE
+from pdp.engine.dlp.caller_entities import CALLER
 from pdp.engine.dlp.findings import (
     RuleFindings,
     collect_rule_findings,
@@ -41,6 +44,7 @@ from pdp.engine.rules.matching import MAX_SPANS
 if TYPE_CHECKING:
     from collections.abc import Iterator, KeysView, Mapping, Sequence
 
+    from pdp.domain.decision import Span
     from pdp.domain.dlp_rule import DlpRule
     from pdp.domain.ner import EntityLabel
     from pdp.domain.request import Request
@@ -342,8 +346,18 @@ def _redactions_in_place(
         span = first.location.whole().span(rule.entity_type(first))
         yield Redaction(rule.replacement_of(first), span)
         return
+    kind = kind_by_value(rule.rule.redaction)
     for each in findings:
-        yield Redaction(rule.replacement_of(each), each.location.span(rule.entity_type(each)))
+        span = each.location.span(rule.entity_type(each))
+        if not kind or (each.detector_id == CALLER and each.location == each.location.whole()):
+            # A finding of the caller may be anywhere in a whole text: there is no value to keep.
+            yield Redaction(rule.replacement_of(each), span)
+        else:
+            yield Redaction(rule.replacement_of(each), span, kind, _is_secret(each, span))
+
+
+def _is_secret(finding: EntityFinding, span: Span) -> bool:
+    return finding.category == SECRET or is_secret_type(span.entity_type)
 
 
 def _match(finding: RuleFindings) -> Match:

@@ -7,6 +7,7 @@ system policy stricter or weaker. The action of a policy gives the outcome:
 - warn: WARN, with a warning
 - log: a match, and no other effect
 
+A policy that warns or logs and has a `redaction` redacts the values that it finds: REDACT.
 A policy in monitor mode gives a match, and no other effect.
 `pdp.engine.rules.static_policies` finds what each policy does in a request.
 """
@@ -49,11 +50,6 @@ if TYPE_CHECKING:
     from pdp.engine.scan import Findings
 
 _OUTCOMES: Final = {"block": Outcome.BLOCK, "warn": Outcome.WARN, "log": Outcome.ALLOW}
-_REASON_CODES: Final = {
-    "block": "STATIC_POLICY_BLOCK",
-    "warn": "STATIC_POLICY_WARN",
-    "log": "",
-}
 _STATUS_HINTS: Final = {"block": 403, "warn": 200, "log": 200}
 _RANKS: Final = {severity: rank for rank, severity in enumerate(SEVERITIES)}
 
@@ -127,14 +123,17 @@ class StaticLayer:
     def _enforced(self, hits: Sequence[StaticHit]) -> Verdict:
         """Returns what the hits do that are enforced, strongest first."""
         strongest = hits[0]
+        outcome = _outcome(strongest)
+        is_silent = outcome is Outcome.ALLOW
         return Verdict(
-            outcome=_OUTCOMES[strongest.action],
-            reason_code=_REASON_CODES[strongest.action],
-            message="" if strongest.action == "log" else _message(strongest),
+            outcome=outcome,
+            reason_code="" if is_silent else f"STATIC_POLICY_{outcome.name}",
+            message="" if is_silent else _message(strongest),
             status_hint=_STATUS_HINTS[strongest.action],
             warnings=tuple(
                 PolicyWarning(hit.policy.id, _message(hit)) for hit in hits if hit.action == "warn"
             ),
+            redactions=tuple(redaction for hit in hits for redaction in hit.redactions),
         )
 
     def _hits(self, findings: Findings, request: Request) -> Iterator[StaticHit]:
@@ -287,17 +286,21 @@ def _strength(hit: StaticHit) -> tuple[bool, bool, int, int, str]:
     return (
         hit.is_monitored,
         is_lifted,
-        -_OUTCOMES[hit.action],
+        -_outcome(hit),
         -_RANKS[policy.severity],
         policy.id,
     )
+
+
+def _outcome(hit: StaticHit) -> Outcome:
+    return Outcome.REDACT if hit.redacts else _OUTCOMES[hit.action]
 
 
 def _message(hit: StaticHit) -> str:
     # The message of a system policy says that the request was stopped.
     if hit.policy.message and not (hit.policy.system and hit.is_weaker):
         return hit.policy.message
-    verb = "Blocked" if hit.action == "block" else "Flagged"
+    verb = "Blocked" if hit.action == "block" else "Redacted" if hit.redacts else "Flagged"
     return f'{verb} by policy "{hit.policy.name}".'
 
 
@@ -314,7 +317,7 @@ def _match(hit: StaticHit) -> Match:
         hit.action,
         policy.severity,
         with_effect(_reason(hit), hit.exception),
-        would_be=_OUTCOMES[hit.action].name if hit.is_monitored else "",
+        would_be=_outcome(hit).name if hit.is_monitored else "",
         excepted_by=hit.exception.id if hit.exception else "",
         scope=hit.scope,
     )
@@ -326,7 +329,7 @@ def _row(hit: StaticHit) -> TraceRow:
         layer=STATIC,
         reason=with_effect(_reason(hit), hit.exception, is_monitored=hit.is_monitored),
         matched=hit.location is not None,
-        outcome=_OUTCOMES[hit.action] if has_effect else Outcome.ALLOW,
+        outcome=_outcome(hit) if has_effect else Outcome.ALLOW,
         policy_id=hit.policy.id,
         policy_name=hit.policy.name,
     )

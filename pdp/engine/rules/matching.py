@@ -10,8 +10,8 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.domain.decision import Redaction, Span
-from pdp.domain.detector import PERSONAL_CATEGORIES
-from pdp.domain.entity_types import expand_entity_types
+from pdp.domain.detector import PERSONAL_CATEGORIES, SECRET
+from pdp.domain.entity_types import expand_entity_types, is_secret_type
 from pdp.domain.group_resolver import NO_GROUPS, normalize_group
 from pdp.domain.model_catalog import normalize_name
 from pdp.engine.conditions.facts import NO_FACTS, ConditionFacts
@@ -251,29 +251,55 @@ def _content_result(pattern: str, findings: Findings) -> ConditionResult:
     return ConditionResult(True, f"content_regex matched: {describe(locations[0])}")
 
 
-def redactions(conditions: Conditions, replacement: str, facts: Facts) -> Iterator[Redaction]:
+class _Part(NamedTuple):
+    """A span to redact.
+
+    Attributes:
+        is_value: whether it is one value, not a whole text that holds values somewhere.
+        is_secret: whether it is a secret.
+    """
+
+    span: Span
+    is_value: bool = True
+    is_secret: bool = False
+
+
+def redactions(
+    conditions: Conditions, replacement: str, facts: Facts, kind: str = ""
+) -> Iterator[Redaction]:
     """Yields the redactions of a REDACT rule that matches (decide.md, chain).
 
     A rule with a pattern redacts the matches of the pattern. Otherwise, a rule with entity
     conditions redacts the findings. Any other rule redacts the whole text and every string of the
     arguments. A finding without a position in the text cannot be redacted on its own, so it also
     redacts everything.
+
+    Args:
+        conditions: the conditions of the rule.
+        replacement: the replacement.
+        facts: the facts that meet the conditions.
+        kind: see `Redaction`; a whole text has no kind.
     """
     if conditions.content_regex:
         _, segments = facts.findings.hits[conditions.content_regex]
-        spans = _pattern_spans(conditions.content_regex, segments, facts.findings)
+        parts = _pattern_parts(conditions.content_regex, segments, facts.findings)
     elif _has_entity_conditions(conditions):
-        spans = chain(
-            _entity_spans(matching_entities(conditions, facts.entities), facts.request),
-            _finding_spans(matching_findings(conditions, facts.entity_findings)),
+        parts = chain(
+            _entity_parts(matching_entities(conditions, facts.entities), facts.request),
+            _finding_parts(matching_findings(conditions, facts.entity_findings)),
         )
     else:
-        spans = _whole_request(facts)
-    for span in spans:
-        yield Redaction(replacement, span)
+        parts = _whole_request(facts)
+    for span, is_value, is_secret in parts:
+        if kind and is_value:
+            yield Redaction(replacement, span, kind, is_secret)
+        else:
+            yield Redaction(replacement, span)
 
 
-def _pattern_spans(pattern: str, segments: Sequence[Segment], findings: Findings) -> Iterator[Span]:
+def _pattern_parts(
+    pattern: str, segments: Sequence[Segment], findings: Findings
+) -> Iterator[_Part]:
     compiled = findings.hits[pattern][0]
     for segment in segments:
         spans = islice(compiled.spans(segment.text, segment.data), MAX_SPANS + 1)
@@ -284,31 +310,35 @@ def _pattern_spans(pattern: str, segments: Sequence[Segment], findings: Findings
             for location in locate(segment, start, end)
         ]
         findings.work.add_finds(len(locations))
-        if not 0 < len(locations) <= MAX_SPANS:
-            # There are too many spans, or all of them are empty.
+        # If there are too many spans, or all of them are empty, the whole texts are redacted.
+        are_values = 0 < len(locations) <= MAX_SPANS
+        if not are_values:
             locations = whole_places(segment)
-        yield from (each.span() for each in locations)
+        yield from (_Part(each.span(), are_values) for each in locations)
 
 
-def _entity_spans(entities: Sequence[Entity], request: Request) -> Iterator[Span]:
+def _entity_parts(entities: Sequence[Entity], request: Request) -> Iterator[_Part]:
     for each, location in caller_locations(entities, request):
-        yield location.span(each.entity_type)
+        name = each.entity_type
+        is_value = location != location.whole()
+        yield _Part(location.span(name), is_value, is_secret_type(name))
 
 
-def _finding_spans(findings: Sequence[EntityFinding]) -> Iterator[Span]:
-    """Yields the spans of findings of the scan; too many in one string become the whole string."""
+def _finding_parts(findings: Sequence[EntityFinding]) -> Iterator[_Part]:
+    """Yields the parts of findings of the scan; too many in one string become the whole string."""
     by_place: dict[Place, list[EntityFinding]] = {}
     for each in findings:
         by_place.setdefault(each.location.place, []).append(each)
     for in_place in by_place.values():
         if len(in_place) > MAX_SPANS:
             first = in_place[0]
-            yield first.location.whole().span(first.entity_type)
+            yield _Part(first.location.whole().span(first.entity_type), is_value=False)
         else:
             for each in in_place:
-                yield each.location.span(each.entity_type)
+                span = each.location.span(each.entity_type)
+                yield _Part(span, is_secret=each.category == SECRET)
 
 
-def _whole_request(facts: Facts) -> Iterator[Span]:
+def _whole_request(facts: Facts) -> Iterator[_Part]:
     for segment in all_texts(facts.request):
-        yield Span(0, len(segment.text), "", segment.path)
+        yield _Part(Span(0, len(segment.text), "", segment.path), is_value=False)

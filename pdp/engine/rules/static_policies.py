@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from pdp.domain.decision import Redaction
+from pdp.domain.detector import SECRET
 from pdp.domain.placement import ARGUMENTS, SCOPES, TEXT
+from pdp.domain.redaction_kind import kind_by_value
 from pdp.domain.static_policy import (
     ACTIONS,
     ATTACK_FAMILIES,
+    BLOCK,
     COMMAND,
     PERSONAL_FAMILIES,
     StaticOverride,
@@ -17,8 +21,9 @@ from pdp.domain.static_policy import (
 from pdp.engine.rules.exceptions import NO_BOOK, NO_EXCEPTIONS, that_hold, that_lifts
 from pdp.engine.rules.expressions import known_expression
 from pdp.engine.rules.placement import Placement, compile_placement
-from pdp.engine.text.locations import Location, Reading
+from pdp.engine.text.locations import Location, Reading, locate
 from pdp.engine.text.patterns import PatternDetector
+from pdp.engine.text.pseudonyms import label_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +32,7 @@ if TYPE_CHECKING:
     from pdp.engine.decision_facts import FactSource
     from pdp.engine.findings import Findings
     from pdp.engine.rules.exceptions import ExceptionBook, Exceptions
+    from pdp.engine.text.locations import PatternMatch, Place
     from pdp.engine.text.request_parts import RequestParts
 
 MAX_LOCATIONS: Final = 1000
@@ -77,6 +83,7 @@ class StaticHit(NamedTuple):
         reason: why it does not match; empty if it does.
         is_monitored: whether it is judged and recorded only.
         exception: lifts its effect; None for none.
+        redactions: what the policy redacts; empty unless it is enforced and has a `redaction`.
     """
 
     policy: StaticPolicy
@@ -86,6 +93,12 @@ class StaticHit(NamedTuple):
     reason: str = ""
     is_monitored: bool = False
     exception: PolicyException | None = None
+    redactions: tuple[Redaction, ...] = ()
+
+    @property
+    def redacts(self) -> bool:
+        """Whether the policy redacts what it finds instead of blocking it."""
+        return bool(self.policy.redaction) and self.action != BLOCK
 
     @property
     def is_weaker(self) -> bool:
@@ -93,9 +106,15 @@ class StaticHit(NamedTuple):
         return _RANKS[self.action] < _RANKS[self.policy.action]
 
     @property
-    def rank(self) -> tuple[bool, bool, int]:
+    def rank(self) -> tuple[bool, bool, bool, bool, int]:
         """A number that rises with the effect of the hit."""
-        return not self.is_monitored, self.exception is None, _RANKS[self.action]
+        return (
+            not self.is_monitored,
+            self.exception is None,
+            self.action == BLOCK,
+            self.redacts,
+            _RANKS[self.action],
+        )
 
 
 def compile_policy(
@@ -115,6 +134,7 @@ def compile_policy(
         scope_actions=override.scope_actions,
         in_prose=override.in_prose,
         mode=override.mode or policy.mode,
+        redaction=override.redaction or policy.redaction,
     )
     if not (override.expression or override.scope):
         return CompiledStaticPolicy(changed, detector, compile_placement(changed))
@@ -162,9 +182,10 @@ def find_hit(
         exceptions = that_hold(book.of_static_policy(policy), request, findings, facts)
     if placement is None and override is None and not exceptions and not policy.in_prose:
         location = findings.first(detector)
-        if location is not None:
-            return StaticHit(policy, policy.action, location, parts.scope_of(location))
-        return _rejected(policy)
+        if location is None:
+            return _rejected(policy)
+        hit = StaticHit(policy, policy.action, location, parts.scope_of(location))
+        return _with_redactions(hit, compiled, findings, parts) if hit.redacts else hit
     if placement is not None and placement.expression is not None:
         judgement = placement.expression.judge(request, findings, facts)
         if not judgement.is_met:
@@ -174,7 +195,70 @@ def find_hit(
         judgement = override.applies.expression.judge(request, findings, facts)
         if not judgement.is_met:
             compiled = compiled._replace(override=None)
-    return _strongest(compiled, findings, parts, exceptions)
+    best = _strongest(compiled, findings, parts, exceptions)
+    if best is None or not best.redacts or best.location is None:
+        return best
+    return _with_redactions(best, compiled, findings, parts, exceptions)
+
+
+def _with_redactions(
+    hit: StaticHit,
+    compiled: CompiledStaticPolicy,
+    findings: Findings,
+    parts: RequestParts,
+    exceptions: Exceptions = NO_EXCEPTIONS,
+) -> StaticHit:
+    """Returns a hit with the redactions of all values that its policy finds.
+
+    Too many values in one string redact the whole string.
+    """
+    if hit.is_monitored or hit.exception is not None:
+        return hit
+    by_place: dict[Place, list[Redaction]] = {}
+    too_many: dict[Place, Redaction] = {}
+    for match in findings.accepted_matches(compiled.detector):
+        for location in _values(match):
+            redaction = _redaction_at(compiled, location, parts, exceptions)
+            if redaction is None or location.place in too_many:
+                continue
+            in_place = by_place.setdefault(location.place, [])
+            in_place.append(redaction)
+            findings.work.add_finds(1)
+            if len(in_place) > MAX_LOCATIONS:
+                span = location.whole().span(redaction.span.entity_type)
+                too_many[location.place] = Redaction(redaction.replacement, span)
+    redactions = [
+        each
+        for place, in_place in by_place.items()
+        for each in ([too_many[place]] if place in too_many else in_place)
+    ]
+    # A match in the text itself usually occurs in its normalized variants too.
+    return hit._replace(redactions=tuple(dict.fromkeys(redactions)))
+
+
+def _values(match: PatternMatch) -> Iterator[Location]:
+    """Yields the value of a match; the whole text for an empty one, which cannot be redacted."""
+    segment, start, end, value_start, value_end = match
+    for each in locate(segment, value_start, value_end) or locate(segment, start, end):
+        yield each if each.start < each.end else each.whole()
+
+
+def _redaction_at(
+    compiled: CompiledStaticPolicy, location: Location, parts: RequestParts, exceptions: Exceptions
+) -> Redaction | None:
+    """Returns what a policy redacts in a place; None if it redacts nothing there."""
+    scope = parts.scope_of(location)
+    hit = _hit_at(compiled, scope)
+    if hit is None or hit.is_monitored or not _as_talk(hit, location, parts).redacts:
+        return None
+    if exceptions and that_lifts(exceptions, scope, location.value):
+        return None
+    policy = hit.policy
+    name = policy.id.removeprefix("sys_") if policy.system else policy.name
+    entity_type = label_of(name)
+    kind = kind_by_value(policy.redaction)
+    is_secret = policy.family == SECRET
+    return Redaction(f"[{entity_type}]", location.span(entity_type), kind, is_secret)
 
 
 def _strongest(

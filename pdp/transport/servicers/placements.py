@@ -1,4 +1,4 @@
-"""Conversions of the fields that say where and when a policy applies."""
+"""Conversions of the fields that say where and when a policy applies, and how it redacts."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ def placement_of(message: Any) -> dict[str, Any]:
         "scope": list(message.scope.scope),
         "scope_actions": struct_object(message.scope_actions),
         "mode": message.mode,
+        "redaction": message.redaction,
     }
 
 
 def placement_changes(message: Any) -> dict[str, Any]:
     """Returns those fields of a placement that are set in an update, by field name."""
-    changes = present_fields(message, ("expression", "mode"))
+    changes = present_fields(message, ("expression", "mode", "redaction"))
     if message.HasField("scope"):
         changes["scope"] = list(message.scope.scope)
     if message.HasField("scope_actions"):
@@ -39,4 +40,5 @@ def placement_fields(policy: Placed) -> dict[str, Any]:
         "scope": policy.scope,
         "scope_actions": to_struct(actions) if actions else None,
         "mode": policy.mode,
+        "redaction": policy.redaction,
     }

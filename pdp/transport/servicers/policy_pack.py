@@ -27,7 +27,15 @@ if TYPE_CHECKING:
     AnyRuleDraft = pb.PolicyRuleDraft | pb.CreatePolicyRuleRequest | simulate_pb2.OverlayRule
 
 _PACK_FIELDS: Final = ("name", "description", "compliance_standard", "version", "is_active")
-_RULE_FIELDS: Final = ("sequence", "name", "description", "applies_to", "is_active", "mode")
+_RULE_FIELDS: Final = (
+    "sequence",
+    "name",
+    "description",
+    "applies_to",
+    "is_active",
+    "mode",
+    "redaction",
+)
 _DOCUMENTS: Final = ("conditions", "action")
 
 
@@ -168,6 +176,7 @@ def rule_draft(message: AnyRuleDraft) -> RuleDraft:
         applies_to=message.applies_to or "input",
         is_active=message.is_active if message.HasField("is_active") else True,
         mode=message.mode,
+        redaction=message.redaction,
     )
 
 
@@ -225,4 +234,5 @@ def _rule(rule: PolicyRule) -> pb.PolicyRule:
         mode=rule.mode,
         created_at=to_timestamp(rule.created_at),
         updated_at=to_timestamp(rule.updated_at),
+        redaction=rule.redaction,
     )

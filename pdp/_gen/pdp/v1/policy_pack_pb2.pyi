@@ -195,6 +195,7 @@ class PolicyRule(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    REDACTION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is a UUID. The ID of a rule of a bundle is the same on every server."""
     pack_id: _builtins.str
@@ -213,6 +214,10 @@ class PolicyRule(_message.Message):
     """is_active is true if the rule is in force."""
     mode: _builtins.str
     """mode is `enforce` or `monitor`, if it was set."""
+    redaction: _builtins.str
+    """redaction is what a REDACT rule leaves of a value: `replace`, `mask`,
+    `hash` or `placeholder`; empty means `replace`.
+    """
     @_builtins.property
     def conditions(self) -> _struct_pb2.Struct:
         """conditions are the conditions as they were posted: `user_groups`,
@@ -253,10 +258,11 @@ class PolicyRule(_message.Message):
         created_at: _timestamp_pb2.Timestamp | None = ...,
         updated_at: _timestamp_pb2.Timestamp | None = ...,
         mode: _builtins.str = ...,
+        redaction: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "conditions", b"conditions", "created_at", b"created_at", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "applies_to", b"applies_to", "conditions", b"conditions", "created_at", b"created_at", "description", b"description", "id", b"id", "is_active", b"is_active", "mode", b"mode", "name", b"name", "pack_id", b"pack_id", "sequence", b"sequence", "updated_at", b"updated_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "applies_to", b"applies_to", "conditions", b"conditions", "created_at", b"created_at", "description", b"description", "id", b"id", "is_active", b"is_active", "mode", b"mode", "name", b"name", "pack_id", b"pack_id", "redaction", b"redaction", "sequence", b"sequence", "updated_at", b"updated_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -276,6 +282,7 @@ class PolicyRuleDraft(_message.Message):
     ACTION_FIELD_NUMBER: _builtins.int
     IS_ACTIVE_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    REDACTION_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """sequence is the position of the rule, unique in its pack. If it is unset,
     it is the next one.
@@ -291,6 +298,10 @@ class PolicyRuleDraft(_message.Message):
     mode: _builtins.str
     """mode is `enforce` or `monitor`. In monitor mode the rule is judged and
     recorded, and has no other effect; empty means `enforce`.
+    """
+    redaction: _builtins.str
+    """redaction is what a REDACT rule leaves of a value: `replace`, `mask`,
+    `hash` or `placeholder`; empty means `replace`.
     """
     @_builtins.property
     def conditions(self) -> _struct_pb2.Struct:
@@ -311,10 +322,11 @@ class PolicyRuleDraft(_message.Message):
         action: _struct_pb2.Struct | None = ...,
         is_active: _builtins.bool | None = ...,
         mode: _builtins.str = ...,
+        redaction: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_is_active", b"_is_active", "_sequence", b"_sequence", "action", b"action", "conditions", b"conditions", "is_active", b"is_active", "sequence", b"sequence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_active", b"_is_active", "_sequence", b"_sequence", "action", b"action", "applies_to", b"applies_to", "conditions", b"conditions", "description", b"description", "is_active", b"is_active", "mode", b"mode", "name", b"name", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_active", b"_is_active", "_sequence", b"_sequence", "action", b"action", "applies_to", b"applies_to", "conditions", b"conditions", "description", b"description", "is_active", b"is_active", "mode", b"mode", "name", b"name", "redaction", b"redaction", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__is_active: _TypeAlias = _typing.Literal["is_active"]  # noqa: Y015
     _WhichOneofArgType__is_active: _TypeAlias = _typing.Literal["_is_active", b"_is_active"]  # noqa: Y015
@@ -743,6 +755,7 @@ class CreatePolicyRuleRequest(_message.Message):
     ACTION_FIELD_NUMBER: _builtins.int
     IS_ACTIVE_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    REDACTION_FIELD_NUMBER: _builtins.int
     pack_id: _builtins.str
     """pack_id is the ID of the pack that the rule is added to."""
     sequence: _builtins.int
@@ -760,6 +773,10 @@ class CreatePolicyRuleRequest(_message.Message):
     mode: _builtins.str
     """mode is `enforce` or `monitor`. In monitor mode the rule is judged and
     recorded, and has no other effect; empty means `enforce`.
+    """
+    redaction: _builtins.str
+    """redaction is what a REDACT rule leaves of a value: `replace`, `mask`,
+    `hash` or `placeholder`; empty means `replace`.
     """
     @_builtins.property
     def conditions(self) -> _struct_pb2.Struct:
@@ -781,10 +798,11 @@ class CreatePolicyRuleRequest(_message.Message):
         action: _struct_pb2.Struct | None = ...,
         is_active: _builtins.bool | None = ...,
         mode: _builtins.str = ...,
+        redaction: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_is_active", b"_is_active", "_sequence", b"_sequence", "action", b"action", "conditions", b"conditions", "is_active", b"is_active", "sequence", b"sequence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_active", b"_is_active", "_sequence", b"_sequence", "action", b"action", "applies_to", b"applies_to", "conditions", b"conditions", "description", b"description", "is_active", b"is_active", "mode", b"mode", "name", b"name", "pack_id", b"pack_id", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_active", b"_is_active", "_sequence", b"_sequence", "action", b"action", "applies_to", b"applies_to", "conditions", b"conditions", "description", b"description", "is_active", b"is_active", "mode", b"mode", "name", b"name", "pack_id", b"pack_id", "redaction", b"redaction", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__is_active: _TypeAlias = _typing.Literal["is_active"]  # noqa: Y015
     _WhichOneofArgType__is_active: _TypeAlias = _typing.Literal["_is_active", b"_is_active"]  # noqa: Y015
@@ -845,6 +863,7 @@ class UpdatePolicyRuleRequest(_message.Message):
     ACTION_FIELD_NUMBER: _builtins.int
     IS_ACTIVE_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    REDACTION_FIELD_NUMBER: _builtins.int
     pack_id: _builtins.str
     """pack_id is the ID of the pack of the rule."""
     rule_id: _builtins.str
@@ -862,6 +881,10 @@ class UpdatePolicyRuleRequest(_message.Message):
     mode: _builtins.str
     """mode is `enforce` or `monitor`. In monitor mode the rule is judged and
     recorded, and has no other effect; empty means `enforce`.
+    """
+    redaction: _builtins.str
+    """redaction is what a REDACT rule leaves of a value: `replace`, `mask`,
+    `hash` or `placeholder`; empty means `replace`.
     """
     @_builtins.property
     def conditions(self) -> _struct_pb2.Struct:
@@ -884,10 +907,11 @@ class UpdatePolicyRuleRequest(_message.Message):
         action: _struct_pb2.Struct | None = ...,
         is_active: _builtins.bool | None = ...,
         mode: _builtins.str | None = ...,
+        redaction: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_applies_to", b"_applies_to", "_description", b"_description", "_is_active", b"_is_active", "_mode", b"_mode", "_name", b"_name", "_sequence", b"_sequence", "action", b"action", "applies_to", b"applies_to", "conditions", b"conditions", "description", b"description", "is_active", b"is_active", "mode", b"mode", "name", b"name", "sequence", b"sequence"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_applies_to", b"_applies_to", "_description", b"_description", "_is_active", b"_is_active", "_mode", b"_mode", "_name", b"_name", "_redaction", b"_redaction", "_sequence", b"_sequence", "action", b"action", "applies_to", b"applies_to", "conditions", b"conditions", "description", b"description", "is_active", b"is_active", "mode", b"mode", "name", b"name", "redaction", b"redaction", "sequence", b"sequence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_applies_to", b"_applies_to", "_description", b"_description", "_is_active", b"_is_active", "_mode", b"_mode", "_name", b"_name", "_sequence", b"_sequence", "action", b"action", "applies_to", b"applies_to", "conditions", b"conditions", "description", b"description", "is_active", b"is_active", "mode", b"mode", "name", b"name", "pack_id", b"pack_id", "rule_id", b"rule_id", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_applies_to", b"_applies_to", "_description", b"_description", "_is_active", b"_is_active", "_mode", b"_mode", "_name", b"_name", "_redaction", b"_redaction", "_sequence", b"_sequence", "action", b"action", "applies_to", b"applies_to", "conditions", b"conditions", "description", b"description", "is_active", b"is_active", "mode", b"mode", "name", b"name", "pack_id", b"pack_id", "redaction", b"redaction", "rule_id", b"rule_id", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__applies_to: _TypeAlias = _typing.Literal["applies_to"]  # noqa: Y015
     _WhichOneofArgType__applies_to: _TypeAlias = _typing.Literal["_applies_to", b"_applies_to"]  # noqa: Y015
@@ -899,6 +923,8 @@ class UpdatePolicyRuleRequest(_message.Message):
     _WhichOneofArgType__mode: _TypeAlias = _typing.Literal["_mode", b"_mode"]  # noqa: Y015
     _WhichOneofReturnType__name: _TypeAlias = _typing.Literal["name"]  # noqa: Y015
     _WhichOneofArgType__name: _TypeAlias = _typing.Literal["_name", b"_name"]  # noqa: Y015
+    _WhichOneofReturnType__redaction: _TypeAlias = _typing.Literal["redaction"]  # noqa: Y015
+    _WhichOneofArgType__redaction: _TypeAlias = _typing.Literal["_redaction", b"_redaction"]  # noqa: Y015
     _WhichOneofReturnType__sequence: _TypeAlias = _typing.Literal["sequence"]  # noqa: Y015
     _WhichOneofArgType__sequence: _TypeAlias = _typing.Literal["_sequence", b"_sequence"]  # noqa: Y015
     @_typing.overload
@@ -911,6 +937,8 @@ class UpdatePolicyRuleRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__mode) -> _WhichOneofReturnType__mode | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__name) -> _WhichOneofReturnType__name | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__redaction) -> _WhichOneofReturnType__redaction | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__sequence) -> _WhichOneofReturnType__sequence | None: ...
 

@@ -185,6 +185,7 @@ class OverlayStaticPolicy(_message.Message):
     SCOPE_FIELD_NUMBER: _builtins.int
     SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    REDACTION_FIELD_NUMBER: _builtins.int
     IN_PROSE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is the ID of the policy to replace. If it is empty, the candidate
@@ -213,6 +214,10 @@ class OverlayStaticPolicy(_message.Message):
     mode: _builtins.str
     """mode is `enforce` or `monitor`. In monitor mode the policy is judged and
     recorded, and has no other effect; empty means `enforce`.
+    """
+    redaction: _builtins.str
+    """redaction is what a redaction leaves of a value: `replace`, `mask`, `hash`
+    or `placeholder`; empty means that the policy redacts nothing.
     """
     in_prose: _builtins.str
     """in_prose is the action where prose talks about what the policy finds, in a text
@@ -247,11 +252,12 @@ class OverlayStaticPolicy(_message.Message):
         scope: _scope_pb2.Scopes | None = ...,
         scope_actions: _struct_pb2.Struct | None = ...,
         mode: _builtins.str = ...,
+        redaction: _builtins.str = ...,
         in_prose: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_enabled", b"_enabled", "enabled", b"enabled", "scope", b"scope", "scope_actions", b"scope_actions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_enabled", b"_enabled", "action", b"action", "category", b"category", "description", b"description", "enabled", b"enabled", "expression", b"expression", "id", b"id", "in_prose", b"in_prose", "message", b"message", "mode", b"mode", "name", b"name", "pattern", b"pattern", "scope", b"scope", "scope_actions", b"scope_actions", "severity", b"severity"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_enabled", b"_enabled", "action", b"action", "category", b"category", "description", b"description", "enabled", b"enabled", "expression", b"expression", "id", b"id", "in_prose", b"in_prose", "message", b"message", "mode", b"mode", "name", b"name", "pattern", b"pattern", "redaction", b"redaction", "scope", b"scope", "scope_actions", b"scope_actions", "severity", b"severity"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__enabled: _TypeAlias = _typing.Literal["enabled"]  # noqa: Y015
     _WhichOneofArgType__enabled: _TypeAlias = _typing.Literal["_enabled", b"_enabled"]  # noqa: Y015
@@ -588,6 +594,7 @@ class OverlayRule(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    REDACTION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is shown in traces. If it is empty, the server generates it."""
     pack_id: _builtins.str
@@ -606,6 +613,10 @@ class OverlayRule(_message.Message):
     """is_active is true if the rule is in force. If it is unset, it is true."""
     mode: _builtins.str
     """mode is `enforce` or `monitor`; empty means `enforce`."""
+    redaction: _builtins.str
+    """redaction is what a redaction leaves of a value: `replace`, `mask`, `hash`
+    or `placeholder`; empty means `replace`.
+    """
     @_builtins.property
     def conditions(self) -> _struct_pb2.Struct:
         """conditions are the conditions of the rule; see `PolicyRule`."""
@@ -637,10 +648,11 @@ class OverlayRule(_message.Message):
         created_at: _timestamp_pb2.Timestamp | None = ...,
         updated_at: _timestamp_pb2.Timestamp | None = ...,
         mode: _builtins.str = ...,
+        redaction: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_is_active", b"_is_active", "_sequence", b"_sequence", "action", b"action", "conditions", b"conditions", "created_at", b"created_at", "is_active", b"is_active", "sequence", b"sequence", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_active", b"_is_active", "_sequence", b"_sequence", "action", b"action", "applies_to", b"applies_to", "conditions", b"conditions", "created_at", b"created_at", "description", b"description", "id", b"id", "is_active", b"is_active", "mode", b"mode", "name", b"name", "pack_id", b"pack_id", "sequence", b"sequence", "updated_at", b"updated_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_active", b"_is_active", "_sequence", b"_sequence", "action", b"action", "applies_to", b"applies_to", "conditions", b"conditions", "created_at", b"created_at", "description", b"description", "id", b"id", "is_active", b"is_active", "mode", b"mode", "name", b"name", "pack_id", b"pack_id", "redaction", b"redaction", "sequence", b"sequence", "updated_at", b"updated_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__is_active: _TypeAlias = _typing.Literal["is_active"]  # noqa: Y015
     _WhichOneofArgType__is_active: _TypeAlias = _typing.Literal["_is_active", b"_is_active"]  # noqa: Y015
@@ -1129,6 +1141,7 @@ class OverlayDlpRule(_message.Message):
     SCOPE_FIELD_NUMBER: _builtins.int
     SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    REDACTION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is the ID of the rule to replace. If it is empty, the candidate
     replaces a rule by name or is added.
@@ -1160,6 +1173,10 @@ class OverlayDlpRule(_message.Message):
     mode: _builtins.str
     """mode is `enforce` or `monitor`. In monitor mode the rule is judged and
     recorded, and has no other effect; empty means `enforce`.
+    """
+    redaction: _builtins.str
+    """redaction is what a redaction leaves of a value: `replace`, `mask`, `hash`
+    or `placeholder`; empty means `replace`.
     """
     @_builtins.property
     def config_json(self) -> _struct_pb2.Struct:
@@ -1195,10 +1212,11 @@ class OverlayDlpRule(_message.Message):
         scope: _scope_pb2.Scopes | None = ...,
         scope_actions: _struct_pb2.Struct | None = ...,
         mode: _builtins.str = ...,
+        redaction: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold", "_enabled", b"_enabled", "confidence_threshold", b"confidence_threshold", "config_json", b"config_json", "enabled", b"enabled", "scope", b"scope", "scope_actions", b"scope_actions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold", "_enabled", b"_enabled", "action_tier", b"action_tier", "bundle_id", b"bundle_id", "clause", b"clause", "confidence_threshold", b"confidence_threshold", "config_json", b"config_json", "detector_name", b"detector_name", "detector_type", b"detector_type", "enabled", b"enabled", "entity_type", b"entity_type", "expression", b"expression", "id", b"id", "mode", b"mode", "scope", b"scope", "scope_actions", b"scope_actions", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold", "_enabled", b"_enabled", "action_tier", b"action_tier", "bundle_id", b"bundle_id", "clause", b"clause", "confidence_threshold", b"confidence_threshold", "config_json", b"config_json", "detector_name", b"detector_name", "detector_type", b"detector_type", "enabled", b"enabled", "entity_type", b"entity_type", "expression", b"expression", "id", b"id", "mode", b"mode", "redaction", b"redaction", "scope", b"scope", "scope_actions", b"scope_actions", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__confidence_threshold: _TypeAlias = _typing.Literal["confidence_threshold"]  # noqa: Y015
     _WhichOneofArgType__confidence_threshold: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold"]  # noqa: Y015

@@ -46,6 +46,7 @@ class StaticPolicy(_message.Message):
     SCOPE_FIELD_NUMBER: _builtins.int
     SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    REDACTION_FIELD_NUMBER: _builtins.int
     IN_PROSE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is the ID of the policy. The server generates it; the IDs of system
@@ -86,6 +87,10 @@ class StaticPolicy(_message.Message):
     """
     mode: _builtins.str
     """mode is `enforce` or `monitor`."""
+    redaction: _builtins.str
+    """redaction is what a redaction leaves of a value: `replace`, `mask`, `hash`
+    or `placeholder`; empty means that the policy redacts nothing.
+    """
     in_prose: _builtins.str
     """in_prose is the action where prose talks about what the policy finds."""
     @_builtins.property
@@ -125,11 +130,12 @@ class StaticPolicy(_message.Message):
         scope: _abc.Iterable[_builtins.str] | None = ...,
         scope_actions: _struct_pb2.Struct | None = ...,
         mode: _builtins.str = ...,
+        redaction: _builtins.str = ...,
         in_prose: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "scope_actions", b"scope_actions", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "category", b"category", "created_at", b"created_at", "description", b"description", "enabled", b"enabled", "expression", b"expression", "family", b"family", "id", b"id", "in_prose", b"in_prose", "message", b"message", "mode", b"mode", "name", b"name", "pattern", b"pattern", "scope", b"scope", "scope_actions", b"scope_actions", "severity", b"severity", "system", b"system", "updated_at", b"updated_at", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "category", b"category", "created_at", b"created_at", "description", b"description", "enabled", b"enabled", "expression", b"expression", "family", b"family", "id", b"id", "in_prose", b"in_prose", "message", b"message", "mode", b"mode", "name", b"name", "pattern", b"pattern", "redaction", b"redaction", "scope", b"scope", "scope_actions", b"scope_actions", "severity", b"severity", "system", b"system", "updated_at", b"updated_at", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -232,6 +238,7 @@ class StaticPolicySummary(_message.Message):
     SCOPE_FIELD_NUMBER: _builtins.int
     SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    REDACTION_FIELD_NUMBER: _builtins.int
     IN_PROSE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is the ID of the policy."""
@@ -262,6 +269,10 @@ class StaticPolicySummary(_message.Message):
     """
     mode: _builtins.str
     """mode is `enforce` or `monitor`."""
+    redaction: _builtins.str
+    """redaction is what a redaction leaves of a value: `replace`, `mask`, `hash`
+    or `placeholder`; empty means that the policy redacts nothing.
+    """
     in_prose: _builtins.str
     """in_prose is the action where prose talks about what the policy finds."""
     @_builtins.property
@@ -299,11 +310,12 @@ class StaticPolicySummary(_message.Message):
         scope: _abc.Iterable[_builtins.str] | None = ...,
         scope_actions: _struct_pb2.Struct | None = ...,
         mode: _builtins.str = ...,
+        redaction: _builtins.str = ...,
         in_prose: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "scope_actions", b"scope_actions", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "category", b"category", "created_at", b"created_at", "description", b"description", "enabled", b"enabled", "expression", b"expression", "family", b"family", "id", b"id", "in_prose", b"in_prose", "mode", b"mode", "name", b"name", "pattern", b"pattern", "scope", b"scope", "scope_actions", b"scope_actions", "severity", b"severity", "system", b"system", "updated_at", b"updated_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "category", b"category", "created_at", b"created_at", "description", b"description", "enabled", b"enabled", "expression", b"expression", "family", b"family", "id", b"id", "in_prose", b"in_prose", "mode", b"mode", "name", b"name", "pattern", b"pattern", "redaction", b"redaction", "scope", b"scope", "scope_actions", b"scope_actions", "severity", b"severity", "system", b"system", "updated_at", b"updated_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -361,6 +373,7 @@ class CreateStaticPolicyRequest(_message.Message):
     SCOPE_FIELD_NUMBER: _builtins.int
     SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    REDACTION_FIELD_NUMBER: _builtins.int
     IN_PROSE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """name is the display name of the policy."""
@@ -387,6 +400,10 @@ class CreateStaticPolicyRequest(_message.Message):
     mode: _builtins.str
     """mode is `enforce` or `monitor`. In monitor mode the policy is judged and
     recorded, and has no other effect; empty means `enforce`.
+    """
+    redaction: _builtins.str
+    """redaction is what a redaction leaves of a value: `replace`, `mask`, `hash`
+    or `placeholder`; empty means that the policy redacts nothing.
     """
     in_prose: _builtins.str
     """in_prose is the action where prose talks about what the policy finds, in a text
@@ -420,11 +437,12 @@ class CreateStaticPolicyRequest(_message.Message):
         scope: _scope_pb2.Scopes | None = ...,
         scope_actions: _struct_pb2.Struct | None = ...,
         mode: _builtins.str = ...,
+        redaction: _builtins.str = ...,
         in_prose: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_enabled", b"_enabled", "_severity", b"_severity", "enabled", b"enabled", "scope", b"scope", "scope_actions", b"scope_actions", "severity", b"severity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_enabled", b"_enabled", "_severity", b"_severity", "action", b"action", "category", b"category", "description", b"description", "enabled", b"enabled", "expression", b"expression", "in_prose", b"in_prose", "message", b"message", "mode", b"mode", "name", b"name", "pattern", b"pattern", "scope", b"scope", "scope_actions", b"scope_actions", "severity", b"severity"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_enabled", b"_enabled", "_severity", b"_severity", "action", b"action", "category", b"category", "description", b"description", "enabled", b"enabled", "expression", b"expression", "in_prose", b"in_prose", "message", b"message", "mode", b"mode", "name", b"name", "pattern", b"pattern", "redaction", b"redaction", "scope", b"scope", "scope_actions", b"scope_actions", "severity", b"severity"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__enabled: _TypeAlias = _typing.Literal["enabled"]  # noqa: Y015
     _WhichOneofArgType__enabled: _TypeAlias = _typing.Literal["_enabled", b"_enabled"]  # noqa: Y015
@@ -539,6 +557,7 @@ class UpdateStaticPolicyRequest(_message.Message):
     SCOPE_FIELD_NUMBER: _builtins.int
     SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    REDACTION_FIELD_NUMBER: _builtins.int
     IN_PROSE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is the ID of the policy."""
@@ -569,6 +588,10 @@ class UpdateStaticPolicyRequest(_message.Message):
     mode: _builtins.str
     """mode is `enforce` or `monitor`. In monitor mode the policy is judged and
     recorded, and has no other effect; empty means `enforce`.
+    """
+    redaction: _builtins.str
+    """redaction is what a redaction leaves of a value: `replace`, `mask`, `hash`
+    or `placeholder`; empty means that the policy redacts nothing.
     """
     in_prose: _builtins.str
     """in_prose is the action where prose talks about what the policy finds, in a text
@@ -604,11 +627,12 @@ class UpdateStaticPolicyRequest(_message.Message):
         scope: _scope_pb2.Scopes | None = ...,
         scope_actions: _struct_pb2.Struct | None = ...,
         mode: _builtins.str | None = ...,
+        redaction: _builtins.str | None = ...,
         in_prose: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_action", b"_action", "_category", b"_category", "_change_summary", b"_change_summary", "_description", b"_description", "_enabled", b"_enabled", "_expression", b"_expression", "_in_prose", b"_in_prose", "_message", b"_message", "_mode", b"_mode", "_name", b"_name", "_pattern", b"_pattern", "_severity", b"_severity", "action", b"action", "category", b"category", "change_summary", b"change_summary", "description", b"description", "enabled", b"enabled", "expression", b"expression", "in_prose", b"in_prose", "message", b"message", "mode", b"mode", "name", b"name", "pattern", b"pattern", "scope", b"scope", "scope_actions", b"scope_actions", "severity", b"severity"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_action", b"_action", "_category", b"_category", "_change_summary", b"_change_summary", "_description", b"_description", "_enabled", b"_enabled", "_expression", b"_expression", "_in_prose", b"_in_prose", "_message", b"_message", "_mode", b"_mode", "_name", b"_name", "_pattern", b"_pattern", "_redaction", b"_redaction", "_severity", b"_severity", "action", b"action", "category", b"category", "change_summary", b"change_summary", "description", b"description", "enabled", b"enabled", "expression", b"expression", "in_prose", b"in_prose", "message", b"message", "mode", b"mode", "name", b"name", "pattern", b"pattern", "redaction", b"redaction", "scope", b"scope", "scope_actions", b"scope_actions", "severity", b"severity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_action", b"_action", "_category", b"_category", "_change_summary", b"_change_summary", "_description", b"_description", "_enabled", b"_enabled", "_expression", b"_expression", "_in_prose", b"_in_prose", "_message", b"_message", "_mode", b"_mode", "_name", b"_name", "_pattern", b"_pattern", "_severity", b"_severity", "action", b"action", "category", b"category", "change_summary", b"change_summary", "description", b"description", "enabled", b"enabled", "expression", b"expression", "id", b"id", "in_prose", b"in_prose", "message", b"message", "mode", b"mode", "name", b"name", "pattern", b"pattern", "scope", b"scope", "scope_actions", b"scope_actions", "severity", b"severity"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_action", b"_action", "_category", b"_category", "_change_summary", b"_change_summary", "_description", b"_description", "_enabled", b"_enabled", "_expression", b"_expression", "_in_prose", b"_in_prose", "_message", b"_message", "_mode", b"_mode", "_name", b"_name", "_pattern", b"_pattern", "_redaction", b"_redaction", "_severity", b"_severity", "action", b"action", "category", b"category", "change_summary", b"change_summary", "description", b"description", "enabled", b"enabled", "expression", b"expression", "id", b"id", "in_prose", b"in_prose", "message", b"message", "mode", b"mode", "name", b"name", "pattern", b"pattern", "redaction", b"redaction", "scope", b"scope", "scope_actions", b"scope_actions", "severity", b"severity"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__action: _TypeAlias = _typing.Literal["action"]  # noqa: Y015
     _WhichOneofArgType__action: _TypeAlias = _typing.Literal["_action", b"_action"]  # noqa: Y015
@@ -632,6 +656,8 @@ class UpdateStaticPolicyRequest(_message.Message):
     _WhichOneofArgType__name: _TypeAlias = _typing.Literal["_name", b"_name"]  # noqa: Y015
     _WhichOneofReturnType__pattern: _TypeAlias = _typing.Literal["pattern"]  # noqa: Y015
     _WhichOneofArgType__pattern: _TypeAlias = _typing.Literal["_pattern", b"_pattern"]  # noqa: Y015
+    _WhichOneofReturnType__redaction: _TypeAlias = _typing.Literal["redaction"]  # noqa: Y015
+    _WhichOneofArgType__redaction: _TypeAlias = _typing.Literal["_redaction", b"_redaction"]  # noqa: Y015
     _WhichOneofReturnType__severity: _TypeAlias = _typing.Literal["severity"]  # noqa: Y015
     _WhichOneofArgType__severity: _TypeAlias = _typing.Literal["_severity", b"_severity"]  # noqa: Y015
     @_typing.overload
@@ -656,6 +682,8 @@ class UpdateStaticPolicyRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__name) -> _WhichOneofReturnType__name | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__pattern) -> _WhichOneofReturnType__pattern | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__redaction) -> _WhichOneofReturnType__redaction | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__severity) -> _WhichOneofReturnType__severity | None: ...
 
@@ -1008,6 +1036,7 @@ class EffectiveStaticPolicy(_message.Message):
     SCOPE_FIELD_NUMBER: _builtins.int
     SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    REDACTION_FIELD_NUMBER: _builtins.int
     IN_PROSE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is the ID of the policy."""
@@ -1030,6 +1059,10 @@ class EffectiveStaticPolicy(_message.Message):
     """
     mode: _builtins.str
     """mode is `enforce` or `monitor`."""
+    redaction: _builtins.str
+    """redaction is what a redaction leaves of a value: `replace`, `mask`, `hash`
+    or `placeholder`; empty means that the policy redacts nothing.
+    """
     in_prose: _builtins.str
     """in_prose is the action where prose talks about what the policy finds."""
     @_builtins.property
@@ -1061,11 +1094,12 @@ class EffectiveStaticPolicy(_message.Message):
         scope: _abc.Iterable[_builtins.str] | None = ...,
         scope_actions: _struct_pb2.Struct | None = ...,
         mode: _builtins.str = ...,
+        redaction: _builtins.str = ...,
         in_prose: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["override", b"override", "scope_actions", b"scope_actions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "enabled", b"enabled", "expression", b"expression", "family", b"family", "id", b"id", "in_prose", b"in_prose", "mode", b"mode", "name", b"name", "override", b"override", "scope", b"scope", "scope_actions", b"scope_actions", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "enabled", b"enabled", "expression", b"expression", "family", b"family", "id", b"id", "in_prose", b"in_prose", "mode", b"mode", "name", b"name", "override", b"override", "redaction", b"redaction", "scope", b"scope", "scope_actions", b"scope_actions", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1083,6 +1117,7 @@ class AppliedOverride(_message.Message):
     SCOPE_FIELD_NUMBER: _builtins.int
     SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    REDACTION_FIELD_NUMBER: _builtins.int
     IN_PROSE_FIELD_NUMBER: _builtins.int
     action: _builtins.str
     """action is `block`, `warn` or `log`."""
@@ -1094,6 +1129,10 @@ class AppliedOverride(_message.Message):
     """
     mode: _builtins.str
     """mode is `enforce` or `monitor`."""
+    redaction: _builtins.str
+    """redaction is what a redaction leaves of a value: `replace`, `mask`, `hash`
+    or `placeholder`; empty means that the policy redacts nothing.
+    """
     in_prose: _builtins.str
     """in_prose is the action where prose talks about what the policy finds."""
     @_builtins.property
@@ -1113,11 +1152,12 @@ class AppliedOverride(_message.Message):
         scope: _abc.Iterable[_builtins.str] | None = ...,
         scope_actions: _struct_pb2.Struct | None = ...,
         mode: _builtins.str = ...,
+        redaction: _builtins.str = ...,
         in_prose: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["scope_actions", b"scope_actions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "expression", b"expression", "in_prose", b"in_prose", "mode", b"mode", "reason", b"reason", "scope", b"scope", "scope_actions", b"scope_actions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "expression", b"expression", "in_prose", b"in_prose", "mode", b"mode", "reason", b"reason", "redaction", b"redaction", "scope", b"scope", "scope_actions", b"scope_actions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1259,6 +1299,7 @@ class CreateStaticPolicyOverrideRequest(_message.Message):
     SCOPE_FIELD_NUMBER: _builtins.int
     SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    REDACTION_FIELD_NUMBER: _builtins.int
     IN_PROSE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is the ID of the system policy."""
@@ -1275,6 +1316,10 @@ class CreateStaticPolicyOverrideRequest(_message.Message):
     mode: _builtins.str
     """mode is `enforce` or `monitor`. In monitor mode the policy is judged and
     recorded, and has no other effect; empty means `enforce`.
+    """
+    redaction: _builtins.str
+    """redaction is what a redaction leaves of a value: `replace`, `mask`, `hash`
+    or `placeholder`; empty means that the override leaves the redaction of the policy.
     """
     in_prose: _builtins.str
     """in_prose is the action where prose talks about what the policy finds, in a text
@@ -1303,11 +1348,12 @@ class CreateStaticPolicyOverrideRequest(_message.Message):
         scope: _scope_pb2.Scopes | None = ...,
         scope_actions: _struct_pb2.Struct | None = ...,
         mode: _builtins.str = ...,
+        redaction: _builtins.str = ...,
         in_prose: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["scope", b"scope", "scope_actions", b"scope_actions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "expression", b"expression", "id", b"id", "in_prose", b"in_prose", "mode", b"mode", "reason", b"reason", "scope", b"scope", "scope_actions", b"scope_actions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "expression", b"expression", "id", b"id", "in_prose", b"in_prose", "mode", b"mode", "reason", b"reason", "redaction", b"redaction", "scope", b"scope", "scope_actions", b"scope_actions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1364,6 +1410,7 @@ class StaticPolicyOverride(_message.Message):
     SCOPE_FIELD_NUMBER: _builtins.int
     SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    REDACTION_FIELD_NUMBER: _builtins.int
     IN_PROSE_FIELD_NUMBER: _builtins.int
     policy_id: _builtins.str
     """policy_id is the ID of the system policy."""
@@ -1379,6 +1426,10 @@ class StaticPolicyOverride(_message.Message):
     """
     mode: _builtins.str
     """mode is `enforce` or `monitor`."""
+    redaction: _builtins.str
+    """redaction is what a redaction leaves of a value: `replace`, `mask`, `hash`
+    or `placeholder`; empty means that the policy redacts nothing.
+    """
     in_prose: _builtins.str
     """in_prose is the action where prose talks about what the policy finds."""
     @_builtins.property
@@ -1405,11 +1456,12 @@ class StaticPolicyOverride(_message.Message):
         scope: _abc.Iterable[_builtins.str] | None = ...,
         scope_actions: _struct_pb2.Struct | None = ...,
         mode: _builtins.str = ...,
+        redaction: _builtins.str = ...,
         in_prose: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "scope_actions", b"scope_actions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "created_at", b"created_at", "expression", b"expression", "in_prose", b"in_prose", "mode", b"mode", "policy_id", b"policy_id", "reason", b"reason", "scope", b"scope", "scope_actions", b"scope_actions", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "created_at", b"created_at", "expression", b"expression", "in_prose", b"in_prose", "mode", b"mode", "policy_id", b"policy_id", "reason", b"reason", "redaction", b"redaction", "scope", b"scope", "scope_actions", b"scope_actions", "tenant_id", b"tenant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1536,6 +1588,7 @@ class ListedOverride(_message.Message):
     SCOPE_FIELD_NUMBER: _builtins.int
     SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    REDACTION_FIELD_NUMBER: _builtins.int
     IN_PROSE_FIELD_NUMBER: _builtins.int
     policy_id: _builtins.str
     """policy_id is the ID of the system policy."""
@@ -1553,6 +1606,10 @@ class ListedOverride(_message.Message):
     """
     mode: _builtins.str
     """mode is `enforce` or `monitor`."""
+    redaction: _builtins.str
+    """redaction is what a redaction leaves of a value: `replace`, `mask`, `hash`
+    or `placeholder`; empty means that the policy redacts nothing.
+    """
     in_prose: _builtins.str
     """in_prose is the action where prose talks about what the policy finds."""
     @_builtins.property
@@ -1580,11 +1637,12 @@ class ListedOverride(_message.Message):
         scope: _abc.Iterable[_builtins.str] | None = ...,
         scope_actions: _struct_pb2.Struct | None = ...,
         mode: _builtins.str = ...,
+        redaction: _builtins.str = ...,
         in_prose: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "scope_actions", b"scope_actions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "expression", b"expression", "in_prose", b"in_prose", "mode", b"mode", "override_action", b"override_action", "policy_id", b"policy_id", "policy_name", b"policy_name", "reason", b"reason", "scope", b"scope", "scope_actions", b"scope_actions", "system_action", b"system_action"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "expression", b"expression", "in_prose", b"in_prose", "mode", b"mode", "override_action", b"override_action", "policy_id", b"policy_id", "policy_name", b"policy_name", "reason", b"reason", "redaction", b"redaction", "scope", b"scope", "scope_actions", b"scope_actions", "system_action", b"system_action"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

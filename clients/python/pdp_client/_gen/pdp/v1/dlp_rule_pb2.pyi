@@ -43,6 +43,7 @@ class DlpRule(_message.Message):
     SCOPE_FIELD_NUMBER: _builtins.int
     SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    REDACTION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is the ID of the rule."""
     detector_name: _builtins.str
@@ -81,6 +82,10 @@ class DlpRule(_message.Message):
     """
     mode: _builtins.str
     """mode is `enforce` or `monitor`."""
+    redaction: _builtins.str
+    """redaction is what a redaction leaves of a value: `replace`, `mask`, `hash`
+    or `placeholder`; empty means `replace`.
+    """
     @_builtins.property
     def config_json(self) -> _struct_pb2.Struct:
         """config_json sets what the rule looks for.
@@ -120,10 +125,11 @@ class DlpRule(_message.Message):
         scope: _abc.Iterable[_builtins.str] | None = ...,
         scope_actions: _struct_pb2.Struct | None = ...,
         mode: _builtins.str = ...,
+        redaction: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["config_json", b"config_json", "scope_actions", b"scope_actions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_tier", b"action_tier", "bundle_id", b"bundle_id", "clause", b"clause", "confidence_threshold", b"confidence_threshold", "config_json", b"config_json", "detector_name", b"detector_name", "detector_type", b"detector_type", "enabled", b"enabled", "entity_type", b"entity_type", "expression", b"expression", "id", b"id", "mode", b"mode", "scope", b"scope", "scope_actions", b"scope_actions", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_tier", b"action_tier", "bundle_id", b"bundle_id", "clause", b"clause", "confidence_threshold", b"confidence_threshold", "config_json", b"config_json", "detector_name", b"detector_name", "detector_type", b"detector_type", "enabled", b"enabled", "entity_type", b"entity_type", "expression", b"expression", "id", b"id", "mode", b"mode", "redaction", b"redaction", "scope", b"scope", "scope_actions", b"scope_actions", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -224,6 +230,7 @@ class CreateDlpRuleRequest(_message.Message):
     SCOPE_FIELD_NUMBER: _builtins.int
     SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    REDACTION_FIELD_NUMBER: _builtins.int
     detector_name: _builtins.str
     """detector_name is the display name of the rule, unique among the tenant's
     own rules.
@@ -247,6 +254,10 @@ class CreateDlpRuleRequest(_message.Message):
     mode: _builtins.str
     """mode is `enforce` or `monitor`. In monitor mode the rule is judged and
     recorded, and has no other effect; empty means `enforce`.
+    """
+    redaction: _builtins.str
+    """redaction is what a redaction leaves of a value: `replace`, `mask`, `hash`
+    or `placeholder`; empty means `replace`.
     """
     @_builtins.property
     def config_json(self) -> _struct_pb2.Struct:
@@ -278,10 +289,11 @@ class CreateDlpRuleRequest(_message.Message):
         scope: _scope_pb2.Scopes | None = ...,
         scope_actions: _struct_pb2.Struct | None = ...,
         mode: _builtins.str = ...,
+        redaction: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold", "_enabled", b"_enabled", "confidence_threshold", b"confidence_threshold", "config_json", b"config_json", "enabled", b"enabled", "scope", b"scope", "scope_actions", b"scope_actions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold", "_enabled", b"_enabled", "action_tier", b"action_tier", "confidence_threshold", b"confidence_threshold", "config_json", b"config_json", "detector_name", b"detector_name", "detector_type", b"detector_type", "enabled", b"enabled", "entity_type", b"entity_type", "expression", b"expression", "mode", b"mode", "scope", b"scope", "scope_actions", b"scope_actions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold", "_enabled", b"_enabled", "action_tier", b"action_tier", "confidence_threshold", b"confidence_threshold", "config_json", b"config_json", "detector_name", b"detector_name", "detector_type", b"detector_type", "enabled", b"enabled", "entity_type", b"entity_type", "expression", b"expression", "mode", b"mode", "redaction", b"redaction", "scope", b"scope", "scope_actions", b"scope_actions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__confidence_threshold: _TypeAlias = _typing.Literal["confidence_threshold"]  # noqa: Y015
     _WhichOneofArgType__confidence_threshold: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold"]  # noqa: Y015
@@ -390,6 +402,7 @@ class UpdateDlpRuleRequest(_message.Message):
     SCOPE_FIELD_NUMBER: _builtins.int
     SCOPE_ACTIONS_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    REDACTION_FIELD_NUMBER: _builtins.int
     rule_id: _builtins.str
     """rule_id is the ID of the rule."""
     detector_name: _builtins.str
@@ -411,6 +424,10 @@ class UpdateDlpRuleRequest(_message.Message):
     mode: _builtins.str
     """mode is `enforce` or `monitor`. In monitor mode the rule is judged and
     recorded, and has no other effect; empty means `enforce`.
+    """
+    redaction: _builtins.str
+    """redaction is what a redaction leaves of a value: `replace`, `mask`, `hash`
+    or `placeholder`; empty means `replace`.
     """
     @_builtins.property
     def config_json(self) -> _struct_pb2.Struct:
@@ -443,10 +460,11 @@ class UpdateDlpRuleRequest(_message.Message):
         scope: _scope_pb2.Scopes | None = ...,
         scope_actions: _struct_pb2.Struct | None = ...,
         mode: _builtins.str | None = ...,
+        redaction: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_action_tier", b"_action_tier", "_confidence_threshold", b"_confidence_threshold", "_detector_name", b"_detector_name", "_detector_type", b"_detector_type", "_enabled", b"_enabled", "_entity_type", b"_entity_type", "_expression", b"_expression", "_mode", b"_mode", "action_tier", b"action_tier", "confidence_threshold", b"confidence_threshold", "config_json", b"config_json", "detector_name", b"detector_name", "detector_type", b"detector_type", "enabled", b"enabled", "entity_type", b"entity_type", "expression", b"expression", "mode", b"mode", "scope", b"scope", "scope_actions", b"scope_actions"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_action_tier", b"_action_tier", "_confidence_threshold", b"_confidence_threshold", "_detector_name", b"_detector_name", "_detector_type", b"_detector_type", "_enabled", b"_enabled", "_entity_type", b"_entity_type", "_expression", b"_expression", "_mode", b"_mode", "_redaction", b"_redaction", "action_tier", b"action_tier", "confidence_threshold", b"confidence_threshold", "config_json", b"config_json", "detector_name", b"detector_name", "detector_type", b"detector_type", "enabled", b"enabled", "entity_type", b"entity_type", "expression", b"expression", "mode", b"mode", "redaction", b"redaction", "scope", b"scope", "scope_actions", b"scope_actions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_action_tier", b"_action_tier", "_confidence_threshold", b"_confidence_threshold", "_detector_name", b"_detector_name", "_detector_type", b"_detector_type", "_enabled", b"_enabled", "_entity_type", b"_entity_type", "_expression", b"_expression", "_mode", b"_mode", "action_tier", b"action_tier", "confidence_threshold", b"confidence_threshold", "config_json", b"config_json", "detector_name", b"detector_name", "detector_type", b"detector_type", "enabled", b"enabled", "entity_type", b"entity_type", "expression", b"expression", "mode", b"mode", "rule_id", b"rule_id", "scope", b"scope", "scope_actions", b"scope_actions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_action_tier", b"_action_tier", "_confidence_threshold", b"_confidence_threshold", "_detector_name", b"_detector_name", "_detector_type", b"_detector_type", "_enabled", b"_enabled", "_entity_type", b"_entity_type", "_expression", b"_expression", "_mode", b"_mode", "_redaction", b"_redaction", "action_tier", b"action_tier", "confidence_threshold", b"confidence_threshold", "config_json", b"config_json", "detector_name", b"detector_name", "detector_type", b"detector_type", "enabled", b"enabled", "entity_type", b"entity_type", "expression", b"expression", "mode", b"mode", "redaction", b"redaction", "rule_id", b"rule_id", "scope", b"scope", "scope_actions", b"scope_actions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__action_tier: _TypeAlias = _typing.Literal["action_tier"]  # noqa: Y015
     _WhichOneofArgType__action_tier: _TypeAlias = _typing.Literal["_action_tier", b"_action_tier"]  # noqa: Y015
@@ -464,6 +482,8 @@ class UpdateDlpRuleRequest(_message.Message):
     _WhichOneofArgType__expression: _TypeAlias = _typing.Literal["_expression", b"_expression"]  # noqa: Y015
     _WhichOneofReturnType__mode: _TypeAlias = _typing.Literal["mode"]  # noqa: Y015
     _WhichOneofArgType__mode: _TypeAlias = _typing.Literal["_mode", b"_mode"]  # noqa: Y015
+    _WhichOneofReturnType__redaction: _TypeAlias = _typing.Literal["redaction"]  # noqa: Y015
+    _WhichOneofArgType__redaction: _TypeAlias = _typing.Literal["_redaction", b"_redaction"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__action_tier) -> _WhichOneofReturnType__action_tier | None: ...
     @_typing.overload
@@ -480,6 +500,8 @@ class UpdateDlpRuleRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__expression) -> _WhichOneofReturnType__expression | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__mode) -> _WhichOneofReturnType__mode | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__redaction) -> _WhichOneofReturnType__redaction | None: ...
 
 Global___UpdateDlpRuleRequest: _TypeAlias = UpdateDlpRuleRequest  # noqa: Y015
 

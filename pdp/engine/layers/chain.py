@@ -456,7 +456,8 @@ def build(policies: Policies) -> Layer | None:
         if _same(layer.detector_sources, detector_sources):
             return layer
         return _with_detectors(layer, policies, detector_sources)
-    chains = compile_chains(policies)
+    known = previous.chains.rules if isinstance(previous, ChainLayer) else ()
+    chains = compile_chains(policies, known)
     if chains is None:
         return None
     matcher = _matcher(chains, policies.models)

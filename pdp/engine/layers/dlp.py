@@ -7,7 +7,7 @@ The obligations of weaker tiers stay (decide.md). Each rule gives one redaction 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from pdp.domain import compliance_bundle, dlp_rule, org_policy, user_group
 from pdp.domain.decision import (
@@ -130,25 +130,25 @@ class DlpLayer:
         matched.sort(key=_strength)  # stable: keeps the order within a tier
         counted = [each for each in matched if not each.is_monitored and _counts(each)]
         enforced = [each for each in counted if each.exception is None]
-        verdict = self._verdict(enforced) if enforced else NO_VERDICT
-        clauses = (each.rule.rule.clause for each in counted)
-        return verdict._replace(
-            matches=tuple(map(_match, matched)),
-            floors=tuple(
-                RiskFactor(DLP, each.rule.rule.id, self.points[each.setting.tier])
-                for each in counted
+        points = self.points
+        clauses = dict.fromkeys(each.rule.rule.clause for each in counted)
+        fields: dict[str, Any] = {
+            "matches": tuple(map(_match, matched)),
+            "floors": tuple(
+                [RiskFactor(DLP, each.rule.rule.id, points[each.setting.tier]) for each in counted]
             ),
-            pii_detected=any(
+            "pii_detected": any(
                 finding.category in PERSONAL_CATEGORIES
                 for each in counted
                 for finding in each.findings
             ),
-            frameworks=tuple(dict.fromkeys(clause for clause in clauses if clause)),
-            rows=rows,
-        )
+            "frameworks": tuple(filter(None, clauses)),
+            "rows": rows,
+        }
+        return self._verdict(enforced, fields) if enforced else Verdict(**fields)
 
-    def _verdict(self, matched: list[RuleFindings]) -> Verdict:
-        """Returns what the rules do that are enforced, strictest first."""
+    def _verdict(self, matched: list[RuleFindings], fields: Mapping[str, Any]) -> Verdict:
+        """Returns what the rules do that are enforced, strictest first, with the other fields."""
         ranks = {each.setting.rank for each in matched}
         redactions = tuple(_redactions(matched)) if TIER_RANKS["redact"] in ranks else ()
         strongest = matched[0]
@@ -160,6 +160,7 @@ class DlpLayer:
             status_hint=_STATUS_HINTS.get(tier, 200),
             obligations=tuple(_prompts(matched)) if TIER_RANKS["prompt"] in ranks else (),
             redactions=redactions,
+            **fields,
         )
 
 

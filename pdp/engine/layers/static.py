@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pdp.domain.decision import (
     NO_VERDICT,
@@ -109,19 +109,18 @@ class StaticLayer:
             rows: the rows of the trace.
         """
         hits = [hit for hit in counted if hit.exception is None]
-        verdict = self._enforced(hits) if hits else NO_VERDICT
-        return verdict._replace(
-            matches=matches,
-            floors=tuple(
-                RiskFactor(STATIC, hit.policy.id, self.points[hit.policy.severity])
-                for hit in counted
-            ),
-            pii_detected=any(hit.policy.family in PERSONAL_FAMILIES for hit in counted),
-            rows=rows,
-        )
+        points = self.points
+        floors = [RiskFactor(STATIC, hit.policy.id, points[hit.policy.severity]) for hit in counted]
+        fields: dict[str, Any] = {
+            "matches": matches,
+            "floors": tuple(floors),
+            "pii_detected": any(hit.policy.family in PERSONAL_FAMILIES for hit in counted),
+            "rows": rows,
+        }
+        return self._enforced(hits, fields) if hits else Verdict(**fields)
 
-    def _enforced(self, hits: Sequence[StaticHit]) -> Verdict:
-        """Returns what the hits do that are enforced, strongest first."""
+    def _enforced(self, hits: Sequence[StaticHit], fields: Mapping[str, Any]) -> Verdict:
+        """Returns what the hits do that are enforced, strongest first, with the other fields."""
         strongest = hits[0]
         outcome = _outcome(strongest)
         is_silent = outcome is Outcome.ALLOW
@@ -134,6 +133,7 @@ class StaticLayer:
                 PolicyWarning(hit.policy.id, _message(hit)) for hit in hits if hit.action == "warn"
             ),
             redactions=tuple(redaction for hit in hits for redaction in hit.redactions),
+            **fields,
         )
 
     def _hits(self, findings: Findings, request: Request) -> Iterator[StaticHit]:

@@ -267,18 +267,27 @@ def route_target(action: Action, models: ModelIndex, provider: str) -> RouteTarg
     return RouteTarget(model.provider, action.model or model.model_id, model.model_id, model.id)
 
 
-def compile_chains(policies: Policies) -> ChainSet | None:
-    """Compiles all chains of a tenant; returns None if they have no active rule."""
+def compile_chains(policies: Policies, previous: Sequence[ChainRule] = ()) -> ChainSet | None:
+    """Compiles all chains of a tenant.
+
+    Args:
+        policies: the policies.
+        previous: rules that were compiled before; those that have not changed are reused.
+
+    Returns:
+        None if the chains have no active rule.
+    """
     chains: Mapping[str, PolicyChain] = policies.own.of_kind(policy_chain.KIND)
     pack_ids = frozenset(entry.pack_id for chain in chains.values() for entry in chain.packs)
     if not pack_ids:
         return None
     packs = packs_with_rules(policies.platform, policies.own, pack_ids)
+    known = {each.rule.id: each for each in previous}
     rules: list[ChainRule] = []
     spans: dict[str, int] = {}
     for pack_id in _active_packs(chains, packs):
         begin = len(rules)
-        rules += _active_rules(packs[pack_id])
+        rules += _active_rules(packs[pack_id], known)
         spans[pack_id] = (1 << len(rules)) - (1 << begin)
     if not rules:
         return None
@@ -327,10 +336,15 @@ def _active_packs(
     )
 
 
-def _active_rules(pack: PackRules) -> Iterator[ChainRule]:
+def _active_rules(pack: PackRules, known: Mapping[str, ChainRule]) -> Iterator[ChainRule]:
     for rule in pack.rules:
-        if rule.is_active:
+        if not rule.is_active:
+            continue
+        earlier = known.get(rule.id)
+        if earlier is None or earlier.rule is not rule:
             yield ChainRule(pack.pack, rule, *known_rule(rule.conditions, rule.action))
+        else:
+            yield earlier if earlier.pack is pack.pack else earlier._replace(pack=pack.pack)
 
 
 def _plan(chain: PolicyChain, spans: Mapping[str, int]) -> ChainPlan:

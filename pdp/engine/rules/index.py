@@ -21,7 +21,7 @@ from pdp.engine.rules.action_patterns import patterns_of
 from pdp.engine.rules.schedules import time_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from pdp.domain.request import Entity
     from pdp.engine.dlp.entities import EntityFinding
@@ -45,15 +45,14 @@ class _ValueIndex:
 
     def __init__(self, rules: Sequence[Iterable[str]]) -> None:
         """Indexes the values of each rule, in order. A rule without values has no condition."""
-        self.unconstrained = 0
         self.by_value: dict[str, int] = {}
         for bit, values in enumerate(rules):
-            has_condition = False
             for value in values:
-                has_condition = True
                 self.by_value[value] = self.by_value.get(value, 0) | 1 << bit
-            if not has_condition:
-                self.unconstrained |= 1 << bit
+        constrained = 0
+        for mask in self.by_value.values():
+            constrained |= mask
+        self.unconstrained = (1 << len(rules)) - 1 & ~constrained
 
     def named(self, values: Iterable[str]) -> int:
         """Returns the mask of the rules that name any of `values`."""
@@ -171,10 +170,11 @@ class _ModelIndex:
         excluded: the normalized names that each rule excludes.
         passing: the mask of the rules that let requests through.
         """
-        self._named_widely = _ValueIndex(_part(names, ~passing))
-        self._named_narrowly = _ValueIndex(_part(names, passing))
-        self._excluded_widely = _ValueIndex(_part(excluded, passing))
-        self._excluded_narrowly = _ValueIndex(_part(excluded, ~passing))
+        passes = [bool(passing >> bit & 1) for bit in range(len(names))]
+        self._named_widely = _ValueIndex(_part(names, passes, part=False))
+        self._named_narrowly = _ValueIndex(_part(names, passes, part=True))
+        self._excluded_widely = _ValueIndex(_part(excluded, passes, part=True))
+        self._excluded_narrowly = _ValueIndex(_part(excluded, passes, part=False))
 
     def accepting(self, narrow: Iterable[str], wide: Iterable[str]) -> int:
         """Returns the mask of the rules that accept a model or a provider.
@@ -247,9 +247,9 @@ class RuleIndex:
             )
             for direction in DIRECTIONS
         }
-        self._groups = _value_index([map(normalize_group, each.user_groups) for each in conditions])
+        self._groups = _value_index([each.user_groups for each in conditions], normalize_group)
         self._excluded_groups = _value_index(
-            [map(normalize_group, each.not_user_groups) for each in conditions]
+            [each.not_user_groups for each in conditions], normalize_group
         )
         self._set_models(conditions, passing)
         self._tools = _value_index([each.tools for each in conditions])
@@ -371,9 +371,13 @@ class RuleIndex:
         return self._groups is not None or self._excluded_groups is not None
 
 
-def _value_index(rules: Sequence[Iterable[str]]) -> _ValueIndex | None:
-    index = _ValueIndex(rules)
-    return index if index.by_value else None
+def _value_index(
+    rules: Sequence[Collection[str]], normalize: Callable[[str], str] | None = None
+) -> _ValueIndex | None:
+    """Returns the index of the values of each rule; None if no rule has any."""
+    if not any(rules):
+        return None
+    return _ValueIndex(rules if normalize is None else [map(normalize, each) for each in rules])
 
 
 def _model_index(
@@ -388,9 +392,11 @@ def _model_index(
     )
 
 
-def _part(rules: Sequence[Iterable[str]], mask: int) -> list[Iterable[str]]:
-    """Returns the names of the rules in `mask`; no names for the others."""
-    return [names if mask >> bit & 1 else () for bit, names in enumerate(rules)]
+def _part(
+    rules: Sequence[Iterable[str]], passes: Sequence[bool], *, part: bool
+) -> list[Iterable[str]]:
+    """Returns the names of the rules that pass, or of those that do not; none for the others."""
+    return [names if each is part else () for names, each in zip(rules, passes, strict=True)]
 
 
 def _one(value: str) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from pdp.domain import api_key, model_catalog, org_policy, tenant_settings
+from pdp.domain import api_key, model_catalog, org_policy, static_policy, tenant_settings
 from pdp.domain.kinds import ENTITY_CLASSES, apply_changes
 from pdp.domain.policy_set import PolicySet
 from pdp.domain.risk import DEFAULT_RISK_TABLE, RiskTable
@@ -22,12 +22,13 @@ from pdp.engine.layers.dlp import DlpLayer
 from pdp.engine.layers.limits import LimitsLayer
 from pdp.engine.rules.exceptions import NO_BOOK, build_exceptions
 from pdp.engine.rules.models import ModelIndex
+from pdp.engine.rules.static_policies import patterns_apart
 from pdp.engine.scan import PatternErrors, PatternSet
 from pdp.engine.snapshot import Platform, Snapshot, with_models
 from pdp.errors import InvalidPattern, Violation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
     from pdp.domain.detector import EntityDetector
     from pdp.domain.org_policy import OrgPolicy
@@ -83,7 +84,11 @@ def compile_platform(
     of_detectors = {
         pattern: detector.id for detector in detectors.values() for pattern in detector.patterns
     }
-    patterns = _compile(previous or PatternSet(), {**of_detectors, **_patterns_of(layers)})
+    patterns = _compile(
+        previous or PatternSet(),
+        {**of_detectors, **_patterns_of(layers)},
+        patterns_apart(policies.of_kind(static_policy.KIND).values()),
+    )
     _check_names(policies, validators, detectors)
     return Platform(
         policies,
@@ -266,9 +271,11 @@ def _patterns_of(layers: tuple[Layer, ...]) -> dict[str, str]:
     return patterns
 
 
-def _compile(previous: PatternSet, patterns: Mapping[str, str]) -> PatternSet:
+def _compile(
+    previous: PatternSet, patterns: Mapping[str, str], apart: Container[str] = frozenset()
+) -> PatternSet:
     try:
-        return previous.with_patterns(patterns)
+        return previous.with_patterns(patterns, apart)
     except PatternErrors as errors:
         violations = sorted(
             Violation(patterns[pattern], reason) for pattern, reason in errors.reasons.items()

@@ -8,6 +8,9 @@ occur. Positions and validators are evaluated only for those. `RE2::Set` has two
   failed, and `search` raises an error.
 * It can only be compiled as a whole. Therefore shards grow by merging, and each shard is at least
   twice as large as the next. Adding a pattern compiles little, and a set has few shards.
+* Its states are combinations of those of its patterns. Patterns for phrases, with many optional
+  words, have so many that most new texts need new states. Therefore they are searched *apart*, in
+  shards of their own.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from pdp.engine.work import WorkBudget
 from pdp.errors import InvalidPattern, Violation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
     from pdp.engine.text.patterns import Validators
     from pdp.engine.text.readings import TextBatch
@@ -72,14 +75,19 @@ class ScanMemoryExhausted(Exception):
 class Shard:
     """A group of patterns that are searched together."""
 
-    __slots__ = ("_batches", "_match", "_match_anchored", "by_source", "patterns")
+    __slots__ = ("_batches", "_match", "_match_anchored", "by_source", "is_apart", "patterns")
 
-    def __init__(self, patterns: Sequence[CompiledPattern]) -> None:
+    def __init__(self, patterns: Sequence[CompiledPattern], *, is_apart: bool = False) -> None:
         """Compiles `patterns` into one automaton.
+
+        Args:
+            patterns: the patterns.
+            is_apart: whether they are patterns that are searched apart.
 
         Raises:
             InvalidPattern: the patterns are too large for one automaton.
         """
+        self.is_apart = is_apart
         self.patterns = tuple(patterns)
         self.by_source: Mapping[str, CompiledPattern] = {each.source: each for each in patterns}
         sources = [pattern.source for pattern in patterns]
@@ -168,8 +176,14 @@ class PatternSet:
             compiled.update(shard.by_source)
         self.compiled: Mapping[str, CompiledPattern] = compiled
 
-    def with_patterns(self, patterns: Iterable[str]) -> PatternSet:
+    def with_patterns(
+        self, patterns: Iterable[str], apart: Container[str] = frozenset()
+    ) -> PatternSet:
         """Returns a set of exactly `patterns`, which reuses the shards of this one if possible.
+
+        Args:
+            patterns: the patterns.
+            apart: those of them that are searched in shards of their own.
 
         Raises:
             PatternErrors: some of `patterns` do not compile; it names all of them.
@@ -189,7 +203,14 @@ class PatternSet:
                 loose += (pattern for pattern in shard.patterns if pattern.source in sources)
         if missing:
             loose += _compile_each(source for source in sources if source in missing)
-        return PatternSet(tuple(_merge(reused, loose)))
+        shards: list[Shard] = []
+        for is_apart in (False, True):
+            shards += _merge(
+                [each for each in reused if each.is_apart is is_apart],
+                [each for each in loose if (each.source in apart) is is_apart],
+                is_apart=is_apart,
+            )
+        return PatternSet(tuple(shards))
 
 
 def _compile_each(sources: Iterable[str]) -> list[CompiledPattern]:
@@ -205,7 +226,7 @@ def _compile_each(sources: Iterable[str]) -> list[CompiledPattern]:
     return patterns
 
 
-def _merge(shards: list[Shard], loose: list[CompiledPattern]) -> list[Shard]:
+def _merge(shards: list[Shard], loose: list[CompiledPattern], *, is_apart: bool) -> list[Shard]:
     """Returns shards for all patterns of both, each at least twice as large as the next."""
     shards.sort(key=lambda shard: len(shard.patterns), reverse=True)
     while shards and loose and len(shards[-1].patterns) < 2 * len(loose):
@@ -213,19 +234,20 @@ def _merge(shards: list[Shard], loose: list[CompiledPattern]) -> list[Shard]:
             break
         loose = [*shards.pop().patterns, *loose]
     for start in range(0, len(loose), MAX_SHARD_PATTERNS):
-        shards += _compile(loose[start : start + MAX_SHARD_PATTERNS])
+        shards += _compile(loose[start : start + MAX_SHARD_PATTERNS], is_apart=is_apart)
     return shards
 
 
-def _compile(patterns: Sequence[CompiledPattern]) -> list[Shard]:
+def _compile(patterns: Sequence[CompiledPattern], *, is_apart: bool) -> list[Shard]:
     """Compiles one shard, or several if the patterns are too large for one."""
     try:
-        return [Shard(patterns)]
+        return [Shard(patterns, is_apart=is_apart)]
     except InvalidPattern:
         if len(patterns) == 1:
             raise
         half = len(patterns) // 2
-        return [*_compile(patterns[:half]), *_compile(patterns[half:])]
+        halves = (patterns[:half], patterns[half:])
+        return [shard for each in halves for shard in _compile(each, is_apart=is_apart)]
 
 
 def _segments(shards: Sequence[Shard], batch: TextBatch) -> Iterable[Segment]:

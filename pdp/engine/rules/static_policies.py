@@ -15,6 +15,7 @@ from pdp.domain.static_policy import (
     BLOCK,
     COMMAND,
     PERSONAL_FAMILIES,
+    PROMPT_INJECTION,
     StaticOverride,
     StaticPolicy,
 )
@@ -26,7 +27,7 @@ from pdp.engine.text.patterns import PatternDetector
 from pdp.engine.text.pseudonyms import label_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from pdp.domain.policy_exception import PolicyException
     from pdp.engine.decision_facts import FactSource
@@ -144,6 +145,11 @@ def compile_policy(
     )
     conditional = ConditionalOverride(changed, applies, compile_placement(changed))
     return CompiledStaticPolicy(policy, detector, compile_placement(policy), conditional)
+
+
+def patterns_apart(policies: Iterable[StaticPolicy]) -> frozenset[str]:
+    """Returns the patterns of policies that are searched apart: see `pdp.engine.scan`."""
+    return frozenset(each.pattern for each in policies if each.family == PROMPT_INJECTION)
 
 
 def _ignored_reading(policy: StaticPolicy) -> Reading | None:

@@ -220,7 +220,7 @@ def test_the_memory_of_changed_policies_is_that_of_new_ones() -> None:
     assert grown.size == 0
     for each in policies:
         grown = grown.with_changes([(static_policy.KIND, each.id, each)])
-    longer = replace(policies[0], pattern="y" * 1_000)
+    longer = replace(policies[0], pattern="y" * 2_000)
     changed = grown.with_changes(
         [(static_policy.KIND, "p1", longer), (static_policy.KIND, "p2", None)]
     )

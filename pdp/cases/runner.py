@@ -162,8 +162,8 @@ def _reached(answer: JsonObject) -> Iterator[Reached]:
 def _warnings(source: SuitePolicies, answer: JsonObject) -> Iterator[SuiteProblem]:
     """Yields the warnings about policies, each with the place in the file."""
     for each in answer.get("warnings") or ():
-        field = str(each["field"])
-        yield SuiteProblem(source.file, source.text.line_of(field), f"{field}: {each['message']}")
+        file, line = source.place_of(each["field"])
+        yield SuiteProblem(file, line, f"{each['field']}: {each['message']}")
 
 
 def _problems(source: SuitePolicies, failure: CallFailed) -> Iterator[SuiteProblem]:

@@ -135,7 +135,7 @@ class Result:
 
 
 class SuiteProblem(NamedTuple):
-    """Why the policies of a suite were refused, and the place in the file.
+    """Why the policies of a suite were refused, or a warning, and the place in the file.
 
     Attributes:
         file: the file.
@@ -156,11 +156,13 @@ class SuiteResult:
         suite: the suite.
         results: the results of its cases; empty if its policies were refused.
         problems: why its policies were refused.
+        warnings: what the author of its policies may not expect.
     """
 
     suite: Suite
     results: tuple[Result, ...]
     problems: tuple[SuiteProblem, ...] = ()
+    warnings: tuple[SuiteProblem, ...] = ()
 
     @property
     def failures(self) -> tuple[Result, ...]:

@@ -47,7 +47,7 @@ def run(suite: Suite, target: CaseTarget) -> SuiteResult:
     try:
         if installed.problems:
             return SuiteResult(suite, (), installed.problems)
-        return SuiteResult(suite, tuple(installed.results()))
+        return SuiteResult(suite, tuple(installed.results()), warnings=installed.warnings)
     finally:
         installed.remove()
 
@@ -59,6 +59,7 @@ class InstalledSuite:
         suite: the suite.
         tenant_id: its tenant.
         problems: why its policies were refused; empty if they are in force.
+        warnings: what the author of its policies may not expect.
     """
 
     def __init__(self, suite: Suite, target: CaseTarget) -> None:
@@ -70,6 +71,7 @@ class InstalledSuite:
         self.suite = suite
         self.tenant_id = _new_tenant(suite.name)
         self.problems: tuple[SuiteProblem, ...] = ()
+        self.warnings: tuple[SuiteProblem, ...] = ()
         self._target = target
         self._removals: list[tuple[str, JsonObject]] = []
         self._revision = 0
@@ -98,7 +100,7 @@ class InstalledSuite:
         # No alert of a test is sent, so references to secrets need no values.
         body = {"policies": resolve(source.document, STAND_IN)}
         try:
-            _, revision = self._target.administer(self.tenant_id, _IMPORT, body)
+            answer, revision = self._target.administer(self.tenant_id, _IMPORT, body)
         except CallFailed as failure:
             if failure.unavailable:
                 raise
@@ -107,6 +109,7 @@ class InstalledSuite:
         if (_IMPORT, _NOTHING) not in self._removals:
             self._removals.append((_IMPORT, _NOTHING))
         self._revision = max(self._revision, revision)
+        self.warnings += tuple(_warnings(source, answer))
 
     def remove(self) -> None:
         """Removes the policies, the last one first."""
@@ -154,6 +157,13 @@ def _reached(answer: JsonObject) -> Iterator[Reached]:
     """Yields the policies that matched."""
     for match in answer.get("matches") or ():
         yield Reached(match.get("layer", ""), match.get("policy_id", ""), match.get("name", ""))
+
+
+def _warnings(source: SuitePolicies, answer: JsonObject) -> Iterator[SuiteProblem]:
+    """Yields the warnings about policies, each with the place in the file."""
+    for each in answer.get("warnings") or ():
+        file, line = source.place_of(each["field"])
+        yield SuiteProblem(file, line, f"{each['field']}: {each['message']}")
 
 
 def _problems(source: SuitePolicies, failure: CallFailed) -> Iterator[SuiteProblem]:

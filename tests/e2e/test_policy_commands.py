@@ -306,6 +306,17 @@ cases:
         assert "rivals.yaml:3: policies.chain.pcks: unknown field" in ran.err
         assert ran.err.count("unknown field") == 1
 
+    def test_warnings_about_policies_are_shown(self, cli: Cli, suite: Path, policies: Path) -> None:
+        """They do not fail the run."""
+        broad = RIVALS.replace("pattern: rival", "pattern: '.'")
+        (policies / "rivals.yaml").write_text(broad)
+        suite.write_text("policies_file: ../policies/rivals.yaml\ncases: [{expect: {}}]\n")
+        ran = cli("test", str(suite), "--github")
+        assert ran.code == Exit.OK
+        field = "policies.static_policies[0].pattern"
+        assert f"rivals.yaml:3: {field}: matches nearly everywhere" in ran.out
+        assert "::warning file=" in ran.out
+
 
 class TestOverlays:
     """A policy file as an overlay."""
@@ -335,9 +346,13 @@ class TestOverlays:
         ran = cli("simulate", "--tenant", tenant, "--text", "rival", "--overlay", str(file))
         assert ran.code == Exit.NO
 
-    def test_an_invalid_overlay_has_the_path(self, cli: Cli, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("command", [("simulate", "--text", "x"), ("replay",)])
+    def test_a_fault_has_its_file_line_and_path(
+        self, cli: Cli, tmp_path: Path, command: tuple[str, ...]
+    ) -> None:
         file = tmp_path / "overlay.yaml"
-        file.write_text("policies: {chain: {packs: [Nothing]}}")
-        ran = cli("simulate", "--text", "x", "--overlay", str(file))
+        file.write_text("policies:\n  chain:\n    packs: [Nothing]\n")
+        ran = cli(*command, "--overlay", str(file))
         assert ran.code == Exit.INVALID
-        assert 'overlay.policies.chain.packs[0]: there is no policy pack "Nothing"' in ran.err
+        path = "overlay.policies.chain.packs[0]"
+        assert f'{file}:3: {path}: there is no policy pack "Nothing"' in ran.err

@@ -74,19 +74,22 @@ def _xml(text: str) -> str:
 
 
 def github_annotations(results: Iterable[SuiteResult]) -> Iterator[str]:
-    """Yields a workflow command of GitHub for each failure, with its file and line."""
+    """Yields a workflow command of GitHub for each failure and warning, with file and line."""
     for result in results:
         for problem in result.problems:
             yield _annotation(problem.file, problem.line, result.suite.name, problem.message)
+        for warning in result.warnings:
+            place, title = (warning.file, warning.line), result.suite.name
+            yield _annotation(*place, title, warning.message, "warning")
         for each in result.failures:
             title = f"{result.suite.name} > {each.case.name}"
             text = "\n".join(failure_lines(each))
             yield _annotation(result.suite.file, each.case.line, title, text)
 
 
-def _annotation(file: Path, line: int, title: str, message: str) -> str:
+def _annotation(file: Path, line: int, title: str, message: str, level: str = "error") -> str:
     place = f"file={_escaped(str(file), ',:')},line={line},title={_escaped(title, ',:')}"
-    return f"::error {place}::{_escaped(message, '')}"
+    return f"::{level} {place}::{_escaped(message, '')}"
 
 
 def _escaped(text: str, others: str) -> str:

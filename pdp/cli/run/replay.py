@@ -13,6 +13,7 @@ from pdp.cli.failures import UsageError, exit_on_failure
 from pdp.cli.input import parse_json, read_bytes, read_overlay
 from pdp.cli.output.report import Report, Table, print_json, show
 from pdp.cli.request import to_message
+from pdp.cli.run.overlay_errors import overlay_errors
 from pdp.jsonpb import encode
 
 if TYPE_CHECKING:
@@ -39,7 +40,11 @@ def replay(options: ReplayOptions, target: TargetOptions, *, as_json: bool) -> N
         if options.overlay is not None:
             body["overlay"] = read_overlay(options.overlay)
         total: dict[str, Any] = {}
-        with connect(target) as client, _progress() as show_progress:
+        with (
+            overlay_errors(options.overlay),
+            connect(target) as client,
+            _progress() as show_progress,
+        ):
             for page in _pages(client, body, options.requests):
                 _add(total, page, options.examples)
                 show_progress(page["progress"])

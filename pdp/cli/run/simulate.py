@@ -9,6 +9,7 @@ from pdp.cli.input import read_overlay
 from pdp.cli.output.decision_report import simulation_report
 from pdp.cli.request import decide_request
 from pdp.cli.run.decide import call, finish
+from pdp.cli.run.overlay_errors import overlay_errors
 
 if TYPE_CHECKING:
     from pdp.cli.options.request import RequestOptions
@@ -27,5 +28,6 @@ def simulate(
         body: dict[str, Any] = {"request": decide_request(request)}
         if overlay is not None:
             body["overlay"] = read_overlay(overlay)
-        response = call("Simulate", body, target)
+        with overlay_errors(overlay):
+            response = call("Simulate", body, target)
     finish(response, response["decision"], simulation_report, as_json=as_json)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from pdp.cases import Difference, Result, Suite
     from pdp.cases.coverage import Coverage, CoveredPolicy
+    from pdp.cases.model import SuiteProblem
     from pdp.cli.options.policy_target import ServerOptions
 
 MAX_SKIPPED: Final = 20
@@ -188,12 +189,26 @@ def _summary(
     return Report(
         headline=f"{count - failed} passed, {failed} failed, in {seconds:.2f} s",
         style="bold red" if failed else "bold green",
-        facts=[*_coverage_facts(coverage), *(("skipped", each) for each in _skipped(skipped))],
+        facts=[
+            *_warning_facts(results),
+            *_coverage_facts(coverage),
+            *(("skipped", each) for each in _skipped(skipped)),
+        ],
         tables=[
             Table("Suites", ("suite", "passed", "failed", "time"), rows),
             Table("Not reached by any case", ("place", "section", "policy"), _unreached(coverage)),
         ],
     )
+
+
+def _warning_facts(results: Sequence[SuiteResult]) -> list[tuple[str, str]]:
+    """Returns the warnings about policies; once, if several suites have them in one file."""
+    warnings = dict.fromkeys(
+        f"{each.file.resolve()}:{each.line}: {each.message}"
+        for result in results
+        for each in result.warnings
+    )
+    return [("warning", each) for each in warnings]
 
 
 def _coverage_facts(coverage: Coverage | None) -> list[tuple[str, str]]:
@@ -232,10 +247,8 @@ def _as_json(results: Sequence[SuiteResult], coverage: Coverage | None) -> dict[
             {
                 "suite": result.suite.name,
                 "file": str(result.suite.file),
-                "problems": [
-                    {"file": str(each.file), "line": each.line, "message": each.message}
-                    for each in result.problems
-                ],
+                "problems": [_problem_as_json(each) for each in result.problems],
+                "warnings": [_problem_as_json(each) for each in result.warnings],
                 "cases": [_case_as_json(each) for each in result.results],
             }
             for result in results
@@ -250,6 +263,10 @@ def _as_json(results: Sequence[SuiteResult], coverage: Coverage | None) -> dict[
             ],
         }
     return answer
+
+
+def _problem_as_json(problem: SuiteProblem) -> dict[str, Any]:
+    return {"file": str(problem.file), "line": problem.line, "message": problem.message}
 
 
 def _case_as_json(result: Result) -> dict[str, Any]:

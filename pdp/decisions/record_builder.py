@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pdp.decisions.policy_hash import PolicyHasher
 from pdp.decisions.record_redaction import WITHHELD, Cleaned, Redactor
 from pdp.domain.decision import Decision, Outcome
+from pdp.domain.decision_counts import CountKey
 from pdp.domain.decision_record import (
     DecisionRecord,
     LayerTime,
@@ -61,6 +62,7 @@ class PendingRecord(NamedTuple):
         time: when it was made, in seconds since the epoch.
         duration_s: how long that took.
         marks: when its layers finished; empty if that was not measured.
+        sample_rate: the share of such decisions that is recorded; 0 if the level records all.
     """
 
     snapshot: Snapshot | None
@@ -69,6 +71,26 @@ class PendingRecord(NamedTuple):
     time: float
     duration_s: float = 0.0
     marks: Sequence[Mark] = ()
+    sample_rate: float = 0.0
+
+    def count_key(self, *, written: bool, is_durable: bool) -> CountKey:
+        """Returns as what the decision is counted.
+
+        Args:
+            written: whether it was recorded.
+            is_durable: whether the answer is a BLOCK if it was not.
+        """
+        is_blocked = is_durable and not written and not self.sample_rate
+        outcome = Outcome.BLOCK if is_blocked else self.decision.outcome
+        return count_key(self.snapshot, self.request, outcome, recorded=written)
+
+
+def count_key(
+    snapshot: Snapshot | None, request: Request, outcome: Outcome, *, recorded: bool = False
+) -> CountKey:
+    """Returns as what a decision is counted."""
+    policy = DEFAULT_ORG_POLICY if snapshot is None else snapshot.org
+    return CountKey(request.tenant_id, policy.logging_level, outcome.name, recorded)
 
 
 def is_recorded(level: str, decision: Decision) -> bool:
@@ -228,6 +250,8 @@ def _record(
         duration_us=round(pending.duration_s * 1e6, 1),
         layers=_layer_times(pending.marks),
         logging_level=logging_level,
+        session_id=request.session_id,
+        sample_rate=pending.sample_rate,
     )
 
 
@@ -292,7 +316,14 @@ def _bare(record: DecisionRecord) -> DecisionRecord:
         name: getattr(record, name)
         for name in (*_OWN_FIELDS, "time", "outcome", "risk", "revision")
     }
-    plain = ("reason_code", "status_hint", "pii_detected", "incomplete", "logging_level")
+    plain = (
+        "reason_code",
+        "status_hint",
+        "pii_detected",
+        "incomplete",
+        "logging_level",
+        "sample_rate",
+    )
     fields |= {name: getattr(record, name) for name in plain}
     fields["risk"] = record.risk._replace(factors=())
     return DecisionRecord(**fields, request_id=WITHHELD, text_length=record.text_length)

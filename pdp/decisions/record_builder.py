@@ -230,10 +230,10 @@ def _record(
         subject=RecordedSubject(*request.subject[:4]),
         target=_NO_TARGET if request.target is NO_TARGET else RecordedTarget(*request.target),
         asked_at=request.timestamp,
-        text_sha256=_sha256(text) if text else "",
+        text_sha256=sha256_of_text(text) if text else "",
         text_length=len(text),
         redacted_text=_cut(cleaned.text) if keeps_text else None,
-        arguments_sha256=_sha256(_canonical(request.arguments)) if request.arguments else "",
+        arguments_sha256=sha256_of_arguments(request.arguments) if request.arguments else "",
         redacted_arguments=_cut_arguments(cleaned.arguments) if keeps_text else None,
         entities=cleaned.entities,
         tokens=request.usage.tokens,
@@ -336,13 +336,17 @@ def _layer_times(marks: Sequence[Mark]) -> tuple[LayerTime, ...]:
     )
 
 
-def _sha256(text: str) -> str:
+def sha256_of_text(text: str) -> str:
+    """Returns the SHA-256 of a text, in hex."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _canonical(value: Any) -> str:
-    return json.dumps(
-        value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=dict
+def sha256_of_arguments(arguments: JsonObject) -> str:
+    """Returns the SHA-256 of arguments as canonical JSON, in hex."""
+    return sha256_of_text(
+        json.dumps(
+            arguments, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=dict
+        )
     )
 
 

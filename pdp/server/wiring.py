@@ -121,6 +121,7 @@ def wire(
     metering = UsageSynchronizer(workspace, Meter())
     metrics = _metrics(publisher, workspace, metering, recording)
     log = recording.log if recording else None
+    flush_counts = recording.flush_counts if recording else _flush_nothing
     reader = RecordReader(log) if log else None
     recorder = recording.records if recording else DecisionRecorder()
     policies, observe = PublishedPolicies(publisher, workspace), DecisionObserver(metrics).observe
@@ -128,7 +129,7 @@ def wire(
     handlers: dict[str, Endpoint | Handler] = {
         **DecideServicer(decider, _streams(decider, metrics)).handlers(),
         **SimulateServicer(decider).handlers(),
-        **ReplayServicer(decider, workspace, log).handlers(),
+        **ReplayServicer(decider, workspace, log, flush_counts).handlers(),
         **DlpSimulationServicer(decider, entity_finder).handlers(),
         **_policy_handlers(workspace, publisher.platform.detectors),
         **_file_handlers(workspace, publisher, decider, reader),
@@ -193,6 +194,10 @@ def _streams(decider: Decider, metrics: Metrics) -> TextStreams:
         lambda: streams.held,
     )
     return streams
+
+
+def _flush_nothing() -> None:
+    """Does nothing: no decision is counted."""
 
 
 def _metrics(

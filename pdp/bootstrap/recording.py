@@ -137,6 +137,11 @@ class Recording:
             lambda: recorder.unwritten,
         )
         metrics.counter(
+            "pdp_audit_uncounted",
+            "Decisions that the counts beside the log lack, because it could not be written.",
+            lambda: self.counter.lost,
+        )
+        metrics.counter(
             "pdp_audit_removed_early",
             "Records removed before their time, because the log had reached its size.",
             lambda: recorder.removed_early,

@@ -137,8 +137,9 @@ class RecordBuilder:
             logging_level=policy.logging_level,
             keeps_text=keeps_text,
         )
-        if pending.request.session_id:
-            record = record._replace(session_id=pending.request.session_id)
+        session_id, rate = pending.request.session_id, pending.sample_rate
+        if session_id or rate:
+            record = record._replace(session_id=session_id, sample_rate=rate)
         met = _met_expressions(pending, record.entities, is_known=self.withheld == withheld)
         return Recorded(self._without_secrets(record, snapshot), policy, met)
 
@@ -250,8 +251,6 @@ def _record(
         duration_us=round(pending.duration_s * 1e6, 1),
         layers=_layer_times(pending.marks),
         logging_level=logging_level,
-        session_id=request.session_id,
-        sample_rate=pending.sample_rate,
     )
 
 

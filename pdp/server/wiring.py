@@ -121,7 +121,6 @@ def wire(
     metering = UsageSynchronizer(workspace, Meter())
     metrics = _metrics(publisher, workspace, metering, recording)
     log = recording.log if recording else None
-    flush_counts = recording.flush_counts if recording else _flush_nothing
     reader = RecordReader(log) if log else None
     recorder = recording.records if recording else DecisionRecorder()
     policies, observe = PublishedPolicies(publisher, workspace), DecisionObserver(metrics).observe
@@ -129,7 +128,7 @@ def wire(
     handlers: dict[str, Endpoint | Handler] = {
         **DecideServicer(decider, _streams(decider, metrics)).handlers(),
         **SimulateServicer(decider).handlers(),
-        **ReplayServicer(decider, workspace, log, flush_counts).handlers(),
+        **_replay_servicer(decider, workspace, recording).handlers(),
         **DlpSimulationServicer(decider, entity_finder).handlers(),
         **_policy_handlers(workspace, publisher.platform.detectors),
         **_file_handlers(workspace, publisher, decider, reader),
@@ -196,8 +195,12 @@ def _streams(decider: Decider, metrics: Metrics) -> TextStreams:
     return streams
 
 
-def _flush_nothing() -> None:
-    """Does nothing: no decision is counted."""
+def _replay_servicer(
+    decider: Decider, workspace: Workspace, recording: Recording | None
+) -> ReplayServicer:
+    if recording is None:
+        return ReplayServicer(decider, workspace, None, lambda: None)
+    return ReplayServicer(decider, workspace, recording.log, recording.flush_counts)
 
 
 def _metrics(

@@ -49,9 +49,7 @@ NO_ARGUMENT_VALUES: Final = (
 REDACTED_ARGUMENTS: Final = (
     "new patterns: a part of the arguments is redacted or cut, so they were not run there"
 )
-NO_NAMES: Final = (
-    "expressions: what they read is not recorded, so policies with them do not match"
-)
+NO_NAMES: Final = "expressions: what they read is not recorded, so policies with them do not match"
 NO_MATCHED_EXPRESSION: Final = (
     "expressions: a policy matched, and what its expression reads is not recorded"
 )

@@ -56,7 +56,6 @@ def to_record(read: LogEntry) -> pb.DecisionRecord:
         session_id=record.session_id,
         sample_rate=record.sample_rate,
         cursor=str(read.cursor),
-        session_id=record.session_id,
     )
     if record.redacted_arguments is not None:
         message.redacted_arguments.update(dict(record.redacted_arguments))

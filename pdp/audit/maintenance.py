@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from pdp.errors import PdpError
 
 if TYPE_CHECKING:
+    from pdp.audit.decision_counter import DecisionCounter
     from pdp.domain.audit_log import AuditLog, Retention
 
 CHECKPOINT_S: Final = 1.0
@@ -65,23 +66,29 @@ class RetentionTask:
 
 
 class CheckpointThread:
-    """Runs the checkpoints of the log on a separate thread, so that no append waits for them."""
+    """Runs the checkpoints of the log on a separate thread, so that no append waits for them.
 
-    def __init__(self, log: AuditLog) -> None:
+    It also adds the counts of decisions to the log.
+    """
+
+    def __init__(self, log: AuditLog, counter: DecisionCounter) -> None:
         """Starts the thread."""
         self._log = log
+        self._counter = counter
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pdp-audit-checkpoints", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Stops the thread after the current checkpoint."""
+        """Stops the thread after the current checkpoint, and adds the last counts."""
         self._closing.set()
         self._thread.join()
+        self._counter.flush(self._log)
 
     def _run(self) -> None:
         failing = False
         while not self._closing.wait(CHECKPOINT_S):
+            self._counter.flush(self._log)
             try:
                 self._log.checkpoint()
                 failing = False

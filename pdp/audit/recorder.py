@@ -65,6 +65,11 @@ class _QueuedDecision(NamedTuple, Generic[T]):
     pending: T
     weight: int
     acknowledgement: Any
+    is_optional: bool = False
+
+
+def _count_nothing(_pending: object, *, written: bool) -> None:
+    """Counts nothing."""
 
 
 class _EncodedRecord(NamedTuple):
@@ -77,16 +82,16 @@ class RecordGroup(Generic[T]):
 
     def __init__(
         self,
-        make_entry: Callable[[T, int], _QueuedDecision[T]],
+        make_entry: Callable[[T, int, bool], _QueuedDecision[T]],
         put: Callable[[Iterable[_QueuedDecision[T]]], None],
     ) -> None:
         self._make_entry = make_entry
         self._put = put
         self._entries: list[_QueuedDecision[T]] = []
 
-    def record(self, pending: T, weight: int = 0) -> Any:
+    def record(self, pending: T, weight: int = 0, *, optional: bool = False) -> Any:
         """Adds a decision; see `Recorder.record`."""
-        entry = self._make_entry(pending, weight)
+        entry = self._make_entry(pending, weight, optional)
         self._entries.append(entry)
         if len(self._entries) == MAX_BATCH:
             self.put()
@@ -109,6 +114,7 @@ class Recorder(Generic[T]):
         *,
         bound: int,
         retention: Retention,
+        count: Callable[..., None] = _count_nothing,
     ) -> None:
         """Starts the thread.
 
@@ -118,9 +124,11 @@ class Recorder(Generic[T]):
             acknowledgements: creates what callers wait for; None for async mode.
             bound: the most decisions in the queue in async mode.
             retention: when records are removed.
+            count: called once with each decision, and whether its record was `written`.
         """
         self._log = log
         self._make = make
+        self._count = count
         self._acknowledgements = acknowledgements
         self._bound = bound
         self._retention_task = RetentionTask(log, retention)
@@ -173,17 +181,18 @@ class Recorder(Generic[T]):
         """Records that the retention removed before their time, because the log was full."""
         return self._retention_task.removed_early
 
-    def record(self, pending: T, weight: int = 0) -> Any:
+    def record(self, pending: T, weight: int = 0, *, optional: bool = False) -> Any:
         """Queues a decision. Never raises and never waits.
 
         Args:
             pending: the argument of `make`.
             weight: the approximate memory that it holds, in characters.
+            optional: whether no caller waits for the record. It is left out if the queue is long.
 
         Returns:
             The acknowledgement to wait for in durable mode, else None.
         """
-        entry = self._entry(pending, weight)
+        entry = self._entry(pending, weight, optional)
         self._put((entry,))
         return entry.acknowledgement
 
@@ -191,21 +200,27 @@ class Recorder(Generic[T]):
         """Returns a group of decisions that are queued together, so that one commit writes them."""
         return RecordGroup(self._entry, self._put)
 
-    def _entry(self, pending: T, weight: int) -> _QueuedDecision[T]:
+    def _entry(self, pending: T, weight: int, optional: bool) -> _QueuedDecision[T]:
         acknowledgements = self._acknowledgements
-        acknowledgement = None if acknowledgements is None else acknowledgements.new()
-        return _QueuedDecision(pending, weight, acknowledgement)
+        acknowledgement = None
+        if acknowledgements is not None and not optional:
+            acknowledgement = acknowledgements.new()
+        return _QueuedDecision(pending, weight, acknowledgement, optional)
 
     def _put(self, entries: Iterable[_QueuedDecision[T]]) -> None:
         if self._acknowledgements is not None:
             for entry in entries:
-                self._queue.put(entry)
+                if entry.is_optional and self.depth >= MAX_BATCH:
+                    self._count(entry.pending, written=False)
+                else:
+                    self._queue.put(entry)
             if self._ended:  # checked after the put, so that no caller waits for an ended thread
                 self._abandon_queue()
             return
         for entry in entries:
             if self._ended or self.depth >= self._bound or self._weight + entry.weight > MAX_WEIGHT:
                 self._failed("the queue is full", 1)
+                self._count(entry.pending, written=False)
             else:
                 # Concurrent updates may get lost until the queue is empty again. The bound need
                 # not be exact.
@@ -333,10 +348,11 @@ class Recorder(Generic[T]):
             return None
 
     def _settle(self, entries: Sequence[_QueuedDecision[T]], *, written: bool) -> None:
-        if self._acknowledgements is not None and entries:
-            self._acknowledgements.settle(
-                [entry.acknowledgement for entry in entries], written=written
-            )
+        for entry in entries:
+            self._count(entry.pending, written=written)
+        awaited = [entry.acknowledgement for entry in entries if not entry.is_optional]
+        if self._acknowledgements is not None and awaited:
+            self._acknowledgements.settle(awaited, written=written)
 
     def _append(self, bodies: list[str]) -> None:
         if not bodies:

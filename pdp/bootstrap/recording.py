@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
+from pdp.audit.decision_counter import DecisionCounter
 from pdp.audit.maintenance import CheckpointThread
 from pdp.audit.recorder import Recorder
 from pdp.decisions.record_builder import RecordBuilder
@@ -100,15 +101,18 @@ class Recording:
         """
         self.log = _open_log(options)
         self.maker = RecordBuilder()
+        self.counter = DecisionCounter()
+        self._is_durable = options.durable
         self.recorder: Recorder[PendingRecord] = Recorder(
             self.log,
             self.maker.make,
             acknowledgements if options.durable else None,
             bound=options.bound,
             retention=options.retention,
+            count=self._count,
         )
-        self.records = DecisionRecorder(self.recorder)
-        self._checkpoints = CheckpointThread(self.log)
+        self.records = DecisionRecorder(self.recorder, self.counter)
+        self._checkpoints = CheckpointThread(self.log, self.counter)
 
     def measure(self, metrics: MetricsRegistry) -> None:
         """Adds the metrics of recording."""
@@ -133,6 +137,11 @@ class Recording:
             lambda: recorder.unwritten,
         )
         metrics.counter(
+            "pdp_audit_uncounted",
+            "Decisions that the counts beside the log lack, because it could not be written.",
+            lambda: self.counter.lost,
+        )
+        metrics.counter(
             "pdp_audit_removed_early",
             "Records removed before their time, because the log had reached its size.",
             lambda: recorder.removed_early,
@@ -142,6 +151,13 @@ class Recording:
             "Batches of records that a consumer failed to process.",
             lambda: recorder.consumer_failures,
         )
+
+    def flush_counts(self) -> None:
+        """Adds the decisions of this process that were counted until now to the log."""
+        self.counter.flush(self.log)
+
+    def _count(self, pending: PendingRecord, *, written: bool) -> None:
+        next(self.counter.steps[pending.count_key(written=written, is_durable=self._is_durable)])
 
     def close(self) -> None:
         """Records the waiting decisions, and closes the log."""

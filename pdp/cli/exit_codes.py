@@ -14,6 +14,8 @@ class Exit(IntEnum):
     USAGE = 2
     INVALID = 3
     UNAVAILABLE = 4
+    INCOMPLETE = 5
+    """The answer is about a part only: some decisions were not recorded."""
     SOFTWARE = 70
     """EX_SOFTWARE: workers keep failing."""
     CONFIG = 78

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pdp.decisions.policy_hash import PolicyHasher
 from pdp.decisions.record_redaction import WITHHELD, Cleaned, Redactor
 from pdp.domain.decision import Decision, Outcome
+from pdp.domain.decision_counts import CountKey
 from pdp.domain.decision_record import (
     DecisionRecord,
     LayerTime,
@@ -61,6 +62,7 @@ class PendingRecord(NamedTuple):
         time: when it was made, in seconds since the epoch.
         duration_s: how long that took.
         marks: when its layers finished; empty if that was not measured.
+        sample_rate: the share of such decisions that is recorded; 0 if the level records all.
     """
 
     snapshot: Snapshot | None
@@ -69,6 +71,26 @@ class PendingRecord(NamedTuple):
     time: float
     duration_s: float = 0.0
     marks: Sequence[Mark] = ()
+    sample_rate: float = 0.0
+
+    def count_key(self, *, written: bool, is_durable: bool) -> CountKey:
+        """Returns as what the decision is counted.
+
+        Args:
+            written: whether it was recorded.
+            is_durable: whether the answer is a BLOCK if it was not.
+        """
+        is_blocked = is_durable and not written and not self.sample_rate
+        outcome = Outcome.BLOCK if is_blocked else self.decision.outcome
+        return count_key(self.snapshot, self.request, outcome, recorded=written)
+
+
+def count_key(
+    snapshot: Snapshot | None, request: Request, outcome: Outcome, *, recorded: bool = False
+) -> CountKey:
+    """Returns as what a decision is counted."""
+    policy = DEFAULT_ORG_POLICY if snapshot is None else snapshot.org
+    return CountKey(request.tenant_id, policy.logging_level, outcome.name, recorded)
 
 
 def is_recorded(level: str, decision: Decision) -> bool:
@@ -115,8 +137,9 @@ class RecordBuilder:
             logging_level=policy.logging_level,
             keeps_text=keeps_text,
         )
-        if pending.request.session_id:
-            record = record._replace(session_id=pending.request.session_id)
+        session_id, rate = pending.request.session_id, pending.sample_rate
+        if session_id or rate:
+            record = record._replace(session_id=session_id, sample_rate=rate)
         met = _met_expressions(pending, record.entities, is_known=self.withheld == withheld)
         return Recorded(self._without_secrets(record, snapshot), policy, met)
 
@@ -208,10 +231,10 @@ def _record(
         subject=RecordedSubject(*request.subject[:4]),
         target=_NO_TARGET if request.target is NO_TARGET else RecordedTarget(*request.target),
         asked_at=request.timestamp,
-        text_sha256=_sha256(text) if text else "",
+        text_sha256=sha256_of_text(text) if text else "",
         text_length=len(text),
         redacted_text=_cut(cleaned.text) if keeps_text else None,
-        arguments_sha256=_sha256(_canonical(request.arguments)) if request.arguments else "",
+        arguments_sha256=sha256_of_arguments(request.arguments) if request.arguments else "",
         redacted_arguments=_cut_arguments(cleaned.arguments) if keeps_text else None,
         entities=cleaned.entities,
         tokens=request.usage.tokens,
@@ -292,7 +315,14 @@ def _bare(record: DecisionRecord) -> DecisionRecord:
         name: getattr(record, name)
         for name in (*_OWN_FIELDS, "time", "outcome", "risk", "revision")
     }
-    plain = ("reason_code", "status_hint", "pii_detected", "incomplete", "logging_level")
+    plain = (
+        "reason_code",
+        "status_hint",
+        "pii_detected",
+        "incomplete",
+        "logging_level",
+        "sample_rate",
+    )
     fields |= {name: getattr(record, name) for name in plain}
     fields["risk"] = record.risk._replace(factors=())
     return DecisionRecord(**fields, request_id=WITHHELD, text_length=record.text_length)
@@ -305,13 +335,17 @@ def _layer_times(marks: Sequence[Mark]) -> tuple[LayerTime, ...]:
     )
 
 
-def _sha256(text: str) -> str:
+def sha256_of_text(text: str) -> str:
+    """Returns the SHA-256 of a text, in hex."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _canonical(value: Any) -> str:
-    return json.dumps(
-        value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=dict
+def sha256_of_arguments(arguments: JsonObject) -> str:
+    """Returns the SHA-256 of arguments as canonical JSON, in hex."""
+    return sha256_of_text(
+        json.dumps(
+            arguments, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=dict
+        )
     )
 
 

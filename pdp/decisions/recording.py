@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from pdp.decisions.record_builder import PendingRecord, is_recorded
+from pdp.audit.decision_counter import DecisionCounter
+from pdp.decisions.record_builder import PendingRecord, count_key, is_recorded
 from pdp.domain.decision import Fault
 from pdp.domain.layers import ENGINE
 from pdp.domain.org_policy import DEFAULT_ORG_POLICY
+from pdp.domain.sampling import is_sampled
 from pdp.engine.evaluate import failed_decision
 from pdp.errors import StoreUnavailable
 
@@ -31,7 +33,7 @@ NOT_RECORDED: Final = "The decision could not be recorded, so the request is blo
 class RecordSink(Protocol):
     """Takes decisions that wait to be recorded."""
 
-    def record(self, pending: PendingRecord, weight: int = 0) -> Any:
+    def record(self, pending: PendingRecord, weight: int = 0, *, optional: bool = False) -> Any:
         """Takes a decision; see `Recorder.record`."""
 
 
@@ -50,12 +52,20 @@ class RecordQueue(RecordSink, Protocol):
 
 
 class DecisionRecorder:
-    """Hands decisions to the recorder if the tenant's logging level keeps them."""
+    """Hands decisions to the recorder if the tenant's logging level keeps them, and counts all."""
 
-    def __init__(self, queue: RecordQueue | None = None) -> None:
-        """Takes the queue of the recorder; None records nothing."""
+    def __init__(
+        self, queue: RecordQueue | None = None, counter: DecisionCounter | None = None
+    ) -> None:
+        """Takes what decisions are handed to.
+
+        Args:
+            queue: the queue of the recorder; None records nothing.
+            counter: counts the decisions that are not queued; the recorder counts the others.
+        """
         self._queue = queue
         self._sink: RecordSink | None = queue
+        self._counter = counter or DecisionCounter()
 
     @contextmanager
     def together(self) -> Iterator[DecisionRecorder]:
@@ -66,7 +76,7 @@ class DecisionRecorder:
         if self._queue is None:
             yield self
             return
-        group, recorder = self._queue.group(), DecisionRecorder()
+        group, recorder = self._queue.group(), DecisionRecorder(counter=self._counter)
         recorder._sink = group
         try:
             yield recorder
@@ -94,15 +104,26 @@ class DecisionRecorder:
             The acknowledgement that the answer must wait for: it says whether the record is on
             disk. None if the answer need not wait.
         """
-        if decision.plain and snapshot is not None and not snapshot.timed:
+        if decision.plain and snapshot is not None and not snapshot.records_plain:
+            next(self._counter.steps[snapshot.plain_key])
             return None  # most decisions: only the levels that record everything record a plain one
-        policy = DEFAULT_ORG_POLICY if snapshot is None else snapshot.org
         sink = self._sink
-        if sink is None or not is_recorded(policy.logging_level, decision):
+        if sink is None:
             return None
+        rate = 0.0
+        if not is_recorded(_level(snapshot), decision):
+            rate = 0.0 if snapshot is None else snapshot.settings.sample_rate
+            if not is_sampled(decision.decision_id, rate):
+                key = count_key(snapshot, request, decision.outcome)
+                next(self._counter.steps[key])
+                return None
         duration_s = time.perf_counter() - began if began else 0.0
-        pending = PendingRecord(snapshot, request, decision, time.time(), duration_s, marks)
-        return sink.record(pending, _weight(request))
+        pending = PendingRecord(snapshot, request, decision, time.time(), duration_s, marks, rate)
+        return sink.record(pending, _weight(request), optional=rate > 0)
+
+
+def _level(snapshot: Snapshot | None) -> str:
+    return (DEFAULT_ORG_POLICY if snapshot is None else snapshot.org).logging_level
 
 
 def _weight(request: Request) -> int:

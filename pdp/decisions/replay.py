@@ -10,15 +10,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pdp.domain import dlp_rule, policy_pack, static_policy
+from pdp.decisions.record_builder import sha256_of_arguments, sha256_of_text
+from pdp.domain import dlp_rule, policy_exception, policy_pack, static_policy
 from pdp.domain.layers import CHAIN, DLP, LIMITS, STATIC
 from pdp.domain.placement import ARGUMENTS
 from pdp.domain.request import Entity, Request, Subject, Target, Usage
-from pdp.engine.conditions.names import FIELDS, parts_of
+from pdp.engine.conditions.names import FIELDS
 from pdp.engine.dlp.entities import EntityFinding
 from pdp.engine.evaluate import evaluate
 from pdp.engine.layers.chain import ChainLayer
 from pdp.engine.layers.customer import CustomerLayer
+from pdp.engine.rules.expressions import known_expression
 from pdp.engine.scan import Findings, scan
 from pdp.engine.text.locations import Location, Segment
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from pdp.domain.decision import Decision, Match
     from pdp.domain.decision_record import DecisionRecord
     from pdp.domain.detector import EntityDetector
+    from pdp.domain.policy_exception import PolicyException
     from pdp.domain.policy_set import PolicySet
     from pdp.engine.rules.customers import Customer
     from pdp.engine.snapshot import Snapshot
@@ -36,14 +39,37 @@ if TYPE_CHECKING:
 NO_LIMITS: Final = "limits: how much of them had been used then is not recorded"
 NOT_EVALUATED: Final = "part of it could not be judged then either"
 NO_CONTEXT: Final = "custom rules: the context that they read is not recorded"
-NO_NAMES: Final = "expressions of chain rules: the context that they read is not recorded"
 NO_TEXT: Final = "new patterns: the text is not recorded, so they were not run"
+REDACTED_TEXT: Final = (
+    "new patterns: a part of the text is redacted or cut, so they were not run there"
+)
+NO_ARGUMENT_VALUES: Final = (
+    "new patterns: the arguments are not recorded, so they were not run there"
+)
+REDACTED_ARGUMENTS: Final = (
+    "new patterns: a part of the arguments is redacted or cut, so they were not run there"
+)
+NO_NAMES: Final = "expressions: what they read is not recorded, so policies with them do not match"
+NO_MATCHED_EXPRESSION: Final = (
+    "expressions: a policy matched, and what its expression reads is not recorded"
+)
+NO_PLACES: Final = (
+    "scope: where a policy matched is not recorded, so its place is taken as the text"
+)
+CLOCK_OF_NOW: Final = "exceptions: whether they hold is judged by the time of the replay"
+NO_VALUES: Final = "exceptions by value: the values are not recorded, so they lift nothing"
+NO_EXCEPTED_VALUE: Final = "exceptions by value: the value that one lifted is not recorded"
 NO_ARGUMENTS: Final = "sensitive fields: the arguments are not recorded, so their keys are not seen"
 
-_RECORDED_ROOTS: Final = frozenset(
-    {"action", "tool", "timestamp", "direction", "channel", "risk_score", "target", "model"}
-    | {"groups", "findings", "session"}
+_PLACED_KINDS: Final = (
+    static_policy.KIND,
+    static_policy.OVERRIDE_KIND,
+    dlp_rule.KIND,
+    dlp_rule.CUSTOMISATION_KIND,
 )
+
+_UNRECORDED: Final = frozenset({"subject.attributes", "arguments"})
+"""Names of fixed parts of a request that a record does not have, or not as they were."""
 
 
 class Replayed(NamedTuple):
@@ -58,6 +84,26 @@ class Replayed(NamedTuple):
     decision: Decision | None
     obstacle: str = ""
     gaps: tuple[str, ...] = ()
+
+
+class Unseen(NamedTuple):
+    """What records do not show of what the policies in question read.
+
+    Attributes:
+        new_patterns: whether the policies have patterns that did not run then.
+        names: whether an expression reads what is not recorded.
+        expressions: the ids of policies with such an expression.
+        scoped: whether a policy looks only in some places.
+        exceptions: whether there are exceptions.
+        by_value: the ids of exceptions of values.
+    """
+
+    new_patterns: bool
+    names: bool
+    expressions: frozenset[str]
+    scoped: bool
+    exceptions: bool
+    by_value: frozenset[str]
 
 
 class _KnownPattern:
@@ -119,15 +165,51 @@ class RecordedFindings(Findings):
         return entities if entities is not None else super().entities(detector)
 
 
-def replay(record: DecisionRecord, before: Snapshot, after: Snapshot) -> Replayed:
+def find_unseen(before: Snapshot, after: Snapshot) -> Unseen:
+    """Returns what records do not show of what the policies read.
+
+    Args:
+        before: the tenant's policies as they are.
+        after: the policies in question.
+    """
+    known = before.patterns.compiled.keys() | before.platform.patterns.compiled.keys()
+    placed = [
+        (policy_id, policy)
+        for kind in _PLACED_KINDS
+        for policy_id, policy in after.policies.of_kind(kind).items()
+    ]
+    exceptions: Mapping[str, PolicyException] = after.policies.of_kind(policy_exception.KIND)
+    sources = {policy_id: str(policy.expression or "") for policy_id, policy in placed}
+    rules: Mapping[str, policy_pack.PolicyRule] = after.policies.of_kind(policy_pack.RULE_KIND)
+    for policy_id, rule in rules.items():
+        sources[policy_id] = str(rule.conditions.get("expression") or "")
+    for exception_id, exception in exceptions.items():
+        sources[exception_id] = exception.expression
+    expressions = frozenset(key for key, source in sources.items() if _is_unseen(source))
+    chain = next((each for each in after.layers if isinstance(each, ChainLayer)), None)
+    return Unseen(
+        new_patterns=not known >= after.patterns.compiled.keys(),
+        names=bool(expressions) or not all(map(_is_recorded, chain.names if chain else ())),
+        expressions=expressions,
+        scoped=any(policy.scope or policy.scope_actions for _, policy in placed),
+        exceptions=bool(exceptions),
+        by_value=frozenset(key for key, each in exceptions.items() if each.is_by_value),
+    )
+
+
+def replay(
+    record: DecisionRecord, before: Snapshot, after: Snapshot, unseen: Unseen | None = None
+) -> Replayed:
     """Decides a record again.
 
     Args:
         record: the record.
         before: the tenant's policies as they are, whose patterns ran then.
         after: the policies in question.
+        unseen: what `find_unseen` returns for the policies; None to compute it.
     """
-    obstacle = _obstacle(record, after)
+    unseen = unseen or find_unseen(before, after)
+    obstacle = _obstacle(record, after, unseen)
     if obstacle:
         return Replayed(None, obstacle)
     request = recorded_request(record)
@@ -135,7 +217,7 @@ def replay(record: DecisionRecord, before: Snapshot, after: Snapshot) -> Replaye
     unlimited = replace(after, layers=layers, limits=None)
     findings = _findings(record, request, before, after)
     decision = evaluate(unlimited, request, record.decision_id, findings)
-    return Replayed(decision, gaps=tuple(_gaps(record, before, after)))
+    return Replayed(decision, gaps=tuple(_gaps(record, decision, after, unseen)))
 
 
 def recorded_request(record: DecisionRecord) -> Request:
@@ -167,11 +249,24 @@ def recorded_request(record: DecisionRecord) -> Request:
     )
 
 
-def _obstacle(record: DecisionRecord, after: Snapshot) -> str:
+def _is_unseen(expression: str) -> bool:
+    if not expression:
+        return False
+    return not all(map(_is_recorded, known_expression(expression).condition.names))
+
+
+def _obstacle(record: DecisionRecord, after: Snapshot, unseen: Unseen) -> str:
     if record.incomplete:
         return NOT_EVALUATED
     if any(match.layer == LIMITS for match in record.matches):
         return NO_LIMITS
+    if unseen.expressions and any(
+        match.policy_id in unseen.expressions or match.excepted_by in unseen.expressions
+        for match in record.matches
+    ):
+        return NO_MATCHED_EXPRESSION
+    if unseen.by_value and any(match.excepted_by in unseen.by_value for match in record.matches):
+        return NO_EXCEPTED_VALUE
     if record.customer_id and _reads_context(record.customer_id, after):
         return NO_CONTEXT
     return ""
@@ -191,27 +286,44 @@ def _reads_context(customer_id: str, after: Snapshot) -> bool:
 
 
 def _is_recorded(name: str) -> bool:
-    root, *inner = parts_of(name)
-    if root == "subject":
-        return f"subject.{'.'.join(inner)}" in FIELDS and inner[0] != "attributes"
-    return root in _RECORDED_ROOTS
+    return name in FIELDS and name not in _UNRECORDED
 
 
-def _gaps(record: DecisionRecord, before: Snapshot, after: Snapshot) -> Iterator[str]:
-    chain = next((each for each in after.layers if isinstance(each, ChainLayer)), None)
-    if chain is not None and not all(map(_is_recorded, chain.names)):
-        yield NO_NAMES
-    if record.text_sha256 and record.redacted_text is None and _new_patterns(before, after):
-        yield NO_TEXT
+def _gaps(
+    record: DecisionRecord, decision: Decision, after: Snapshot, unseen: Unseen
+) -> Iterator[str]:
+    if unseen.new_patterns:
+        yield from _pattern_gaps(record)
     if record.arguments_sha256 and record.redacted_arguments is None:
         customer = _customer(record.customer_id, after)
         if customer is not None and customer.sensitive_fields:
             yield NO_ARGUMENTS
+    if unseen.names:
+        yield NO_NAMES
+    if unseen.scoped and any(
+        match.layer in {STATIC, DLP} and not match.scope for match in record.matches
+    ):
+        yield NO_PLACES
+    if unseen.by_value and (record.matches or record.entities):
+        yield NO_VALUES
+    if unseen.exceptions and any(
+        match.excepted_by for match in (*record.matches, *decision.matches)
+    ):
+        yield CLOCK_OF_NOW
 
 
-def _new_patterns(before: Snapshot, after: Snapshot) -> bool:
-    known = before.patterns.compiled.keys() | before.platform.patterns.compiled.keys()
-    return not known >= after.patterns.compiled.keys()
+def _pattern_gaps(record: DecisionRecord) -> Iterator[str]:
+    """Yields where patterns that did not run then could not run now."""
+    if record.text_sha256:
+        if record.redacted_text is None:
+            yield NO_TEXT
+        elif sha256_of_text(record.redacted_text) != record.text_sha256:
+            yield REDACTED_TEXT
+    if record.arguments_sha256:
+        if record.redacted_arguments is None:
+            yield NO_ARGUMENT_VALUES
+        elif sha256_of_arguments(record.redacted_arguments) != record.arguments_sha256:
+            yield REDACTED_ARGUMENTS
 
 
 def _findings(
@@ -231,7 +343,8 @@ def _findings(
     by_detector: dict[str, list[EntityFinding]] = {}
     for each in record.entities:
         if each.detector_id:
-            where = whole._replace(start=each.start, end=each.end)
+            place = whole if each.path is None else in_arguments
+            where = place._replace(start=each.start, end=each.end)
             by_detector.setdefault(each.detector_id, []).append(
                 EntityFinding(
                     each.detector_id, each.entity_type, each.category, each.confidence, where
@@ -241,7 +354,8 @@ def _findings(
         for pattern in _patterns_of(match, before.platform.policies, before.policies):
             by_pattern[pattern] = in_arguments if match.scope == ARGUMENTS else whole
         for detector in _detectors_of(match, before):
-            entity = EntityFinding(detector.id, detector.entity_type, detector.category, 1.0, whole)
+            place = in_arguments if match.scope == ARGUMENTS else whole
+            entity = EntityFinding(detector.id, detector.entity_type, detector.category, 1.0, place)
             by_detector.setdefault(detector.id, [entity])
     entities = {key: tuple(values) for key, values in by_detector.items()}
     return RecordedFindings(redacted, by_pattern, entities, after)

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    from pdp.domain.decision_counts import CountedPeriod, CountKey
 
 
 class StoredRecord(NamedTuple):
@@ -156,6 +158,34 @@ class AuditLog(Protocol):
 
     def get(self, tenant_id: str, decision_id: str) -> StoredRecord | None:
         """Returns the record of a decision; None if the log does not have it."""
+
+    def add_counts(self, counts: Mapping[CountKey, int], at: float) -> None:
+        """Adds decisions to the counts of a minute; all of them, or none.
+
+        It may run beside all other methods. The operating system may lose the last ones if it
+        fails, because no decision waits for them.
+
+        Args:
+            counts: how many decisions were made.
+            at: when they were made, in seconds since the epoch.
+        """
+
+    def counts(
+        self,
+        tenant_id: str,
+        *,
+        since: float | None = None,
+        until: float | None = None,
+        outcomes: Sequence[str] = (),
+    ) -> CountedPeriod:
+        """Returns how many decisions a tenant made in a period, recorded or not.
+
+        Args:
+            tenant_id: the tenant.
+            since: the beginning of the period; None for the first decision.
+            until: its end, exclusive; None for no end.
+            outcomes: count only decisions with any of these outcomes; empty for all.
+        """
 
     def last(self) -> int:
         """Returns the sequence of the newest record; 0 if there was never a record."""

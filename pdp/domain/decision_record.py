@@ -100,6 +100,9 @@ class DecisionRecord(NamedTuple):
         duration_us: from the snapshot to the decision.
         layers: the duration of each part; measured at level `full` and above.
         logging_level: the level at which the decision was recorded.
+        session_id: the conversation or the run of an agent; empty if the request named none.
+        sample_rate: the share of the decisions that the level does not record, of which this one
+            was selected; 0 if the level records it.
     """
 
     decision_id: str
@@ -142,6 +145,7 @@ class DecisionRecord(NamedTuple):
     layers: tuple[LayerTime, ...] = ()
     logging_level: str = ""
     session_id: str = ""
+    sample_rate: float = 0.0
 
     @property
     def allowed(self) -> bool:
@@ -151,11 +155,9 @@ class DecisionRecord(NamedTuple):
     def to_json(self) -> dict[str, Any]:
         """Returns the record as a JSON object with all fields, `null` if a field has no value.
 
-        A record without a session has no `session_id`.
+        A record without a session has no `session_id`, and one of no sample no `sample_rate`.
         """
         value: dict[str, Any] = {"version": VERSION, **self._asdict()}
-        if not self.session_id:
-            del value["session_id"]
         value["subject"], value["target"] = self.subject._asdict(), self.target._asdict()
         value["outcome"] = self.outcome.name
         value["allowed"] = self.allowed
@@ -165,6 +167,9 @@ class DecisionRecord(NamedTuple):
             if items := value[name]:  # most lists of most records are empty
                 names = items[0]._fields
                 value[name] = [dict(zip(names, each, strict=True)) for each in items]
+        for name in _OPTIONAL:
+            if not value[name]:
+                del value[name]
         for match in value["matches"]:
             for name in _OPTIONAL_IN_MATCH:
                 if not match[name]:
@@ -214,6 +219,9 @@ _LISTS: Final = {
     "entities": RecordedEntity,
     "layers": LayerTime,
 }
+
+_OPTIONAL: Final = ("session_id", "sample_rate")
+"""The fields of a record that are absent if they are empty."""
 
 _OPTIONAL_IN_MATCH: Final = ("would_be", "excepted_by", "scope")
 """The fields of a match that are absent if they are empty."""

@@ -32,6 +32,8 @@ class TenantSettings:
         permanent_exceptions: whether an exception may have no end.
         document_tools: the tools that write documents; None for `DOCUMENT_TOOLS`. A document may
             mention what is blocked elsewhere in arguments.
+        sample_rate: the share of the decisions that the logging level does not record which is
+            recorded nevertheless, from 0 to 1.
     """
 
     failure_mode: Literal["closed", "open"] = "closed"
@@ -42,6 +44,7 @@ class TenantSettings:
     exceptions_need_approval: bool = False
     permanent_exceptions: bool = False
     document_tools: Sequence[str] | None = None
+    sample_rate: float = 0.0
 
     @property
     def tools_for_documents(self) -> Sequence[str]:

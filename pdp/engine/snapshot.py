@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from pdp.domain.decision_counts import CountKey
 from pdp.domain.org_policy import DEFAULT_ORG_POLICY
 from pdp.engine.decision_facts import NO_FACT_SOURCE
 from pdp.engine.rules.exceptions import NO_BOOK
@@ -92,6 +93,8 @@ class Snapshot:
         exceptions: the tenant's exceptions, compiled.
         alert_expressions: the compiled expressions of the org policy's alert rules.
         needs_clock: whether a policy depends on the server's clock: see `Request.server_time`.
+        records_plain: whether an ALLOW to which no layer added anything may be recorded.
+        plain_key: as what such a decision is counted if it is not.
     """
 
     tenant_id: str
@@ -114,6 +117,13 @@ class Snapshot:
     exceptions: ExceptionBook = NO_BOOK
     needs_clock: bool = False
     alert_expressions: Mapping[str, Condition] = field(default_factory=dict)
+    records_plain: bool = field(init=False)
+    plain_key: CountKey = field(init=False)
+
+    def __post_init__(self) -> None:
+        key = CountKey(self.tenant_id, self.org.logging_level, "ALLOW", recorded=False)
+        object.__setattr__(self, "plain_key", key)
+        object.__setattr__(self, "records_plain", self.timed or self.settings.sample_rate > 0)
 
     def rebase(self, platform: Platform, revision: int) -> Snapshot:
         """Returns the same policies on a compatible platform, at that revision.

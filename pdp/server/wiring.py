@@ -128,7 +128,7 @@ def wire(
     handlers: dict[str, Endpoint | Handler] = {
         **DecideServicer(decider, _streams(decider, metrics)).handlers(),
         **SimulateServicer(decider).handlers(),
-        **ReplayServicer(decider, workspace, log).handlers(),
+        **_replay_servicer(decider, workspace, recording).handlers(),
         **DlpSimulationServicer(decider, entity_finder).handlers(),
         **_policy_handlers(workspace, publisher.platform.detectors),
         **_file_handlers(workspace, publisher, decider, reader),
@@ -193,6 +193,14 @@ def _streams(decider: Decider, metrics: Metrics) -> TextStreams:
         lambda: streams.held,
     )
     return streams
+
+
+def _replay_servicer(
+    decider: Decider, workspace: Workspace, recording: Recording | None
+) -> ReplayServicer:
+    if recording is None:
+        return ReplayServicer(decider, workspace, None, lambda: None)
+    return ReplayServicer(decider, workspace, recording.log, recording.flush_counts)
 
 
 def _metrics(

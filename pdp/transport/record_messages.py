@@ -53,8 +53,9 @@ def to_record(read: LogEntry) -> pb.DecisionRecord:
         duration_us=record.duration_us,
         layers=[pb.LayerTime(**each._asdict()) for each in record.layers],
         logging_level=record.logging_level,
-        cursor=str(read.cursor),
         session_id=record.session_id,
+        sample_rate=record.sample_rate,
+        cursor=str(read.cursor),
     )
     if record.redacted_arguments is not None:
         message.redacted_arguments.update(dict(record.redacted_arguments))

@@ -28,9 +28,10 @@ from tests.support.servers import TIMEOUT_S
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pdp.audit.acknowledgements import Acknowledgements
+    from pdp.domain.decision_counts import CountedPeriod, CountKey
 
 
 class MemoryLog:
@@ -82,6 +83,19 @@ class MemoryLog:
 
     def size(self) -> int:
         return 0
+
+    def add_counts(self, counts: Mapping[CountKey, int], at: float) -> None:
+        raise NotImplementedError
+
+    def counts(
+        self,
+        tenant_id: str,
+        *,
+        since: float | None = None,
+        until: float | None = None,
+        outcomes: Sequence[str] = (),
+    ) -> CountedPeriod:
+        raise NotImplementedError
 
     def checkpoint(self) -> None:
         raise NotImplementedError

@@ -334,7 +334,7 @@ def test_the_size_of_a_pending_record_includes_all_values() -> None:
     class FakeRecorder:
         weight = 0
 
-        def record(self, pending: PendingRecord, weight: int) -> None:
+        def record(self, pending: PendingRecord, weight: int, *, optional: bool) -> None:
             self.weight = weight
 
     recorder = FakeRecorder()

@@ -9,11 +9,11 @@ from bench.engine import catalog_platform
 from pdp import catalog
 from pdp.decisions import replay as replays
 from pdp.decisions.policy_hash import PolicyHasher
-from pdp.decisions.record_builder import PendingRecord, RecordBuilder
+from pdp.decisions.record_builder import PendingRecord, RecordBuilder, sha256_of_text
 from pdp.decisions.replay import replay
 from pdp.decisions.replay_summary import (
     ADDED,
-    GONE,
+    CHANGED,
     Responsible,
     replay_records,
     replay_requests,
@@ -72,7 +72,7 @@ def record_of(request: Request, before: Snapshot, *, redacted: str | None = None
         action=request.action,
         tool=request.tool,
         session_id=request.session_id,
-        text_sha256="0" * 64 if request.text else "",
+        text_sha256=sha256_of_text(request.text) if request.text else "",
         text_length=len(request.text),
         redacted_text=redacted,
         matches=decision.matches,
@@ -267,9 +267,8 @@ def test_the_tally_names_changes_and_responsible_policies() -> None:
     change = tally.changes[Outcome.BLOCK, Outcome.WARN]
     assert (change.count, len(change.examples)) == (3, 2)
     for match in blocking:
-        for effect in (ADDED, GONE):
-            each = Responsible("static", match.policy_id, match.name, effect)
-            assert change.policies[each] == 3
+        each = Responsible("static", match.policy_id, match.name, CHANGED, "block", "warn")
+        assert change.policies[each] == 3
 
 
 def test_decisions_of_other_policies_are_counted_separately() -> None:
@@ -289,4 +288,4 @@ def test_requests_are_evaluated_before_and_after_the_change() -> None:
     assert (tally.replayed, tally.changed) == (2, 1)
     change = tally.changes[Outcome.ALLOW, Outcome.BLOCK]
     assert [each.decision_id for each in change.examples] == ["1"]
-    assert change.policies == {Responsible("chain", "rule", "A rule", ADDED): 1}
+    assert change.policies == {Responsible("chain", "rule", "A rule", ADDED, "", "BLOCK"): 1}

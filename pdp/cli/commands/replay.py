@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
+
+import typer
 
 from pdp.cli.options.common import ApiJson  # noqa: TC001 - read by typer
 from pdp.cli.options.replay import ReplayOptions  # noqa: TC001 - read by typer
@@ -12,11 +14,13 @@ from pdp.cli.options.target import TargetOptions  # noqa: TC001 - read by typer
 EPILOG: Final = """
 \b
 Exit codes:
-  0   no decision would change
+  0   no decision would change, and all decisions of the period were recorded
   1   some decisions would change
   2   the options do not fit together
   3   the overlay, the revision or a request is invalid
   4   the server or its database is not available
+  5   no recorded decision would change, but some were not recorded; with
+      --strict: some were not recorded
   78  with --embedded: the database or the settings cannot be used
 
 \b
@@ -29,12 +33,23 @@ Each line of the file is a request in the form of POST /v1/decide.
 
 
 @spread
-def command(options: ReplayOptions, target: TargetOptions, as_json: ApiJson = False) -> None:
+def command(
+    options: ReplayOptions,
+    target: TargetOptions,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", help="Fail if not all decisions of the period were recorded (exit code 5)."
+        ),
+    ] = False,
+    as_json: ApiJson = False,
+) -> None:
     """Show which past decisions other policies would change.
 
     The report says how many decisions would change, from which outcome to which, because of which
-    policies, and gives examples. Nothing is written.
+    policies, and gives examples. If some decisions of the period were not recorded, it says so
+    first. Nothing is written.
     """
     from pdp.cli.run.replay import replay  # noqa: PLC0415 - loads protobuf
 
-    replay(options, target, as_json=as_json)
+    replay(options, target, strict=strict, as_json=as_json)

@@ -105,6 +105,8 @@ def _facts(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "incomplete", "yes: the request could not be checked completely"
     yield "revision", str(record["revision"])
     yield "logging level", record["logging_level"]
+    yield "sample rate", str(record.get("sample_rate", ""))
+    yield "session", record.get("session_id", "")
     yield "request", record["request_id"]
     yield "decision", record["decision_id"]
     yield "tenant", record["tenant_id"]

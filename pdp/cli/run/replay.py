@@ -11,7 +11,8 @@ from pdp.cli.connect import connect
 from pdp.cli.exit_codes import Exit
 from pdp.cli.failures import UsageError, exit_on_failure
 from pdp.cli.input import parse_json, read_bytes, read_overlay
-from pdp.cli.output.report import Report, Table, print_json, show
+from pdp.cli.output.replay_report import add_estimates, add_samples, replay_report
+from pdp.cli.output.report import print_json, show
 from pdp.cli.request import to_message
 from pdp.cli.run.overlay_errors import overlay_errors
 from pdp.jsonpb import encode
@@ -25,10 +26,21 @@ if TYPE_CHECKING:
 
 _RECORDS_PER_PAGE: Final = 2000
 _REQUESTS_PER_PAGE: Final = 500
+_STRICT: Final = (
+    "not all decisions of the period were recorded. Raise the logging level of the org policy, or"
+    " replay a period in which all were (--since, --until)."
+)
 
 
-def replay(options: ReplayOptions, target: TargetOptions, *, as_json: bool) -> None:
-    """Prints which decisions would change, and exits with 0 if none would."""
+def replay(options: ReplayOptions, target: TargetOptions, *, strict: bool, as_json: bool) -> None:
+    """Prints which decisions would change, and exits with 0 if none would.
+
+    Args:
+        options: what to replay.
+        target: the server.
+        strict: fail if not all decisions of the period were recorded.
+        as_json: print JSON.
+    """
     with exit_on_failure(as_json=as_json):
         if options.overlay is None and options.revision is None:
             raise UsageError("there are no policies to compare with: give --overlay or --revision")
@@ -48,11 +60,18 @@ def replay(options: ReplayOptions, target: TargetOptions, *, as_json: bool) -> N
             for page in _pages(client, body, options.requests):
                 _add(total, page, options.examples)
                 show_progress(page["progress"])
+    add_estimates(total)
     if as_json:
         print_json(total)
     else:
-        show(_report(total))
-    sys.exit(Exit.NO if total["changed"] else Exit.OK)
+        show(replay_report(total))
+    is_complete = total.get("coverage", {}).get("complete", True)
+    if strict and not is_complete:
+        print(f"Error: {_STRICT}", file=sys.stderr)
+        sys.exit(Exit.INCOMPLETE)
+    if total["changed"]:
+        sys.exit(Exit.NO)
+    sys.exit(Exit.OK if is_complete else Exit.INCOMPLETE)
 
 
 def _pages(
@@ -94,17 +113,22 @@ def _call(client: Client, body: dict[str, Any]) -> dict[str, Any]:
 
 def _add(total: dict[str, Any], page: dict[str, Any], max_examples: int) -> None:
     """Adds a page to the total, which has the form of a page."""
+    if "coverage" in page:
+        total["coverage"] = page["coverage"]
     for name in ("replayed", "changed", "on_other_policies"):
         total[name] = total.get(name, 0) + page[name]
     for name in ("not_replayed", "gaps"):
         counts = Counter({each["reason"]: each["count"] for each in total.get(name, ())})
         counts.update({each["reason"]: each["count"] for each in page[name]})
         total[name] = [{"reason": key, "count": count} for key, count in counts.most_common()]
+    add_samples(total, page)
     changes = {(each["from"], each["to"]): each for each in total.get("changes", ())}
     for each in page["changes"]:
         change = changes.setdefault(
-            (each["from"], each["to"]), {**each, "count": 0, "policies": [], "examples": []}
+            (each["from"], each["to"]),
+            {"from": each["from"], "to": each["to"], "count": 0, "policies": [], "examples": []},
         )
+        add_samples(change, each)
         change["count"] += each["count"]
         change["examples"] = [*change["examples"], *each["examples"]][:max_examples]
         change["policies"] = _add_policies(change["policies"], each["policies"])
@@ -116,65 +140,11 @@ def _add_policies(
 ) -> list[dict[str, Any]]:
     by_key: dict[tuple[str, ...], dict[str, Any]] = {}
     for each in (*policies, *more):
-        key = (each["layer"], each["policy_id"], each["effect"])
+        actions = (each.get("from_action", ""), each.get("to_action", ""))
+        key = (each["layer"], each["policy_id"], each["effect"], *actions)
         count = by_key[key]["count"] if key in by_key else 0
         by_key[key] = {**each, "count": count + each["count"]}
     return sorted(by_key.values(), key=lambda each: -each["count"])
-
-
-def _report(total: dict[str, Any]) -> Report:
-    changed, replayed = total["changed"], total["replayed"]
-    facts = [("replayed", str(replayed))]
-    if total["on_other_policies"]:
-        facts.append(("decided on other policies", str(total["on_other_policies"])))
-    return Report(
-        headline=f"{changed} of {replayed} decisions would change",
-        style="bold yellow" if changed else "bold green",
-        facts=facts,
-        tables=[
-            Table(
-                "Changes",
-                ("from", "to", "decisions"),
-                [[each["from"], each["to"], str(each["count"])] for each in total["changes"]],
-            ),
-            Table(
-                "Policies",
-                ("from", "to", "layer", "policy", "name", "effect", "decisions"),
-                [
-                    [change["from"], change["to"], *_policy_row(policy)]
-                    for change in total["changes"]
-                    for policy in change["policies"]
-                ],
-            ),
-            Table(
-                "Examples",
-                ("from", "to", "decision", "time", "message"),
-                [
-                    [
-                        change["from"],
-                        change["to"],
-                        each["decision_id"],
-                        each["time"],
-                        each["message"],
-                    ]
-                    for change in total["changes"]
-                    for each in change["examples"]
-                ],
-            ),
-            _counts("Not replayed", total["not_replayed"]),
-            _counts("Gaps", total["gaps"]),
-        ],
-    )
-
-
-def _policy_row(policy: dict[str, Any]) -> list[str]:
-    keys = ("layer", "policy_id", "name", "effect")
-    return [*(policy[key] for key in keys), str(policy["count"])]
-
-
-def _counts(title: str, counts: list[dict[str, Any]]) -> Table:
-    rows = [[each["reason"], str(each["count"])] for each in counts]
-    return Table(title, ("reason", "decisions"), rows)
 
 
 @contextmanager

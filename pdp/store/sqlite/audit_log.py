@@ -14,7 +14,7 @@ from pdp.errors import ConfigError, StoreUnavailable
 from pdp.store.files import is_busy, retry_while_busy
 from pdp.store.hash_chain import key_id, next_batch, record_hash
 from pdp.store.setting_names import AUDIT_SETTING
-from pdp.store.sqlite import audit_queries, schema
+from pdp.store.sqlite import audit_counts, audit_queries, schema
 from pdp.store.sqlite.audit_lookups import index_step
 from pdp.store.sqlite.audit_retention import MAX_PAGES, retain
 from pdp.store.sqlite.audit_search import MAX_SEQUENCE, search
@@ -24,21 +24,22 @@ from pdp.store.sqlite.errors import convert_errors, convert_opening_errors
 from pdp.store.sqlite.file_identity import FileIdentity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sqlite_utils.migrations import Migrations
 
     from pdp.domain.audit_log import RecordFilter, RecordPage, Removal, Retention, Verification
+    from pdp.domain.decision_counts import CountedPeriod, CountKey
     from pdp.store.hash_chain import Batch
 
 APPLICATION_ID: Final = 0x50445041
 """Marks a SQLite file as an audit log: "PDPA"."""
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 """The number of migrations."""
 
 MAX_INDEX_STEPS: Final = 100
-"""The most steps of indexing between two checkpoints."""
+"""The most steps of maintenance between two checkpoints."""
 
 _PAUSE_S: Final = 0.0005
 _AUTOCHECKPOINT_PAGES: Final = 25_000
@@ -186,6 +187,24 @@ class SqliteAuditLog:
         records = self._records(_GET, (decision_id, tenant_id))
         return records[0] if records else None
 
+    def add_counts(self, counts: Mapping[CountKey, int], at: float) -> None:
+        """See `AuditLog.add_counts`."""
+        with self._checkpoint_lock, convert_errors():
+            # The connection waits while others write, and its commits wait for no disk.
+            audit_counts.add(self._checkpointer, counts, at)
+
+    def counts(
+        self,
+        tenant_id: str,
+        *,
+        since: float | None = None,
+        until: float | None = None,
+        outcomes: Sequence[str] = (),
+    ) -> CountedPeriod:
+        """See `AuditLog.counts`."""
+        with self._read() as connection:
+            return audit_counts.read(connection, tenant_id, since, until, outcomes)
+
     def last(self) -> int:
         """See `AuditLog.last`."""
         with self._read() as connection:
@@ -228,13 +247,15 @@ class SqliteAuditLog:
         with self._checkpoint_lock, convert_errors():
             for _ in range(MAX_INDEX_STEPS):
                 # Appends of other threads and processes come in between two steps.
-                if not self._index_step() or self._closing.wait(_PAUSE_S):
+                if not self._maintenance_step() or self._closing.wait(_PAUSE_S):
                     break
             self._checkpointer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
-    def _index_step(self) -> bool:
+    def _maintenance_step(self) -> bool:
         try:
-            return index_step(self._checkpointer)
+            return index_step(self._checkpointer) or audit_counts.shorten_step(
+                self._checkpointer, time.time()
+            )
         except sqlite3.OperationalError as error:
             if is_busy(error):
                 return False  # the next call goes on

@@ -213,3 +213,33 @@ def lookups(db: Database) -> None:
         ), 1) FROM (VALUES ('indexed_from'), ('indexed_to'))
         """
     )
+
+
+@MIGRATIONS()
+def decision_counts(db: Database) -> None:
+    """Creates the table of how many decisions were made, recorded or not.
+
+    The log notes from when on decisions are counted: from the beginning if it is new.
+    """
+    db.execute(
+        """
+        CREATE TABLE decision_counts (
+            tenant_id TEXT NOT NULL,
+            at        INTEGER NOT NULL, -- where a minute or an hour begins, in seconds
+            width     INTEGER NOT NULL, -- 60 or 3600
+            level     TEXT NOT NULL,
+            outcome   TEXT NOT NULL,
+            recorded  INTEGER NOT NULL,
+            decisions INTEGER NOT NULL,
+            PRIMARY KEY (tenant_id, at, width, level, outcome, recorded)
+        ) STRICT, WITHOUT ROWID
+        """
+    )
+    db.execute("CREATE INDEX counts_by_time ON decision_counts (at)")
+    db.execute(
+        """
+        INSERT INTO progress
+        SELECT 'counted_from', CASE WHEN EXISTS (SELECT 1 FROM chain)
+            THEN CAST(strftime('%s', 'now') AS INTEGER) ELSE 0 END
+        """
+    )

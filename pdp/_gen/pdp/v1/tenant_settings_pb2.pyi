@@ -35,6 +35,7 @@ class TenantSettings(_message.Message):
     EXCEPTIONS_NEED_APPROVAL_FIELD_NUMBER: _builtins.int
     PERMANENT_EXCEPTIONS_FIELD_NUMBER: _builtins.int
     DOCUMENT_TOOLS_FIELD_NUMBER: _builtins.int
+    SAMPLE_RATE_FIELD_NUMBER: _builtins.int
     failure_mode: _builtins.str
     """failure_mode sets what happens to a request that cannot be evaluated:
     `closed` blocks it, `open` lets it pass. In both cases the decision is
@@ -63,6 +64,11 @@ class TenantSettings(_message.Message):
     """
     permanent_exceptions: _builtins.bool
     """permanent_exceptions is true if an exception may have no end."""
+    sample_rate: _builtins.float
+    """sample_rate is the share of the decisions that the logging level does not
+    record which is recorded nevertheless, from 0 to 1. Replays scale what they
+    find in such records.
+    """
     @_builtins.property
     def document_tools(self) -> Global___DocumentTools:
         """document_tools are the tools that write documents, if the tenant names them.
@@ -81,10 +87,11 @@ class TenantSettings(_message.Message):
         exceptions_need_approval: _builtins.bool = ...,
         permanent_exceptions: _builtins.bool = ...,
         document_tools: Global___DocumentTools | None = ...,
+        sample_rate: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["document_tools", b"document_tools"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["document_tools", b"document_tools", "exceptions_need_approval", b"exceptions_need_approval", "failure_mode", b"failure_mode", "max_timestamp_skew_s", b"max_timestamp_skew_s", "permanent_exceptions", b"permanent_exceptions", "require_customer", b"require_customer", "unknown_customer", b"unknown_customer", "unknown_model", b"unknown_model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document_tools", b"document_tools", "exceptions_need_approval", b"exceptions_need_approval", "failure_mode", b"failure_mode", "max_timestamp_skew_s", b"max_timestamp_skew_s", "permanent_exceptions", b"permanent_exceptions", "require_customer", b"require_customer", "sample_rate", b"sample_rate", "unknown_customer", b"unknown_customer", "unknown_model", b"unknown_model"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -174,6 +181,7 @@ class UpdateTenantSettingsRequest(_message.Message):
     EXCEPTIONS_NEED_APPROVAL_FIELD_NUMBER: _builtins.int
     PERMANENT_EXCEPTIONS_FIELD_NUMBER: _builtins.int
     DOCUMENT_TOOLS_FIELD_NUMBER: _builtins.int
+    SAMPLE_RATE_FIELD_NUMBER: _builtins.int
     failure_mode: _builtins.str
     """failure_mode is `closed` or `open`."""
     unknown_customer: _builtins.str
@@ -190,6 +198,10 @@ class UpdateTenantSettingsRequest(_message.Message):
     """
     permanent_exceptions: _builtins.bool
     """permanent_exceptions allows exceptions without an end."""
+    sample_rate: _builtins.float
+    """sample_rate is the share of the decisions that the logging level does not
+    record which is recorded nevertheless: 0, or from 0.0001 to 1.
+    """
     @_builtins.property
     def document_tools(self) -> Global___DocumentTools:
         """document_tools are the tools that write documents: see `DocumentTools`."""
@@ -205,10 +217,11 @@ class UpdateTenantSettingsRequest(_message.Message):
         exceptions_need_approval: _builtins.bool | None = ...,
         permanent_exceptions: _builtins.bool | None = ...,
         document_tools: Global___DocumentTools | None = ...,
+        sample_rate: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_exceptions_need_approval", b"_exceptions_need_approval", "_failure_mode", b"_failure_mode", "_max_timestamp_skew_s", b"_max_timestamp_skew_s", "_permanent_exceptions", b"_permanent_exceptions", "_require_customer", b"_require_customer", "_unknown_customer", b"_unknown_customer", "_unknown_model", b"_unknown_model", "document_tools", b"document_tools", "exceptions_need_approval", b"exceptions_need_approval", "failure_mode", b"failure_mode", "max_timestamp_skew_s", b"max_timestamp_skew_s", "permanent_exceptions", b"permanent_exceptions", "require_customer", b"require_customer", "unknown_customer", b"unknown_customer", "unknown_model", b"unknown_model"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_exceptions_need_approval", b"_exceptions_need_approval", "_failure_mode", b"_failure_mode", "_max_timestamp_skew_s", b"_max_timestamp_skew_s", "_permanent_exceptions", b"_permanent_exceptions", "_require_customer", b"_require_customer", "_sample_rate", b"_sample_rate", "_unknown_customer", b"_unknown_customer", "_unknown_model", b"_unknown_model", "document_tools", b"document_tools", "exceptions_need_approval", b"exceptions_need_approval", "failure_mode", b"failure_mode", "max_timestamp_skew_s", b"max_timestamp_skew_s", "permanent_exceptions", b"permanent_exceptions", "require_customer", b"require_customer", "sample_rate", b"sample_rate", "unknown_customer", b"unknown_customer", "unknown_model", b"unknown_model"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exceptions_need_approval", b"_exceptions_need_approval", "_failure_mode", b"_failure_mode", "_max_timestamp_skew_s", b"_max_timestamp_skew_s", "_permanent_exceptions", b"_permanent_exceptions", "_require_customer", b"_require_customer", "_unknown_customer", b"_unknown_customer", "_unknown_model", b"_unknown_model", "document_tools", b"document_tools", "exceptions_need_approval", b"exceptions_need_approval", "failure_mode", b"failure_mode", "max_timestamp_skew_s", b"max_timestamp_skew_s", "permanent_exceptions", b"permanent_exceptions", "require_customer", b"require_customer", "unknown_customer", b"unknown_customer", "unknown_model", b"unknown_model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exceptions_need_approval", b"_exceptions_need_approval", "_failure_mode", b"_failure_mode", "_max_timestamp_skew_s", b"_max_timestamp_skew_s", "_permanent_exceptions", b"_permanent_exceptions", "_require_customer", b"_require_customer", "_sample_rate", b"_sample_rate", "_unknown_customer", b"_unknown_customer", "_unknown_model", b"_unknown_model", "document_tools", b"document_tools", "exceptions_need_approval", b"exceptions_need_approval", "failure_mode", b"failure_mode", "max_timestamp_skew_s", b"max_timestamp_skew_s", "permanent_exceptions", b"permanent_exceptions", "require_customer", b"require_customer", "sample_rate", b"sample_rate", "unknown_customer", b"unknown_customer", "unknown_model", b"unknown_model"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__exceptions_need_approval: _TypeAlias = _typing.Literal["exceptions_need_approval"]  # noqa: Y015
     _WhichOneofArgType__exceptions_need_approval: _TypeAlias = _typing.Literal["_exceptions_need_approval", b"_exceptions_need_approval"]  # noqa: Y015
@@ -220,6 +233,8 @@ class UpdateTenantSettingsRequest(_message.Message):
     _WhichOneofArgType__permanent_exceptions: _TypeAlias = _typing.Literal["_permanent_exceptions", b"_permanent_exceptions"]  # noqa: Y015
     _WhichOneofReturnType__require_customer: _TypeAlias = _typing.Literal["require_customer"]  # noqa: Y015
     _WhichOneofArgType__require_customer: _TypeAlias = _typing.Literal["_require_customer", b"_require_customer"]  # noqa: Y015
+    _WhichOneofReturnType__sample_rate: _TypeAlias = _typing.Literal["sample_rate"]  # noqa: Y015
+    _WhichOneofArgType__sample_rate: _TypeAlias = _typing.Literal["_sample_rate", b"_sample_rate"]  # noqa: Y015
     _WhichOneofReturnType__unknown_customer: _TypeAlias = _typing.Literal["unknown_customer"]  # noqa: Y015
     _WhichOneofArgType__unknown_customer: _TypeAlias = _typing.Literal["_unknown_customer", b"_unknown_customer"]  # noqa: Y015
     _WhichOneofReturnType__unknown_model: _TypeAlias = _typing.Literal["unknown_model"]  # noqa: Y015
@@ -234,6 +249,8 @@ class UpdateTenantSettingsRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__permanent_exceptions) -> _WhichOneofReturnType__permanent_exceptions | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__require_customer) -> _WhichOneofReturnType__require_customer | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sample_rate) -> _WhichOneofReturnType__sample_rate | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__unknown_customer) -> _WhichOneofReturnType__unknown_customer | None: ...
     @_typing.overload

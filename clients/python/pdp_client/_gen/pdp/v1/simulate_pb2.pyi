@@ -1674,6 +1674,10 @@ class ReplayResponse(_message.Message):
     ON_OTHER_POLICIES_FIELD_NUMBER: _builtins.int
     PROGRESS_FIELD_NUMBER: _builtins.int
     NEXT_CURSOR_FIELD_NUMBER: _builtins.int
+    COVERAGE_FIELD_NUMBER: _builtins.int
+    SAMPLES_FIELD_NUMBER: _builtins.int
+    ESTIMATED_CHANGED_FIELD_NUMBER: _builtins.int
+    ESTIMATED_DECISIONS_FIELD_NUMBER: _builtins.int
     replayed: _builtins.int
     """replayed is the number of decisions that were evaluated again."""
     changed: _builtins.int
@@ -1704,6 +1708,28 @@ class ReplayResponse(_message.Message):
         again, because a record holds no raw text.
         """
 
+    @_builtins.property
+    def coverage(self) -> Global___ReplayCoverage:
+        """coverage says how many decisions of the period were recorded. Only the
+        first page of a replay of records has it.
+        """
+
+    @_builtins.property
+    def samples(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReplaySample]:
+        """samples are the replayed records by the rate of their sample. They are
+        unset if no record is from a sample.
+        """
+
+    @_builtins.property
+    def estimated_changed(self) -> Global___ReplayEstimate:
+        """estimated_changed is how many decisions would change in all, estimated from
+        the samples. To estimate for several pages, add up their `samples`.
+        """
+
+    @_builtins.property
+    def estimated_decisions(self) -> Global___ReplayEstimate:
+        """estimated_decisions is how many decisions the replayed records stand for."""
+
     def __init__(
         self,
         *,
@@ -1715,14 +1741,194 @@ class ReplayResponse(_message.Message):
         on_other_policies: _builtins.int = ...,
         progress: _builtins.float = ...,
         next_cursor: _builtins.str = ...,
+        coverage: Global___ReplayCoverage | None = ...,
+        samples: _abc.Iterable[Global___ReplaySample] | None = ...,
+        estimated_changed: Global___ReplayEstimate | None = ...,
+        estimated_decisions: Global___ReplayEstimate | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "estimated_changed", b"estimated_changed", "estimated_decisions", b"estimated_decisions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "changes", b"changes", "gaps", b"gaps", "next_cursor", b"next_cursor", "not_replayed", b"not_replayed", "on_other_policies", b"on_other_policies", "progress", b"progress", "replayed", b"replayed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "changes", b"changes", "coverage", b"coverage", "estimated_changed", b"estimated_changed", "estimated_decisions", b"estimated_decisions", "gaps", b"gaps", "next_cursor", b"next_cursor", "not_replayed", b"not_replayed", "on_other_policies", b"on_other_policies", "progress", b"progress", "replayed", b"replayed", "samples", b"samples"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReplayResponse: _TypeAlias = ReplayResponse  # noqa: Y015
+
+@_typing.final
+class ReplayCoverage(_message.Message):
+    """ReplayCoverage says how much of what was decided a replay can see. It counts
+    the decisions of the tenant in the period, with the outcomes that the
+    selection names. It does not regard the rest of the selection.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SINCE_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    MADE_FIELD_NUMBER: _builtins.int
+    RECORDED_FIELD_NUMBER: _builtins.int
+    UNRECORDED_FIELD_NUMBER: _builtins.int
+    REMOVED_FIELD_NUMBER: _builtins.int
+    SHARE_FIELD_NUMBER: _builtins.int
+    COMPLETE_FIELD_NUMBER: _builtins.int
+    UNCOUNTED_BEFORE_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
+    made: _builtins.int
+    """made is the number of decisions that were made."""
+    recorded: _builtins.int
+    """recorded is the number of decisions that were recorded."""
+    unrecorded: _builtins.int
+    """unrecorded is the number of decisions that were not recorded. A replay does
+    not know whether they would change.
+    """
+    removed: _builtins.int
+    """removed is the number of recorded decisions that the retention has removed."""
+    share: _builtins.float
+    """share is the share of the decisions that a replay can see, from 0 to 1."""
+    complete: _builtins.bool
+    """complete is true if a replay can see all decisions of the period."""
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """since is where the period begins. Counts are kept by the minute, and after
+        a day by the hour, so it may be earlier than in the selection. It is unset
+        if the period has no beginning.
+        """
+
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """until is where the period ends; unset if it has no end."""
+
+    @_builtins.property
+    def uncounted_before(self) -> _timestamp_pb2.Timestamp:
+        """uncounted_before is set if the period begins before decisions were counted.
+        How many were made before this time is not known.
+        """
+
+    @_builtins.property
+    def counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReplayCoverageCount]:
+        """counts are the numbers by logging level and outcome."""
+
+    def __init__(
+        self,
+        *,
+        since: _timestamp_pb2.Timestamp | None = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+        made: _builtins.int = ...,
+        recorded: _builtins.int = ...,
+        unrecorded: _builtins.int = ...,
+        removed: _builtins.int = ...,
+        share: _builtins.float = ...,
+        complete: _builtins.bool = ...,
+        uncounted_before: _timestamp_pb2.Timestamp | None = ...,
+        counts: _abc.Iterable[Global___ReplayCoverageCount] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since", "uncounted_before", b"uncounted_before", "until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete", b"complete", "counts", b"counts", "made", b"made", "recorded", b"recorded", "removed", b"removed", "share", b"share", "since", b"since", "uncounted_before", b"uncounted_before", "unrecorded", b"unrecorded", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplayCoverage: _TypeAlias = ReplayCoverage  # noqa: Y015
+
+@_typing.final
+class ReplayCoverageCount(_message.Message):
+    """ReplayCoverageCount is the number of decisions at a logging level, with an
+    outcome.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEVEL_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    MADE_FIELD_NUMBER: _builtins.int
+    RECORDED_FIELD_NUMBER: _builtins.int
+    level: _builtins.str
+    """level is the logging level when the decisions were made."""
+    outcome: _decide_pb2.Outcome.ValueType
+    """outcome is the outcome of the decisions."""
+    made: _builtins.int
+    """made is the number of decisions that were made."""
+    recorded: _builtins.int
+    """recorded is the number of decisions that were recorded."""
+    def __init__(
+        self,
+        *,
+        level: _builtins.str = ...,
+        outcome: _decide_pb2.Outcome.ValueType = ...,
+        made: _builtins.int = ...,
+        recorded: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["level", b"level", "made", b"made", "outcome", b"outcome", "recorded", b"recorded"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplayCoverageCount: _TypeAlias = ReplayCoverageCount  # noqa: Y015
+
+@_typing.final
+class ReplaySample(_message.Message):
+    """ReplaySample counts the records that were selected at one rate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SAMPLE_RATE_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    sample_rate: _builtins.float
+    """sample_rate is the share of decisions that was recorded; 1 for records that
+    the logging level requires.
+    """
+    replayed: _builtins.int
+    """replayed is the number of records that were evaluated again."""
+    changed: _builtins.int
+    """changed is the number of these records whose outcome would change."""
+    def __init__(
+        self,
+        *,
+        sample_rate: _builtins.float = ...,
+        replayed: _builtins.int = ...,
+        changed: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "replayed", b"replayed", "sample_rate", b"sample_rate"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplaySample: _TypeAlias = ReplaySample  # noqa: Y015
+
+@_typing.final
+class ReplayEstimate(_message.Message):
+    """ReplayEstimate is a number of decisions that is estimated from a sample."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNT_FIELD_NUMBER: _builtins.int
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    count: _builtins.float
+    """count is the estimate."""
+    low: _builtins.float
+    """low is the lower end of the interval that holds the number with a
+    probability of 95%.
+    """
+    high: _builtins.float
+    """high is the upper end of this interval."""
+    def __init__(
+        self,
+        *,
+        count: _builtins.float = ...,
+        low: _builtins.float = ...,
+        high: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "high", b"high", "low", b"low"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplayEstimate: _TypeAlias = ReplayEstimate  # noqa: Y015
 
 @_typing.final
 class ReplayChange(_message.Message):
@@ -1735,19 +1941,33 @@ class ReplayChange(_message.Message):
     COUNT_FIELD_NUMBER: _builtins.int
     POLICIES_FIELD_NUMBER: _builtins.int
     EXAMPLES_FIELD_NUMBER: _builtins.int
+    SAMPLES_FIELD_NUMBER: _builtins.int
+    ESTIMATE_FIELD_NUMBER: _builtins.int
     to: _decide_pb2.Outcome.ValueType
     """to is the outcome under the changed policies."""
     count: _builtins.int
     """count is the number of decisions with this change."""
     @_builtins.property
     def policies(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReplayPolicy]:
-        """policies are the policies that match on one side only, the most frequent
-        first.
+        """policies are the policies that match on one side only, or with another
+        action, the most frequent first.
         """
 
     @_builtins.property
     def examples(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReplayExample]:
         """examples are some of the decisions."""
+
+    @_builtins.property
+    def samples(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReplaySample]:
+        """samples are the decisions of this change by the rate of their sample. They
+        are unset if no decision is from a sample.
+        """
+
+    @_builtins.property
+    def estimate(self) -> Global___ReplayEstimate:
+        """estimate is how many decisions have this change in all, estimated from the
+        samples.
+        """
 
     def __init__(
         self,
@@ -1756,10 +1976,12 @@ class ReplayChange(_message.Message):
         count: _builtins.int = ...,
         policies: _abc.Iterable[Global___ReplayPolicy] | None = ...,
         examples: _abc.Iterable[Global___ReplayExample] | None = ...,
+        samples: _abc.Iterable[Global___ReplaySample] | None = ...,
+        estimate: Global___ReplayEstimate | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["estimate", b"estimate"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "examples", b"examples", "from", b"from", "policies", b"policies", "to", b"to"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "estimate", b"estimate", "examples", b"examples", "from", b"from", "policies", b"policies", "samples", b"samples", "to", b"to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1767,7 +1989,9 @@ Global___ReplayChange: _TypeAlias = ReplayChange  # noqa: Y015
 
 @_typing.final
 class ReplayPolicy(_message.Message):
-    """ReplayPolicy is a policy that matches on one side only."""
+    """ReplayPolicy is a policy that matches on one side only, or with another
+    action on each side.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1776,6 +2000,8 @@ class ReplayPolicy(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     EFFECT_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
+    FROM_ACTION_FIELD_NUMBER: _builtins.int
+    TO_ACTION_FIELD_NUMBER: _builtins.int
     layer: _builtins.str
     """layer is the layer of the policy."""
     policy_id: _builtins.str
@@ -1784,10 +2010,15 @@ class ReplayPolicy(_message.Message):
     """name is the name of the policy."""
     effect: _builtins.str
     """effect is `added` if the policy matches only under the changed policies,
-    and `gone` if it matches only under the old ones.
+    `gone` if it matches only under the old ones, and `changed` if it matches
+    under both, with another action.
     """
     count: _builtins.int
     """count is the number of decisions in which this is the case."""
+    from_action: _builtins.str
+    """from_action is the action of the old match; unset if there is none."""
+    to_action: _builtins.str
+    """to_action is the action of the new match; unset if there is none."""
     def __init__(
         self,
         *,
@@ -1796,10 +2027,12 @@ class ReplayPolicy(_message.Message):
         name: _builtins.str = ...,
         effect: _builtins.str = ...,
         count: _builtins.int = ...,
+        from_action: _builtins.str = ...,
+        to_action: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "effect", b"effect", "layer", b"layer", "name", b"name", "policy_id", b"policy_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "effect", b"effect", "from_action", b"from_action", "layer", b"layer", "name", b"name", "policy_id", b"policy_id", "to_action", b"to_action"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1815,6 +2048,14 @@ class ReplayExample(_message.Message):
     TIME_FIELD_NUMBER: _builtins.int
     REASON_CODE_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    FROM_FIELD_NUMBER: _builtins.int
+    TO_FIELD_NUMBER: _builtins.int
+    LAYER_FIELD_NUMBER: _builtins.int
+    POLICY_ID_FIELD_NUMBER: _builtins.int
+    POLICY_NAME_FIELD_NUMBER: _builtins.int
+    EFFECT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
     """decision_id is the ID of the recorded decision. For a request that the
     caller sent, it is the ID of the request.
@@ -1823,6 +2064,23 @@ class ReplayExample(_message.Message):
     """reason_code is the reason code of the new outcome."""
     message: _builtins.str
     """message is the message of the new outcome."""
+    user_id: _builtins.str
+    """user_id is the user that made the request."""
+    to: _decide_pb2.Outcome.ValueType
+    """to is the outcome under the changed policies."""
+    layer: _builtins.str
+    """layer is the layer of the policy that is the first to cause the change. It
+    is empty if no policy matches in another way than before, for instance if
+    the org policy now blocks by risk.
+    """
+    policy_id: _builtins.str
+    """policy_id is the ID of this policy."""
+    policy_name: _builtins.str
+    """policy_name is the name of this policy."""
+    effect: _builtins.str
+    """effect is the effect of this policy; see `ReplayPolicy`."""
+    reason: _builtins.str
+    """reason says why the policy matches, or why it matched if it no longer does."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """time is when the decision was made."""
@@ -1834,10 +2092,17 @@ class ReplayExample(_message.Message):
         time: _timestamp_pb2.Timestamp | None = ...,
         reason_code: _builtins.str = ...,
         message: _builtins.str = ...,
+        user_id: _builtins.str = ...,
+        to: _decide_pb2.Outcome.ValueType = ...,
+        layer: _builtins.str = ...,
+        policy_id: _builtins.str = ...,
+        policy_name: _builtins.str = ...,
+        effect: _builtins.str = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision_id", b"decision_id", "message", b"message", "reason_code", b"reason_code", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision_id", b"decision_id", "effect", b"effect", "from", b"from", "layer", b"layer", "message", b"message", "policy_id", b"policy_id", "policy_name", b"policy_name", "reason", b"reason", "reason_code", b"reason_code", "time", b"time", "to", b"to", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -141,7 +141,7 @@ def measure(
     texts = [each.text for each in prompts()]
     rows = [*_in_process(texts, rounds)]
     for front in fronts:
-        document = {"format": "pdp-policies/1", "tenant": TENANT, "policies": {}}
+        document = {"tenant": TENANT, "policies": {}}
         with serve_document(front, document, folder / front, core, PDP_AUDIT_MODE="async") as found:
             target, bodies = found[0], folder / f"{front}.bodies"
             target.write_bodies(bodies, _requests(texts))

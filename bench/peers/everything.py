@@ -71,7 +71,7 @@ def measure(
 
 @contextmanager
 def _served(front: str, folder: Path, core: int | None) -> Iterator[Target]:
-    empty = {"format": "pdp-policies/1", "tenant": TENANT, "policies": {}}
+    empty = {"tenant": TENANT, "policies": {}}
     with serve_document(front, empty, folder, core) as (grpc, http):
         headers = {"X-Tenant-ID": TENANT}
         with httpx2.Client(

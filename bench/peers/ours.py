@@ -29,12 +29,7 @@ PATH: Final = "/pdp.v1.DecideService/Decide"
 
 _ORG_POLICY: Final = {
     "logging_level": "minimal",
-    "gdpr": True,
-    "ai_act": True,
-    "soc2": False,
-    "alert_rules": [],
-    "blocking_enabled": True,
-    "block_on": "critical",
+    "blocking_rules": {"enabled": True, "block_on": "critical"},
 }
 """Records what the peers record, nothing; and blocks a request of critical risk."""
 
@@ -116,14 +111,13 @@ def serve_document(
 def policies_document(policies: Sequence[Policy]) -> dict[str, Any]:
     """Returns the policy file with one policy a customer."""
     return {
-        "format": "pdp-policies/1",
         "tenant": TENANT,
         "policies": {
-            "org_policy": {"org_policy": _ORG_POLICY},
-            "customer_policy": {
-                each.customer: {"customer_id": each.customer, "document": _customer_policy(each)}
+            "org_policy": _ORG_POLICY,
+            "customer_policies": [
+                {"customer_id": each.customer, "policies": _customer_policy(each)}
                 for each in policies
-            },
+            ],
         },
     }
 

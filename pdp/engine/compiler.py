@@ -84,11 +84,8 @@ def compile_platform(
     of_detectors = {
         pattern: detector.id for detector in detectors.values() for pattern in detector.patterns
     }
-    patterns = _compile(
-        previous or PatternSet(),
-        {**of_detectors, **_patterns_of(layers)},
-        patterns_apart(policies.of_kind(static_policy.KIND).values()),
-    )
+    apart = patterns_apart(policies.of_kind(static_policy.KIND).values())
+    patterns = _compile(previous or PatternSet(), of_detectors | _patterns_of(layers), apart)
     _check_names(policies, validators, detectors)
     return Platform(
         policies,

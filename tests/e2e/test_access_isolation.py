@@ -158,6 +158,8 @@ def test_ids_of_another_tenant_give_no_access(server: AuthenticatedServer) -> No
                 leaks.append((method.name, values, answer.status_code, answer.text[:300]))
     assert leaks == []
     after = first.read_all(ids)
+    for texts in (before, after):  # lint also reads the records, which are written meanwhile
+        assert texts.pop("LintPolicies ()")
     assert after == before
     for text in second.read_all(ids).values():
         assert MARK not in text

@@ -41,17 +41,21 @@ def no_fault(_context: CheckContext, response: Response, _case: Case[Any]) -> No
         assert response.json()["error"]["code"] == "REVISION_UNAVAILABLE"
 
 
+EXCEPTION = r"(policies|dlp_rules|rules)(\[\d+\])?|everyone|valid_until|values|value_patterns|scope"
+
 CHECKED_IN_CODE = {
     "CreateApiKey": r"name|expires_at|tenants",
     "CreateComplianceBundle": r"rule_ids\[\d+\]",
     "CreateDlpRule": r"(config_json|scope_actions)(\..*)?",
-    "CreateException": r"policies|everyone|valid_until|values|value_patterns|scope",
+    "CreateException": EXCEPTION,
     "CreateLimit": r"(daily|monthly)_cost_limit_usd",
     "CreatePolicyPack": r"pack_type|rules\[\d+\]\.sequence",
     "CreatePolicyRule": r"sequence",
     "CreateStaticPolicy": r"scope_actions(\..*)?",
     "CreateStaticPolicyOverride": r"scope_actions(\..*)?",
     "CreateUserGroup": r"bundle_ids\[\d+\]|dlp_rules\[\d+\]\.rule_id",
+    "DisableModelByName": r"provider",
+    "EnableModelByName": r"provider",
     "ExportPolicyFile": r"revision",
     "ImportPolicyFile": r"policies\..*",
     "PutCustomerPolicy": r".*",  # the whole document is the customer's
@@ -65,11 +69,12 @@ CHECKED_IN_CODE = {
     "SimulatePolicyChain": r"overlay\..*",
     "UpdateComplianceBundle": r"rule_ids\[\d+\]",
     "UpdateDlpRule": r"(config_json|scope_actions)(\..*)?",
-    "UpdateException": r"policies|everyone|valid_until|values|value_patterns|scope",
+    "UpdateException": EXCEPTION,
     "UpdateLimit": r"(daily|monthly)_cost_limit_usd|scope|subject_id",
     "UpdateModelConfig": r"provider|model_id",
     "UpdatePolicyRule": r"sequence",
     "UpdateStaticPolicy": r"scope_actions(\..*)?",
+    "UpdateTenantSettings": r"sample_rate",
     "UpdateUserGroup": r"bundle_ids\[\d+\]|dlp_rules\[\d+\]\.rule_id",
     "UpgradeComplianceBundle": r"bundle_id",
 }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import struct
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -155,10 +157,19 @@ def test_a_part_that_was_not_measured_is_named_as_such() -> None:
 
 
 def test_the_time_of_a_process_is_read_from_proc() -> None:
-    tree = Tree(os.getpid())
-    assert tree.pids()[0] == os.getpid()
-    assert 0 < tree.cpu_s() <= sum(os.times()[:4]) + 1
-    assert tree.memory_mib() > 1
+    busy = "import time\nwhile time.process_time() < 0.2: pass\nprint(flush=True)\ninput()"
+    with subprocess.Popen(
+        [sys.executable, "-c", busy], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        tree = Tree(process.pid)
+        assert tree.pids() == [process.pid]
+        used = tree.cpu_s()
+        memory = tree.memory_mib()
+        process.communicate(b"\n")
+    assert 0.1 < used < 60
+    assert memory > 1
     assert 0 <= machine.busy_share(0.05) <= 1
 
 

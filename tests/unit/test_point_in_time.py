@@ -94,5 +94,5 @@ def test_an_unknown_revision_is_rejected(store: Store, revision: int) -> None:
     with store.read() as reader:
         with pytest.raises(InvalidArgument, match="revision: must be from 0 to 1"):
             entities_at(reader, "acme", revision)
-        with pytest.raises(InvalidArgument, match="to: must be from 0 to 1"):
+        with pytest.raises(InvalidArgument, match="revision: must be from 0 to 1"):
             state_at(reader, "acme", revision)

@@ -25,6 +25,8 @@ from pdp_client._gen.pdp.v1.decide_pb2_grpc import *  # noqa: F403
 from pdp_client._gen.pdp.v1.dlp_rule_pb2 import *  # noqa: F403
 from pdp_client._gen.pdp.v1.dlp_rule_pb2_grpc import *  # noqa: F403
 from pdp_client._gen.pdp.v1.error_reason_pb2 import *  # noqa: F403
+from pdp_client._gen.pdp.v1.exception_pb2 import *  # noqa: F403
+from pdp_client._gen.pdp.v1.exception_pb2_grpc import *  # noqa: F403
 from pdp_client._gen.pdp.v1.kill_switch_pb2 import *  # noqa: F403
 from pdp_client._gen.pdp.v1.kill_switch_pb2_grpc import *  # noqa: F403
 from pdp_client._gen.pdp.v1.limits_pb2 import *  # noqa: F403
@@ -35,8 +37,11 @@ from pdp_client._gen.pdp.v1.org_policy_pb2 import *  # noqa: F403
 from pdp_client._gen.pdp.v1.org_policy_pb2_grpc import *  # noqa: F403
 from pdp_client._gen.pdp.v1.policy_chain_pb2 import *  # noqa: F403
 from pdp_client._gen.pdp.v1.policy_chain_pb2_grpc import *  # noqa: F403
+from pdp_client._gen.pdp.v1.policy_file_pb2 import *  # noqa: F403
+from pdp_client._gen.pdp.v1.policy_file_pb2_grpc import *  # noqa: F403
 from pdp_client._gen.pdp.v1.policy_pack_pb2 import *  # noqa: F403
 from pdp_client._gen.pdp.v1.policy_pack_pb2_grpc import *  # noqa: F403
+from pdp_client._gen.pdp.v1.scope_pb2 import *  # noqa: F403
 from pdp_client._gen.pdp.v1.siem_pb2 import *  # noqa: F403
 from pdp_client._gen.pdp.v1.siem_pb2_grpc import *  # noqa: F403
 from pdp_client._gen.pdp.v1.simulate_pb2 import *  # noqa: F403

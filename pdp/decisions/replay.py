@@ -25,7 +25,7 @@ from pdp.engine.scan import Findings, scan
 from pdp.engine.text.locations import Location, Segment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from pdp.domain.decision import Decision, Match
     from pdp.domain.decision_record import DecisionRecord
@@ -126,7 +126,7 @@ _KNOWN: Final = _KnownPattern()
 class RecordedFindings(Findings):
     """The findings of then, and those in the redacted text."""
 
-    __slots__ = ("_by_detector", "_by_pattern")
+    __slots__ = ("_by_detector", "_by_pattern", "_talk")
 
     def __init__(
         self,
@@ -134,12 +134,14 @@ class RecordedFindings(Findings):
         by_pattern: Mapping[str, Location],
         by_detector: Mapping[str, tuple[EntityFinding, ...]],
         snapshot: Snapshot,
+        talk: Collection[str] = (),
     ) -> None:
         """Args:
         redacted: the findings in the redacted text.
         by_pattern: the patterns that matched then, each with a place.
         by_detector: the entities that were found then, by the id of their detector.
         snapshot: the policies that they are checked against.
+        talk: the patterns that matched then what the request only talked about.
         """
         hits: dict[str, Any] = {**redacted.hits}
         for detector_id, entities in by_detector.items():
@@ -150,6 +152,11 @@ class RecordedFindings(Findings):
         super().__init__(hits, snapshot.platform.validators)
         self._by_pattern = by_pattern
         self._by_detector = by_detector
+        self._talk = talk
+
+    def talk_of(self, pattern: str) -> bool | None:
+        """See `Findings.talk_of`."""
+        return pattern in self._talk if pattern in self._by_pattern else None
 
     def locations(self, detector: PatternDetector) -> Iterator[Location]:
         """Yields the places at which `detector` matched."""
@@ -341,6 +348,7 @@ def _findings(
     in_arguments = Location(Segment("", request.text, b""), 0, len(request.text))
     by_pattern: dict[str, Location] = {}
     by_detector: dict[str, list[EntityFinding]] = {}
+    talk: set[str] = set()
     for each in record.entities:
         if each.detector_id:
             place = whole if each.path is None else in_arguments
@@ -353,12 +361,14 @@ def _findings(
     for match in record.matches:
         for pattern in _patterns_of(match, before.platform.policies, before.policies):
             by_pattern[pattern] = in_arguments if match.scope == ARGUMENTS else whole
+            if match.talk:
+                talk.add(pattern)
         for detector in _detectors_of(match, before):
             place = in_arguments if match.scope == ARGUMENTS else whole
             entity = EntityFinding(detector.id, detector.entity_type, detector.category, 1.0, place)
             by_detector.setdefault(detector.id, [entity])
     entities = {key: tuple(values) for key, values in by_detector.items()}
-    return RecordedFindings(redacted, by_pattern, entities, after)
+    return RecordedFindings(redacted, by_pattern, entities, after, talk)
 
 
 def _pattern_of(detector_id: str, snapshot: Snapshot) -> str:

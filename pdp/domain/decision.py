@@ -92,6 +92,8 @@ class Match(NamedTuple):
         excepted_by: the ID of the exception that lifts the effect of the match; empty for none.
         scope: the place of `pdp.domain.placement.SCOPES` where the policy matched; empty if the
             policy does not look into the request.
+        talk: whether the request only talks about what was found, so that the policy has its
+            weaker action.
     """
 
     layer: str
@@ -103,6 +105,7 @@ class Match(NamedTuple):
     would_be: str = ""
     excepted_by: str = ""
     scope: str = ""
+    talk: bool = False
 
 
 class PolicyWarning(NamedTuple):

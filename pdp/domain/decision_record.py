@@ -223,7 +223,7 @@ _LISTS: Final = {
 _OPTIONAL: Final = ("session_id", "sample_rate")
 """The fields of a record that are absent if they are empty."""
 
-_OPTIONAL_IN_MATCH: Final = ("would_be", "excepted_by", "scope")
+_OPTIONAL_IN_MATCH: Final = ("would_be", "excepted_by", "scope", "talk")
 """The fields of a match that are absent if they are empty."""
 
 

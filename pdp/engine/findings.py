@@ -141,6 +141,13 @@ class Findings:
         hit = self.hits.get(pattern)
         return () if hit is None else hit[1]
 
+    def talk_of(self, pattern: str) -> bool | None:
+        """Whether the request only talks about what a pattern found; None if that must be judged.
+
+        Only the record of a decision knows it, when there is no text to judge.
+        """
+        return None
+
     def locations(self, detector: PatternDetector) -> Iterator[Location]:
         """Yields the locations of `all`, as far as the caller iterates, and some repeatedly."""
         for segment, start, end, _, _ in self.accepted_matches(detector):

@@ -91,6 +91,22 @@ def test_the_same_policies_give_the_same_outcome() -> None:
         assert again.gaps == ()
 
 
+def test_what_a_request_only_talked_about_is_talk_in_a_replay() -> None:
+    """A record has no text to judge, so it says what was judged then."""
+    same = snapshot()
+    talk = "Write a query with UNION SELECT of two tables, and explain it."
+    document = {"path": "docs/danger.md", "content": "Never run `rm -rf /home/old`."}
+    for request in (Request(text=talk), Request(tool="write_file", arguments=document)):
+        record = DecisionRecord.from_json(record_of(request, same).to_json())
+        assert record.outcome is Outcome.WARN
+        assert any(match.talk for match in record.matches)
+        again = replay(record, same, same)
+        assert again.decision is not None
+        assert again.decision.outcome is Outcome.WARN
+    used = record_of(Request(text=SQLI), same)
+    assert not any(match.talk for match in used.matches)
+
+
 def test_an_override_can_change_a_block_to_an_allow() -> None:
     before = snapshot()
     record = record_of(Request(text=SQLI), before)

@@ -320,6 +320,7 @@ def _match(hit: StaticHit) -> Match:
         would_be=_outcome(hit).name if hit.is_monitored else "",
         excepted_by=hit.exception.id if hit.exception else "",
         scope=hit.scope,
+        talk=hit.is_talk,
     )
 
 

@@ -84,6 +84,7 @@ class StaticHit(NamedTuple):
         reason: why it does not match; empty if it does.
         is_monitored: whether it is judged and recorded only.
         exception: lifts its effect; None for none.
+        is_talk: whether the request only talks about what was found.
         redactions: what the policy redacts; empty unless it is enforced and has a `redaction`.
     """
 
@@ -94,6 +95,7 @@ class StaticHit(NamedTuple):
     reason: str = ""
     is_monitored: bool = False
     exception: PolicyException | None = None
+    is_talk: bool = False
     redactions: tuple[Redaction, ...] = ()
 
     @property
@@ -283,7 +285,7 @@ def _strongest(
         hit = _hit_at(compiled, scope)
         if hit is None:
             continue
-        hit = _as_talk(hit, location, parts)
+        hit = _as_talk(hit, location, parts, findings.talk_of(compiled.detector.pattern))
         if exceptions and (lifting := that_lifts(exceptions, scope, location.value)):
             hit = hit._replace(exception=lifting.exception)
         if best is None or hit.rank > best.rank:
@@ -308,8 +310,17 @@ def _hit_at(compiled: CompiledStaticPolicy, scope: str) -> StaticHit | None:
     return StaticHit(policy, action, scope=scope, is_monitored=is_monitored)
 
 
-def _as_talk(hit: StaticHit, location: Location, parts: RequestParts) -> StaticHit:
-    """Returns a hit with its weaker action if the request only talks about what was found."""
+def _as_talk(
+    hit: StaticHit, location: Location, parts: RequestParts, known: bool | None = None
+) -> StaticHit:
+    """Returns a hit with its weaker action if the request only talks about what was found.
+
+    Args:
+        hit: the hit.
+        location: its location.
+        parts: the parts of the request.
+        known: whether the request only talks about it, if that is recorded.
+    """
     policy = hit.policy
     if hit.scope == ARGUMENTS and policy.family == COMMAND:
         # In a document, a command is what it is in a text.
@@ -317,8 +328,10 @@ def _as_talk(hit: StaticHit, location: Location, parts: RequestParts) -> StaticH
         is_talk = parts.is_command_talk
     else:
         weaker, is_talk = policy.in_prose, parts.is_sql_talk
-    if weaker and _RANKS[weaker] < _RANKS[hit.action] and is_talk(location):
-        return hit._replace(action=weaker)
+    if not weaker or _RANKS[weaker] >= _RANKS[hit.action]:
+        return hit
+    if known or (known is None and is_talk(location)):
+        return hit._replace(action=weaker, is_talk=True)
     return hit
 
 

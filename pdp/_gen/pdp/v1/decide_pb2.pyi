@@ -834,6 +834,7 @@ class Match(_message.Message):
     WOULD_BE_FIELD_NUMBER: _builtins.int
     EXCEPTED_BY_FIELD_NUMBER: _builtins.int
     SCOPE_FIELD_NUMBER: _builtins.int
+    TALK_FIELD_NUMBER: _builtins.int
     layer: _builtins.str
     """layer is the policy's layer, for instance `static`."""
     policy_id: _builtins.str
@@ -857,6 +858,10 @@ class Match(_message.Message):
     see `Scopes`. If it matched in several, it is the one of the strongest
     action.
     """
+    talk: _builtins.bool
+    """talk is true if the request only talks about what was found, so that the
+    policy has its weaker action.
+    """
     def __init__(
         self,
         *,
@@ -869,10 +874,11 @@ class Match(_message.Message):
         would_be: _builtins.str = ...,
         excepted_by: _builtins.str = ...,
         scope: _builtins.str = ...,
+        talk: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "excepted_by", b"excepted_by", "layer", b"layer", "name", b"name", "policy_id", b"policy_id", "reason", b"reason", "scope", b"scope", "severity", b"severity", "would_be", b"would_be"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "excepted_by", b"excepted_by", "layer", b"layer", "name", b"name", "policy_id", b"policy_id", "reason", b"reason", "scope", b"scope", "severity", b"severity", "talk", b"talk", "would_be", b"would_be"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

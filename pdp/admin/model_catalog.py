@@ -54,7 +54,8 @@ class ModelCatalog:
         disabled provider may pass.
 
         Raises:
-            InvalidArgument: the model id is the name of a tier, or there are too many models.
+            InvalidArgument: the model id is the name of a tier, an alias is the name of another
+                model, or there are too many models.
             ModelExists: the catalog has the model already, in any spelling.
         """
         if normalize_name(draft.model_id) in TIERS:
@@ -71,6 +72,7 @@ class ModelCatalog:
                 raise ModelExists(
                     f"{name} is in the catalog already", Violation("model_id", f"see {model_id}")
                 )
+            _check_aliases(transaction, draft)
             now = transaction.now
             model = replace(draft, id=model_id, created_at=now, updated_at=now)
             model = with_provider_state(model, read_models(transaction), now)
@@ -96,7 +98,8 @@ class ModelCatalog:
             precondition: checked against the revision of the model.
 
         Raises:
-            InvalidArgument: `changes` would change the provider or the model id.
+            InvalidArgument: `changes` would change the provider or the model id, or an alias is the
+                name of another model.
             ModelNotFound: the catalog has no such model.
             PreconditionFailed: `precondition` does not hold.
         """
@@ -115,6 +118,7 @@ class ModelCatalog:
             changed = replace(model, **changes)
             if changed == model:
                 return current
+            _check_aliases(transaction, changed)
             changed = replace(changed, updated_at=transaction.now)
             return put_model(transaction, actor, changed, _summary(model, changed))
 
@@ -143,6 +147,35 @@ class ModelCatalog:
             transaction.delete(KIND, PLATFORM, model_config_id, actor=actor, summary="Removed")
 
         return await self._workspace.write(PLATFORM, work)
+
+
+def _check_aliases(reader: Reader, model: ModelConfig) -> None:
+    """Checks the aliases of a model, and that its own name is no alias of another model.
+
+    Raises:
+        InvalidArgument: a name would mean two models of the provider, or a tier.
+    """
+    owners: dict[str, str] = {}
+    for each in read_models(reader):
+        same_provider = normalize_name(each.provider) == normalize_name(model.provider)
+        if same_provider and config_id(model.provider, model.model_id) != each.id:
+            for name in (each.model_id, *each.aliases):
+                owners[normalize_name(name)] = each.name
+    violations = [
+        Violation(f"aliases[{index}]", f"is a name of {owners[normalize_name(alias)]}")
+        for index, alias in enumerate(model.aliases)
+        if normalize_name(alias) in owners
+    ]
+    violations += [
+        Violation(f"aliases[{index}]", "is the name of a tier")
+        for index, alias in enumerate(model.aliases)
+        if normalize_name(alias) in TIERS
+    ]
+    if normalize_name(model.model_id) in owners:
+        owner = owners[normalize_name(model.model_id)]
+        violations.append(Violation("model_id", f"is an alias of {owner}; remove it there first"))
+    if violations:
+        raise InvalidArgument.of(*violations)
 
 
 def read_models(reader: Reader) -> list[ModelConfig]:

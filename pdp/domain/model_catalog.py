@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid5
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 KIND: Final = "model_config"
 
@@ -44,6 +44,7 @@ class ModelConfig:
         shipped: the `SHIPPED_FIELDS` as the last release set them; None for a model that an admin
             added.
         created_at, updated_at: seconds since the epoch.
+        aliases: other names of the model at its provider, such as those of deployments.
     """
 
     id: str
@@ -57,6 +58,7 @@ class ModelConfig:
     shipped: Mapping[str, Any] | None = None
     created_at: float = 0.0
     updated_at: float = 0.0
+    aliases: Sequence[str] = ()
 
     @property
     def killed(self) -> bool:

@@ -145,6 +145,33 @@ class TestCatalog:
         assert code(client.delete(path, headers={"If-Match": tag})) == (412, "PRECONDITION_FAILED")
         assert client.get(path).json()["display_name"] == "E"
 
+    def test_aliases_are_other_names_of_a_model(self, client: httpx2.Client) -> None:
+        model = added(client, provider="aliases", model_id="m-1", aliases=["prod", "Blue/Chat"])
+        assert model["aliases"] == ["prod", "Blue/Chat"]
+        path = f"{CATALOG}/{model['id']}"
+        answer = client.put(path, json={"display_name": "M"})
+        assert answer.json()["aliases"] == ["prod", "Blue/Chat"], "what is not sent stays"
+        assert client.put(path, json={"aliases": ["prod"]}).json()["aliases"] == ["prod"]
+        assert "aliases" not in client.put(path, json={"aliases": []}).json()
+
+    def test_a_name_means_one_model_of_a_provider(self, client: httpx2.Client) -> None:
+        added(client, provider="unique", model_id="u-1", aliases=["front"])
+        body = {"provider": "unique", "model_id": "u-2"}
+        for aliases, field in (
+            (["FRONT"], "aliases[0]"),
+            (["back", "u-1"], "aliases[1]"),
+            (["opus"], "aliases[0]"),
+            (["a", "a"], "aliases"),
+            ([" "], "aliases[0]"),
+            ([f"a{number}" for number in range(21)], "aliases"),
+        ):
+            answer = client.post(CATALOG, json={**body, "aliases": aliases})
+            assert (code(answer), fields(answer)) == ((400, "INVALID_ARGUMENT"), [field]), aliases
+        answer = client.post(CATALOG, json={"provider": "unique", "model_id": "Front"})
+        assert (code(answer), fields(answer)) == ((400, "INVALID_ARGUMENT"), ["model_id"])
+        added(client, provider="unique", model_id="u-2", aliases=["back"])
+        added(client, provider="elsewhere", model_id="u-3", aliases=["front"])
+
     def test_a_disabled_model_stays_in_the_catalog(self, client: httpx2.Client) -> None:
         """A disabled model cannot be deleted: it would be unknown, and so allowed."""
         model = added(client, provider="leaving", model_id="m-1")

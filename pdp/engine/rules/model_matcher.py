@@ -165,6 +165,7 @@ class _ModelReader:
         written = self._written
         for model in meant:
             names |= {normalize_name(model.model_id), normalize_name(model.name)}
+            names.update(map(normalize_name, model.aliases))
         tiers = {model.tier for model in meant}.union(read_name(name).words)
         endings = {*_endings(name), f"{provider}/{name}"}
         return (
@@ -195,7 +196,8 @@ def _exact_names(name: str, provider: str, model: ModelConfig | None) -> Iterato
     yield name
     if provider:
         yield f"{provider}/{name}"
-    if model is not None:
+    # An alias is another name of the model, not the name that a policy has written.
+    if model is not None and name not in map(normalize_name, model.aliases):
         yield normalize_name(model.model_id)
         yield normalize_name(model.name)
 

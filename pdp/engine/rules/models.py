@@ -53,6 +53,7 @@ class ModelIndex:
     * without a provider: the name means every model with that name. If one of them is switched off,
       so is the name, because it is unknown which of them would be used;
     * as `provider/model` or `provider/tier`, with or without the provider in its own field;
+    * by an alias of a model in the catalog;
     * by a tier (`haiku`, `sonnet`, `opus`): the name means the provider's current model of that
       tier. Without a provider, it means the one of the first provider that has the tier.
 
@@ -86,7 +87,8 @@ class ModelIndex:
         tiers: dict[str, list[ModelConfig]] = {}
         for provider, by_short_name in by_provider.items():
             current = _current_models([*by_short_name.values()])
-            by_short_name.update(current)
+            aliases = _aliases([*by_short_name.values()])
+            by_short_name.update({**aliases, **by_short_name, **current})
             for tier, model in current.items():
                 tiers.setdefault(tier, [model])
             for name, model in by_short_name.items():
@@ -232,6 +234,11 @@ class ModelIndex:
         """
         aliases = self._aliases.find(normalize_name(name), normalize_name(provider))
         return aliases.models[0] if aliases.models and aliases.placed else None
+
+
+def _aliases(models: Sequence[ModelConfig]) -> dict[str, ModelConfig]:
+    """Returns the models of one provider by their aliases."""
+    return {normalize_name(alias): model for model in models for alias in model.aliases}
 
 
 def _current_models(models: Sequence[ModelConfig]) -> dict[str, ModelConfig]:

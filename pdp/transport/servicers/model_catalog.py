@@ -56,6 +56,7 @@ class ModelCatalogServicer:
             display_name=request.display_name or request.model_id,
             tier=request.tier,
             is_active=request.is_active if request.HasField("is_active") else True,
+            aliases=list(request.aliases.aliases),
         )
         written = await self._catalog.create(call.principal.name, draft)
         return pb.CreateModelConfigResponse(model=_model(with_new_etag(call, written)))
@@ -70,6 +71,8 @@ class ModelCatalogServicer:
         """Changes the fields that are set in the request."""
         request = cast("pb.UpdateModelConfigRequest", message)
         changes = present_fields(request, _UPDATABLE)
+        if request.HasField("aliases"):
+            changes["aliases"] = list(request.aliases.aliases)
         written = await self._catalog.update(
             call.principal.name, request.model_config_id, changes, expectation(call)
         )
@@ -101,4 +104,5 @@ def _model(model: ModelConfig) -> pb.ModelConfig:
         disabled_reason=model.disabled_reason,
         created_at=to_timestamp(model.created_at),
         updated_at=to_timestamp(model.updated_at),
+        aliases=model.aliases,
     )

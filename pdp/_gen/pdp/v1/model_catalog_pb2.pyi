@@ -38,6 +38,7 @@ class ModelConfig(_message.Message):
     DISABLED_REASON_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
+    ALIASES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is a UUID that the server derives from provider and model_id: a model
     that is deleted and added again has the same ID.
@@ -81,6 +82,10 @@ class ModelConfig(_message.Message):
     def updated_at(self) -> _timestamp_pb2.Timestamp:
         """updated_at is when the model was last changed."""
 
+    @_builtins.property
+    def aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """aliases are other names of the model, such as those of deployments."""
+
     def __init__(
         self,
         *,
@@ -96,10 +101,11 @@ class ModelConfig(_message.Message):
         disabled_reason: _builtins.str | None = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
         updated_at: _timestamp_pb2.Timestamp | None = ...,
+        aliases: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_disabled_reason", b"_disabled_reason", "_tier", b"_tier", "created_at", b"created_at", "disabled_reason", b"disabled_reason", "kill_switch_disabled_at", b"kill_switch_disabled_at", "tier", b"tier", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_disabled_reason", b"_disabled_reason", "_tier", b"_tier", "created_at", b"created_at", "disabled_reason", b"disabled_reason", "display_name", b"display_name", "id", b"id", "is_active", b"is_active", "kill_switch_active", b"kill_switch_active", "kill_switch_disabled_at", b"kill_switch_disabled_at", "model_id", b"model_id", "provider", b"provider", "source", b"source", "tier", b"tier", "updated_at", b"updated_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_disabled_reason", b"_disabled_reason", "_tier", b"_tier", "aliases", b"aliases", "created_at", b"created_at", "disabled_reason", b"disabled_reason", "display_name", b"display_name", "id", b"id", "is_active", b"is_active", "kill_switch_active", b"kill_switch_active", "kill_switch_disabled_at", b"kill_switch_disabled_at", "model_id", b"model_id", "provider", b"provider", "source", b"source", "tier", b"tier", "updated_at", b"updated_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__disabled_reason: _TypeAlias = _typing.Literal["disabled_reason"]  # noqa: Y015
     _WhichOneofArgType__disabled_reason: _TypeAlias = _typing.Literal["_disabled_reason", b"_disabled_reason"]  # noqa: Y015
@@ -111,6 +117,35 @@ class ModelConfig(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__tier) -> _WhichOneofReturnType__tier | None: ...
 
 Global___ModelConfig: _TypeAlias = ModelConfig  # noqa: Y015
+
+@_typing.final
+class ModelAliases(_message.Message):
+    """ModelAliases is a list of other names of a model; over JSON it is the list
+    itself.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALIASES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """aliases are names that mean the model at its provider: a request that uses
+        one is for the model. They cannot be names of tiers or of other models of
+        the provider.
+        """
+
+    def __init__(
+        self,
+        *,
+        aliases: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ModelAliases: _TypeAlias = ModelAliases  # noqa: Y015
 
 @_typing.final
 class ListModelConfigsRequest(_message.Message):
@@ -175,6 +210,7 @@ class CreateModelConfigRequest(_message.Message):
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     TIER_FIELD_NUMBER: _builtins.int
     IS_ACTIVE_FIELD_NUMBER: _builtins.int
+    ALIASES_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
     """provider is the name of the provider, in lower case."""
     model_id: _builtins.str
@@ -191,6 +227,12 @@ class CreateModelConfigRequest(_message.Message):
     """is_active is true if the catalog offers the model. If it is unset, it is
     true.
     """
+    @_builtins.property
+    def aliases(self) -> Global___ModelAliases:
+        """aliases are other names of the model, such as those of deployments; see
+        `ModelAliases`.
+        """
+
     def __init__(
         self,
         *,
@@ -199,10 +241,11 @@ class CreateModelConfigRequest(_message.Message):
         display_name: _builtins.str = ...,
         tier: _builtins.str = ...,
         is_active: _builtins.bool | None = ...,
+        aliases: Global___ModelAliases | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_is_active", b"_is_active", "is_active", b"is_active"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_is_active", b"_is_active", "aliases", b"aliases", "is_active", b"is_active"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_active", b"_is_active", "display_name", b"display_name", "is_active", b"is_active", "model_id", b"model_id", "provider", b"provider", "tier", b"tier"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_active", b"_is_active", "aliases", b"aliases", "display_name", b"display_name", "is_active", b"is_active", "model_id", b"model_id", "provider", b"provider", "tier", b"tier"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__is_active: _TypeAlias = _typing.Literal["is_active"]  # noqa: Y015
     _WhichOneofArgType__is_active: _TypeAlias = _typing.Literal["_is_active", b"_is_active"]  # noqa: Y015
@@ -300,6 +343,7 @@ class UpdateModelConfigRequest(_message.Message):
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     TIER_FIELD_NUMBER: _builtins.int
     IS_ACTIVE_FIELD_NUMBER: _builtins.int
+    ALIASES_FIELD_NUMBER: _builtins.int
     model_config_id: _builtins.str
     """model_config_id is the UUID of the model."""
     provider: _builtins.str
@@ -312,6 +356,10 @@ class UpdateModelConfigRequest(_message.Message):
     """tier is `haiku`, `sonnet`, `opus`, or empty if the model has no tier."""
     is_active: _builtins.bool
     """is_active is true if the catalog offers the model."""
+    @_builtins.property
+    def aliases(self) -> Global___ModelAliases:
+        """aliases replace all other names of the model; see `ModelAliases`."""
+
     def __init__(
         self,
         *,
@@ -321,10 +369,11 @@ class UpdateModelConfigRequest(_message.Message):
         display_name: _builtins.str | None = ...,
         tier: _builtins.str | None = ...,
         is_active: _builtins.bool | None = ...,
+        aliases: Global___ModelAliases | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_display_name", b"_display_name", "_is_active", b"_is_active", "_model_id", b"_model_id", "_provider", b"_provider", "_tier", b"_tier", "display_name", b"display_name", "is_active", b"is_active", "model_id", b"model_id", "provider", b"provider", "tier", b"tier"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_display_name", b"_display_name", "_is_active", b"_is_active", "_model_id", b"_model_id", "_provider", b"_provider", "_tier", b"_tier", "aliases", b"aliases", "display_name", b"display_name", "is_active", b"is_active", "model_id", b"model_id", "provider", b"provider", "tier", b"tier"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_display_name", b"_display_name", "_is_active", b"_is_active", "_model_id", b"_model_id", "_provider", b"_provider", "_tier", b"_tier", "display_name", b"display_name", "is_active", b"is_active", "model_config_id", b"model_config_id", "model_id", b"model_id", "provider", b"provider", "tier", b"tier"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_display_name", b"_display_name", "_is_active", b"_is_active", "_model_id", b"_model_id", "_provider", b"_provider", "_tier", b"_tier", "aliases", b"aliases", "display_name", b"display_name", "is_active", b"is_active", "model_config_id", b"model_config_id", "model_id", b"model_id", "provider", b"provider", "tier", b"tier"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__display_name: _TypeAlias = _typing.Literal["display_name"]  # noqa: Y015
     _WhichOneofArgType__display_name: _TypeAlias = _typing.Literal["_display_name", b"_display_name"]  # noqa: Y015

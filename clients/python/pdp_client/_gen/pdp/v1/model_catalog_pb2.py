@@ -28,7 +28,7 @@ from pdp_client._gen.pdp.v1 import options_pb2 as pdp_dot_v1_dot_options__pb2
 from pdp_client._gen.pdp.v1 import write_warning_pb2 as pdp_dot_v1_dot_write__warning__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apdp/v1/model_catalog.proto\x12\x06pdp.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pdp/v1/options.proto\x1a\x1apdp/v1/write_warning.proto\"\xaf\x04\n\x0bModelConfig\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n\x08provider\x18\x02 \x01(\tR\x08provider\x12\x19\n\x08model_id\x18\x03 \x01(\tR\x07modelId\x12!\n\x0c\x64isplay_name\x18\x04 \x01(\tR\x0b\x64isplayName\x12\x1f\n\x04tier\x18\x05 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x01H\x00R\x04tier\x88\x01\x01\x12\x1b\n\tis_active\x18\x06 \x01(\x08R\x08isActive\x12\x16\n\x06source\x18\x07 \x01(\tR\x06source\x12,\n\x12kill_switch_active\x18\x08 \x01(\x08R\x10killSwitchActive\x12Y\n\x17kill_switch_disabled_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\x14killSwitchDisabledAt\x12\x34\n\x0f\x64isabled_reason\x18\n \x01(\tB\x06\xd2\xf3\x18\x02\x08\x01H\x01R\x0e\x64isabledReason\x88\x01\x01\x12\x41\n\ncreated_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\tcreatedAt\x12\x41\n\nupdated_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\tupdatedAtB\x07\n\x05_tierB\x12\n\x10_disabled_reason\"I\n\x17ListModelConfigsRequest\x12\x1a\n\x08provider\x18\x01 \x01(\tR\x08provider\x12\x12\n\x04tier\x18\x02 \x01(\tR\x04tier\"G\n\x18ListModelConfigsResponse\x12+\n\x06models\x18\x01 \x03(\x0b\x32\x13.pdp.v1.ModelConfigR\x06models\"\xb8\x01\n\x18\x43reateModelConfigRequest\x12\x1a\n\x08provider\x18\x01 \x01(\tR\x08provider\x12\x19\n\x08model_id\x18\x02 \x01(\tR\x07modelId\x12!\n\x0c\x64isplay_name\x18\x03 \x01(\tR\x0b\x64isplayName\x12\x12\n\x04tier\x18\x04 \x01(\tR\x04tier\x12 \n\tis_active\x18\x05 \x01(\x08H\x00R\x08isActive\x88\x01\x01\x42\x0c\n\n_is_active\"\x88\x01\n\x19\x43reateModelConfigResponse\x12\x31\n\x05model\x18\x01 \x01(\x0b\x32\x13.pdp.v1.ModelConfigB\x06\xd2\xf3\x18\x02\x08\x01R\x05model\x12\x38\n\x08warnings\x18\x02 \x03(\x0b\x32\x14.pdp.v1.WriteWarningB\x06\xd2\xf3\x18\x02\x08\x02R\x08warnings\"?\n\x15GetModelConfigRequest\x12&\n\x0fmodel_config_id\x18\x01 \x01(\tR\rmodelConfigId\"K\n\x16GetModelConfigResponse\x12\x31\n\x05model\x18\x01 \x01(\x0b\x32\x13.pdp.v1.ModelConfigB\x06\xd2\xf3\x18\x02\x08\x01R\x05model\"\xa8\x02\n\x18UpdateModelConfigRequest\x12&\n\x0fmodel_config_id\x18\x01 \x01(\tR\rmodelConfigId\x12\x1f\n\x08provider\x18\x02 \x01(\tH\x00R\x08provider\x88\x01\x01\x12\x1e\n\x08model_id\x18\x03 \x01(\tH\x01R\x07modelId\x88\x01\x01\x12&\n\x0c\x64isplay_name\x18\x04 \x01(\tH\x02R\x0b\x64isplayName\x88\x01\x01\x12\x17\n\x04tier\x18\x05 \x01(\tH\x03R\x04tier\x88\x01\x01\x12 \n\tis_active\x18\x06 \x01(\x08H\x04R\x08isActive\x88\x01\x01\x42\x0b\n\t_providerB\x0b\n\t_model_idB\x0f\n\r_display_nameB\x07\n\x05_tierB\x0c\n\n_is_active\"\x88\x01\n\x19UpdateModelConfigResponse\x12\x31\n\x05model\x18\x01 \x01(\x0b\x32\x13.pdp.v1.ModelConfigB\x06\xd2\xf3\x18\x02\x08\x01R\x05model\x12\x38\n\x08warnings\x18\x02 \x03(\x0b\x32\x14.pdp.v1.WriteWarningB\x06\xd2\xf3\x18\x02\x08\x02R\x08warnings\"B\n\x18\x44\x65leteModelConfigRequest\x12&\n\x0fmodel_config_id\x18\x01 \x01(\tR\rmodelConfigId\"\x1b\n\x19\x44\x65leteModelConfigResponse2\xf0\x05\n\x13ModelCatalogService\x12\x80\x01\n\x10ListModelConfigs\x12\x1f.pdp.v1.ListModelConfigsRequest\x1a .pdp.v1.ListModelConfigsResponse\")\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\x1b\x12\x11/api/admin/modelsb\x06models\x12\x8e\x01\n\x11\x43reateModelConfig\x12 .pdp.v1.CreateModelConfigRequest\x1a!.pdp.v1.CreateModelConfigResponse\"4\xca\xf3\x18\x05\x08\xc9\x01\x18\x01\xda\xf3\x18\x04\x08\x04\x10\x02\x82\xd3\xe4\x93\x02\x1d\"\x11/api/admin/models:\x01*b\x05model\x12\x8b\x01\n\x0eGetModelConfig\x12\x1d.pdp.v1.GetModelConfigRequest\x1a\x1e.pdp.v1.GetModelConfigResponse\":\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02,\x12#/api/admin/models/{model_config_id}b\x05model\x12\x9d\x01\n\x11UpdateModelConfig\x12 .pdp.v1.UpdateModelConfigRequest\x1a!.pdp.v1.UpdateModelConfigResponse\"C\xca\xf3\x18\x02\x18\x01\xda\xf3\x18\x04\x08\x04\x10\x02\x82\xd3\xe4\x93\x02/\x1a#/api/admin/models/{model_config_id}:\x01*b\x05model\x12\x96\x01\n\x11\x44\x65leteModelConfig\x12 .pdp.v1.DeleteModelConfigRequest\x1a!.pdp.v1.DeleteModelConfigResponse\"<\xca\xf3\x18\x05\x08\xcc\x01\x18\x01\xda\xf3\x18\x04\x08\x04\x10\x02\x82\xd3\xe4\x93\x02%*#/api/admin/models/{model_config_id}B\x0eZ\x0cpdp/v1;pdpv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apdp/v1/model_catalog.proto\x12\x06pdp.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pdp/v1/options.proto\x1a\x1apdp/v1/write_warning.proto\"\xd1\x04\n\x0bModelConfig\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n\x08provider\x18\x02 \x01(\tR\x08provider\x12\x19\n\x08model_id\x18\x03 \x01(\tR\x07modelId\x12!\n\x0c\x64isplay_name\x18\x04 \x01(\tR\x0b\x64isplayName\x12\x1f\n\x04tier\x18\x05 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x01H\x00R\x04tier\x88\x01\x01\x12\x1b\n\tis_active\x18\x06 \x01(\x08R\x08isActive\x12\x16\n\x06source\x18\x07 \x01(\tR\x06source\x12,\n\x12kill_switch_active\x18\x08 \x01(\x08R\x10killSwitchActive\x12Y\n\x17kill_switch_disabled_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\x14killSwitchDisabledAt\x12\x34\n\x0f\x64isabled_reason\x18\n \x01(\tB\x06\xd2\xf3\x18\x02\x08\x01H\x01R\x0e\x64isabledReason\x88\x01\x01\x12\x41\n\ncreated_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\tcreatedAt\x12\x41\n\nupdated_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\tupdatedAt\x12 \n\x07\x61liases\x18\r \x03(\tB\x06\xd2\xf3\x18\x02\x08\x02R\x07\x61liasesB\x07\n\x05_tierB\x12\n\x10_disabled_reason\"(\n\x0cModelAliases\x12\x18\n\x07\x61liases\x18\x01 \x03(\tR\x07\x61liases\"I\n\x17ListModelConfigsRequest\x12\x1a\n\x08provider\x18\x01 \x01(\tR\x08provider\x12\x12\n\x04tier\x18\x02 \x01(\tR\x04tier\"G\n\x18ListModelConfigsResponse\x12+\n\x06models\x18\x01 \x03(\x0b\x32\x13.pdp.v1.ModelConfigR\x06models\"\xf0\x01\n\x18\x43reateModelConfigRequest\x12\x1a\n\x08provider\x18\x01 \x01(\tR\x08provider\x12\x19\n\x08model_id\x18\x02 \x01(\tR\x07modelId\x12!\n\x0c\x64isplay_name\x18\x03 \x01(\tR\x0b\x64isplayName\x12\x12\n\x04tier\x18\x04 \x01(\tR\x04tier\x12 \n\tis_active\x18\x05 \x01(\x08H\x00R\x08isActive\x88\x01\x01\x12\x36\n\x07\x61liases\x18\x06 \x01(\x0b\x32\x14.pdp.v1.ModelAliasesB\x06\xd2\xf3\x18\x02\x08\x04R\x07\x61liasesB\x0c\n\n_is_active\"\x88\x01\n\x19\x43reateModelConfigResponse\x12\x31\n\x05model\x18\x01 \x01(\x0b\x32\x13.pdp.v1.ModelConfigB\x06\xd2\xf3\x18\x02\x08\x01R\x05model\x12\x38\n\x08warnings\x18\x02 \x03(\x0b\x32\x14.pdp.v1.WriteWarningB\x06\xd2\xf3\x18\x02\x08\x02R\x08warnings\"?\n\x15GetModelConfigRequest\x12&\n\x0fmodel_config_id\x18\x01 \x01(\tR\rmodelConfigId\"K\n\x16GetModelConfigResponse\x12\x31\n\x05model\x18\x01 \x01(\x0b\x32\x13.pdp.v1.ModelConfigB\x06\xd2\xf3\x18\x02\x08\x01R\x05model\"\xe0\x02\n\x18UpdateModelConfigRequest\x12&\n\x0fmodel_config_id\x18\x01 \x01(\tR\rmodelConfigId\x12\x1f\n\x08provider\x18\x02 \x01(\tH\x00R\x08provider\x88\x01\x01\x12\x1e\n\x08model_id\x18\x03 \x01(\tH\x01R\x07modelId\x88\x01\x01\x12&\n\x0c\x64isplay_name\x18\x04 \x01(\tH\x02R\x0b\x64isplayName\x88\x01\x01\x12\x17\n\x04tier\x18\x05 \x01(\tH\x03R\x04tier\x88\x01\x01\x12 \n\tis_active\x18\x06 \x01(\x08H\x04R\x08isActive\x88\x01\x01\x12\x36\n\x07\x61liases\x18\x07 \x01(\x0b\x32\x14.pdp.v1.ModelAliasesB\x06\xd2\xf3\x18\x02\x08\x04R\x07\x61liasesB\x0b\n\t_providerB\x0b\n\t_model_idB\x0f\n\r_display_nameB\x07\n\x05_tierB\x0c\n\n_is_active\"\x88\x01\n\x19UpdateModelConfigResponse\x12\x31\n\x05model\x18\x01 \x01(\x0b\x32\x13.pdp.v1.ModelConfigB\x06\xd2\xf3\x18\x02\x08\x01R\x05model\x12\x38\n\x08warnings\x18\x02 \x03(\x0b\x32\x14.pdp.v1.WriteWarningB\x06\xd2\xf3\x18\x02\x08\x02R\x08warnings\"B\n\x18\x44\x65leteModelConfigRequest\x12&\n\x0fmodel_config_id\x18\x01 \x01(\tR\rmodelConfigId\"\x1b\n\x19\x44\x65leteModelConfigResponse2\xf0\x05\n\x13ModelCatalogService\x12\x80\x01\n\x10ListModelConfigs\x12\x1f.pdp.v1.ListModelConfigsRequest\x1a .pdp.v1.ListModelConfigsResponse\")\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\x1b\x12\x11/api/admin/modelsb\x06models\x12\x8e\x01\n\x11\x43reateModelConfig\x12 .pdp.v1.CreateModelConfigRequest\x1a!.pdp.v1.CreateModelConfigResponse\"4\xca\xf3\x18\x05\x08\xc9\x01\x18\x01\xda\xf3\x18\x04\x08\x04\x10\x02\x82\xd3\xe4\x93\x02\x1d\"\x11/api/admin/models:\x01*b\x05model\x12\x8b\x01\n\x0eGetModelConfig\x12\x1d.pdp.v1.GetModelConfigRequest\x1a\x1e.pdp.v1.GetModelConfigResponse\":\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02,\x12#/api/admin/models/{model_config_id}b\x05model\x12\x9d\x01\n\x11UpdateModelConfig\x12 .pdp.v1.UpdateModelConfigRequest\x1a!.pdp.v1.UpdateModelConfigResponse\"C\xca\xf3\x18\x02\x18\x01\xda\xf3\x18\x04\x08\x04\x10\x02\x82\xd3\xe4\x93\x02/\x1a#/api/admin/models/{model_config_id}:\x01*b\x05model\x12\x96\x01\n\x11\x44\x65leteModelConfig\x12 .pdp.v1.DeleteModelConfigRequest\x1a!.pdp.v1.DeleteModelConfigResponse\"<\xca\xf3\x18\x05\x08\xcc\x01\x18\x01\xda\xf3\x18\x04\x08\x04\x10\x02\x82\xd3\xe4\x93\x02%*#/api/admin/models/{model_config_id}B\x0eZ\x0cpdp/v1;pdpv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,12 +46,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MODELCONFIG'].fields_by_name['created_at']._serialized_options = b'\322\363\030\002\010\001'
   _globals['_MODELCONFIG'].fields_by_name['updated_at']._loaded_options = None
   _globals['_MODELCONFIG'].fields_by_name['updated_at']._serialized_options = b'\322\363\030\002\010\001'
+  _globals['_MODELCONFIG'].fields_by_name['aliases']._loaded_options = None
+  _globals['_MODELCONFIG'].fields_by_name['aliases']._serialized_options = b'\322\363\030\002\010\002'
+  _globals['_CREATEMODELCONFIGREQUEST'].fields_by_name['aliases']._loaded_options = None
+  _globals['_CREATEMODELCONFIGREQUEST'].fields_by_name['aliases']._serialized_options = b'\322\363\030\002\010\004'
   _globals['_CREATEMODELCONFIGRESPONSE'].fields_by_name['model']._loaded_options = None
   _globals['_CREATEMODELCONFIGRESPONSE'].fields_by_name['model']._serialized_options = b'\322\363\030\002\010\001'
   _globals['_CREATEMODELCONFIGRESPONSE'].fields_by_name['warnings']._loaded_options = None
   _globals['_CREATEMODELCONFIGRESPONSE'].fields_by_name['warnings']._serialized_options = b'\322\363\030\002\010\002'
   _globals['_GETMODELCONFIGRESPONSE'].fields_by_name['model']._loaded_options = None
   _globals['_GETMODELCONFIGRESPONSE'].fields_by_name['model']._serialized_options = b'\322\363\030\002\010\001'
+  _globals['_UPDATEMODELCONFIGREQUEST'].fields_by_name['aliases']._loaded_options = None
+  _globals['_UPDATEMODELCONFIGREQUEST'].fields_by_name['aliases']._serialized_options = b'\322\363\030\002\010\004'
   _globals['_UPDATEMODELCONFIGRESPONSE'].fields_by_name['model']._loaded_options = None
   _globals['_UPDATEMODELCONFIGRESPONSE'].fields_by_name['model']._serialized_options = b'\322\363\030\002\010\001'
   _globals['_UPDATEMODELCONFIGRESPONSE'].fields_by_name['warnings']._loaded_options = None
@@ -67,27 +73,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MODELCATALOGSERVICE'].methods_by_name['DeleteModelConfig']._loaded_options = None
   _globals['_MODELCATALOGSERVICE'].methods_by_name['DeleteModelConfig']._serialized_options = b'\312\363\030\005\010\314\001\030\001\332\363\030\004\010\004\020\002\202\323\344\223\002%*#/api/admin/models/{model_config_id}'
   _globals['_MODELCONFIG']._serialized_start=152
-  _globals['_MODELCONFIG']._serialized_end=711
-  _globals['_LISTMODELCONFIGSREQUEST']._serialized_start=713
-  _globals['_LISTMODELCONFIGSREQUEST']._serialized_end=786
-  _globals['_LISTMODELCONFIGSRESPONSE']._serialized_start=788
-  _globals['_LISTMODELCONFIGSRESPONSE']._serialized_end=859
-  _globals['_CREATEMODELCONFIGREQUEST']._serialized_start=862
-  _globals['_CREATEMODELCONFIGREQUEST']._serialized_end=1046
-  _globals['_CREATEMODELCONFIGRESPONSE']._serialized_start=1049
-  _globals['_CREATEMODELCONFIGRESPONSE']._serialized_end=1185
-  _globals['_GETMODELCONFIGREQUEST']._serialized_start=1187
-  _globals['_GETMODELCONFIGREQUEST']._serialized_end=1250
-  _globals['_GETMODELCONFIGRESPONSE']._serialized_start=1252
-  _globals['_GETMODELCONFIGRESPONSE']._serialized_end=1327
-  _globals['_UPDATEMODELCONFIGREQUEST']._serialized_start=1330
-  _globals['_UPDATEMODELCONFIGREQUEST']._serialized_end=1626
-  _globals['_UPDATEMODELCONFIGRESPONSE']._serialized_start=1629
-  _globals['_UPDATEMODELCONFIGRESPONSE']._serialized_end=1765
-  _globals['_DELETEMODELCONFIGREQUEST']._serialized_start=1767
-  _globals['_DELETEMODELCONFIGREQUEST']._serialized_end=1833
-  _globals['_DELETEMODELCONFIGRESPONSE']._serialized_start=1835
-  _globals['_DELETEMODELCONFIGRESPONSE']._serialized_end=1862
-  _globals['_MODELCATALOGSERVICE']._serialized_start=1865
-  _globals['_MODELCATALOGSERVICE']._serialized_end=2617
+  _globals['_MODELCONFIG']._serialized_end=745
+  _globals['_MODELALIASES']._serialized_start=747
+  _globals['_MODELALIASES']._serialized_end=787
+  _globals['_LISTMODELCONFIGSREQUEST']._serialized_start=789
+  _globals['_LISTMODELCONFIGSREQUEST']._serialized_end=862
+  _globals['_LISTMODELCONFIGSRESPONSE']._serialized_start=864
+  _globals['_LISTMODELCONFIGSRESPONSE']._serialized_end=935
+  _globals['_CREATEMODELCONFIGREQUEST']._serialized_start=938
+  _globals['_CREATEMODELCONFIGREQUEST']._serialized_end=1178
+  _globals['_CREATEMODELCONFIGRESPONSE']._serialized_start=1181
+  _globals['_CREATEMODELCONFIGRESPONSE']._serialized_end=1317
+  _globals['_GETMODELCONFIGREQUEST']._serialized_start=1319
+  _globals['_GETMODELCONFIGREQUEST']._serialized_end=1382
+  _globals['_GETMODELCONFIGRESPONSE']._serialized_start=1384
+  _globals['_GETMODELCONFIGRESPONSE']._serialized_end=1459
+  _globals['_UPDATEMODELCONFIGREQUEST']._serialized_start=1462
+  _globals['_UPDATEMODELCONFIGREQUEST']._serialized_end=1814
+  _globals['_UPDATEMODELCONFIGRESPONSE']._serialized_start=1817
+  _globals['_UPDATEMODELCONFIGRESPONSE']._serialized_end=1953
+  _globals['_DELETEMODELCONFIGREQUEST']._serialized_start=1955
+  _globals['_DELETEMODELCONFIGREQUEST']._serialized_end=2021
+  _globals['_DELETEMODELCONFIGRESPONSE']._serialized_start=2023
+  _globals['_DELETEMODELCONFIGRESPONSE']._serialized_end=2050
+  _globals['_MODELCATALOGSERVICE']._serialized_start=2053
+  _globals['_MODELCATALOGSERVICE']._serialized_end=2805
 # @@protoc_insertion_point(module_scope)

@@ -98,7 +98,12 @@ class TestReading:
             ({"pii_detected": True}, {"pii_detected": True}),
             ({"time": 50.0}, {"since": 50.0, "until": 50.5}),
             (
-                {"matches": (Match("dlp", "p0", "", "", "", ""), Match("dlp", "p", *[""] * 4))},
+                {
+                    "matches": (
+                        Match("dlp", "p0", "", "", "", ""),
+                        Match("dlp", "p", "", "", "", ""),
+                    )
+                },
                 {"policy_id": "p"},
             ),
         ],

@@ -25,7 +25,7 @@ __all__ = ["file", "log"]
 
 
 def policy(policy_id: str) -> tuple[Match, ...]:
-    return (Match("dlp", "other", *[""] * 4), Match("dlp", policy_id, *[""] * 4))
+    return tuple(Match("dlp", each, "", "", "", "") for each in ("other", policy_id))
 
 
 def append(log: AuditLog, first: int, last: int) -> None:

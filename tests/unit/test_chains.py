@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pdp.domain import policy_chain, policy_pack
+from pdp.admin.simulation.dry_runs import dry_run_chain
+from pdp.domain import policy_chain, policy_exception, policy_pack
 from pdp.domain.decision import Outcome, Redaction, Span
 from pdp.domain.layers import CHAIN
 from pdp.domain.policy_chain import ChainEntry, PolicyChain
+from pdp.domain.policy_exception import PolicyException
 from pdp.domain.policy_pack import PolicyPack, PolicyRule
 from pdp.domain.policy_set import PolicySet
 from pdp.domain.request import Entity, Request
@@ -249,3 +251,35 @@ def test_unchanged_chains_are_reused() -> None:
 
     assert chains(again) is chains(first)
     assert chains(changed) is not chains(first)
+
+
+def lifting(policies: PolicySet, rule_id: str) -> PolicySet:
+    """Returns the policies with an exception that lifts a rule for everyone."""
+    exception = PolicyException("e", "Pilot", everyone=True, rules=(rule_id,))
+    chain_kinds = (policy_pack.KIND, policy_pack.RULE_KIND, policy_chain.KIND)
+    return PolicySet(
+        {kind: policies.of_kind(kind) for kind in chain_kinds}
+        | {policy_exception.KIND: {"e": exception}}
+    )
+
+
+@pytest.mark.parametrize(
+    ("lifted", "deciding", "reasons"),
+    [
+        ("", "r0", {"r0": ""}),
+        ("r0", "r2", {"r0": '; excepted by "Pilot"', "r1": "", "r2": ""}),
+        ("r1", "r0", {"r0": ""}),
+    ],
+)
+def test_a_dry_run_goes_on_after_a_rule_that_is_lifted(
+    lifted: str, deciding: str, reasons: Mapping[str, str]
+) -> None:
+    policies = chain_of(rule(BLOCK), rule({"type": "REDACT"}, sequence=1), rule(BLOCK, sequence=2))
+    policies = lifting(policies, lifted) if lifted else policies
+    dry_run = dry_run_chain(snapshot_of(policies), Request(text="hi"))
+    plain = "no conditions: every request matches"
+    assert dry_run.deciding is not None
+    assert dry_run.deciding.chain_rule.rule.id == deciding
+    assert {each.chain_rule.rule.id: each.result.reason for each in dry_run.rules} == {
+        rule_id: plain + effect for rule_id, effect in reasons.items()
+    }

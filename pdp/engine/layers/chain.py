@@ -16,8 +16,6 @@ from pdp.domain import dlp_rule, policy_chain, policy_pack
 from pdp.domain.decision import (
     NO_VERDICT,
     Match,
-    Obligation,
-    ObligationType,
     Outcome,
     PolicyWarning,
     RiskFactor,
@@ -26,13 +24,11 @@ from pdp.domain.decision import (
 )
 from pdp.domain.group_resolver import NO_GROUPS
 from pdp.domain.layers import CHAIN
-from pdp.domain.redaction_kind import kind_by_value
 from pdp.engine.conditions.facts import NO_FACTS
 from pdp.engine.decision_facts import NO_FACT_SOURCE
 from pdp.engine.dlp.entity_detectors import collect_entities, entity_detectors, personal_types
 from pdp.engine.rules.chains import (
     ChainPlan,
-    ChainRule,
     ChainSet,
     Routes,
     RouteTarget,
@@ -40,20 +36,29 @@ from pdp.engine.rules.chains import (
     compile_chains,
     mask_of,
 )
+from pdp.engine.rules.evaluated import (
+    EvaluatedRule,
+    explained,
+    match_of,
+    message_of,
+    obligations_of,
+    reason_code,
+    redactions_of,
+    status_hint,
+    trace_row,
+)
 from pdp.engine.rules.exceptions import NO_BOOK, NO_EXCEPTIONS, that_hold, with_effect
 from pdp.engine.rules.matching import (
     ConditionResult,
     Facts,
     check_conditions,
     matches_personal_data,
-    redactions,
 )
 from pdp.engine.rules.model_matcher import MAX_CACHED, NO_MODEL, ModelMatcher, RequestedModel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from pdp.domain.decision import Redaction
     from pdp.domain.policy_exception import PolicyException
     from pdp.domain.request import Request
     from pdp.domain.risk import RiskTable
@@ -69,22 +74,6 @@ if TYPE_CHECKING:
 
 _NONE_LIFTED: Final[Mapping[int, PolicyException]] = {}
 
-ROUTE_UNAVAILABLE: Final = "CHAIN_ROUTE_UNAVAILABLE"
-
-_SEVERITIES: Final = {
-    Outcome.BLOCK: "high",
-    Outcome.CANCEL: "high",
-    Outcome.PROMPT: "medium",
-    Outcome.REDACT: "low",
-}
-_VERBS: Final = {
-    policy_pack.BLOCK: "Blocked",
-    policy_pack.CANCEL: "Cancelled",
-    policy_pack.REDACT: "Redacted",
-}
-_FORBIDDEN: Final = 403
-_UNAVAILABLE: Final = 503
-
 _CHAIN_KINDS: Final = (
     policy_chain.KIND,
     policy_pack.KIND,
@@ -96,22 +85,6 @@ _CHAIN_KINDS: Final = (
 RequestedModels = Callable[[str, str], "tuple[RequestedModel, int]"]
 """Reads the model of a request, by its provider and its name. Also returns the mask of the rules
 whose conditions on models are met."""
-
-
-class EvaluatedRule(NamedTuple):
-    """A rule that was evaluated.
-
-    Attributes:
-        chain_rule: the rule.
-        result: whether its conditions are met.
-        outcome: the outcome of the rule if it counts.
-        facts: the facts on which it was evaluated.
-    """
-
-    chain_rule: ChainRule
-    result: ConditionResult
-    outcome: Outcome
-    facts: Facts
 
 
 class ChainDryRun(NamedTuple):
@@ -187,7 +160,7 @@ class ChainLayer:
         if destination is not None:
             of_target = self._rules_of_target(plans, facts, destination, set(bits))
             rules += of_target
-            rows = (*rows, *map(_row, of_target)) if request.explain else rows
+            rows = (*rows, *map(trace_row, of_target)) if request.explain else rows
         verdict = self._verdict(rules, destination, rows)
         if not matches:
             return verdict
@@ -201,17 +174,21 @@ class ChainLayer:
         if plan is None:
             return ChainDryRun(None, ())
         facts, routes = self._facts(request, findings), Routes(chains, request)
+        matching = chains.index.matching(facts)
+        lifted = self._lifted(matching, facts)
+        without_effect = chains.monitored | mask_of(lifted)
         evaluated = {
             bit: self._evaluate(bit, facts, routes)
-            for bit in self._evaluated_bits(plan, facts, routes)
+            for bit in self._evaluated_bits(plan, facts, routes, without_effect)
         }
-        matching = chains.index.matching(facts)
-        enforced = matching & ~chains.monitored & ~mask_of(self._lifted(matching, facts))
-        bits = self._effective_bits([plan], enforced, routes)
+        rules = tuple(
+            self._explained(bit, each, lifted.get(bit)) for bit, each in evaluated.items()
+        )
+        bits = self._effective_bits([plan], matching & ~without_effect, routes)
         if not bits:
-            return ChainDryRun(None, tuple(evaluated.values()))
+            return ChainDryRun(None, rules)
         deciding = next((bit for bit in bits if chains.terminal >> bit & 1), bits[0])
-        return ChainDryRun(evaluated[deciding], tuple(evaluated.values()))
+        return ChainDryRun(evaluated[deciding], rules)
 
     def with_models(self, models: ModelIndex) -> ChainLayer:
         """See `ModelAware`."""
@@ -295,7 +272,7 @@ class ChainLayer:
     def _match_without_effect(
         self, bit: int, rule: EvaluatedRule, exception: PolicyException | None
     ) -> Match:
-        match = _match(rule)
+        match = match_of(rule)
         if exception is None or self.chains.monitored >> bit & 1:
             return match._replace(would_be=rule.outcome.name)
         reason = with_effect(match.reason, exception)
@@ -372,12 +349,12 @@ class ChainLayer:
         strongest = max(rules, key=lambda each: each.outcome)
         return Verdict(
             outcome=strongest.outcome,
-            reason_code=_reason_code(strongest),
-            message=_message(strongest, destination),
-            status_hint=_status_hint(strongest),
-            matches=tuple(map(_match, rules)),
-            obligations=tuple(_obligations(rules, destination)),
-            redactions=tuple(_redactions(rules)),
+            reason_code=reason_code(strongest),
+            message=message_of(strongest, destination),
+            status_hint=status_hint(strongest),
+            matches=tuple(map(match_of, rules)),
+            obligations=tuple(obligations_of(rules, destination)),
+            redactions=tuple(redactions_of(rules)),
             warnings=tuple(
                 PolicyWarning(each.chain_rule.rule.id, each.chain_rule.action.message)
                 for each in rules
@@ -398,15 +375,20 @@ class ChainLayer:
         routes: Routes,
         lifted: Mapping[int, PolicyException],
     ) -> tuple[TraceRow, ...]:
+        without_effect = self.chains.monitored | mask_of(lifted)
         return tuple(
-            _row(
-                self._evaluate(bit, facts, routes),
-                lifted.get(bit),
-                is_monitored=bool(self.chains.monitored >> bit & 1),
+            trace_row(
+                self._explained(bit, self._evaluate(bit, facts, routes), lifted.get(bit)),
+                has_effect=not without_effect >> bit & 1,
             )
             for plan in plans
-            for bit in self._evaluated_bits(plan, facts, routes, mask_of(lifted))
+            for bit in self._evaluated_bits(plan, facts, routes, without_effect)
         )
+
+    def _explained(
+        self, bit: int, rule: EvaluatedRule, exception: PolicyException | None
+    ) -> EvaluatedRule:
+        return explained(rule, exception, is_monitored=bool(self.chains.monitored >> bit & 1))
 
     def _evaluate(self, bit: int, facts: Facts, routes: Routes) -> EvaluatedRule:
         chain_rule = self.chains.rules[bit]
@@ -419,7 +401,7 @@ class ChainLayer:
         return EvaluatedRule(chain_rule, result, routes.outcome(bit), facts)
 
     def _evaluated_bits(
-        self, plan: ChainPlan, facts: Facts, routes: Routes, lifted: int = 0
+        self, plan: ChainPlan, facts: Facts, routes: Routes, without_effect: int
     ) -> list[int]:
         """Returns the rules of a chain in order, up to the one that ends the chain.
 
@@ -427,10 +409,10 @@ class ChainLayer:
             plan: the chain.
             facts: the facts of the request.
             routes: the targets of the routes.
-            lifted: a mask of the rules that an exception lifts.
+            without_effect: a mask of the rules that are monitored or lifted.
         """
         bits: list[int] = []
-        ending = self.chains.terminal & ~self.chains.monitored & ~lifted
+        ending = self.chains.terminal & ~without_effect
         for bit in plan.bits():
             bits.append(bit)
             if plan.deny_overrides or not ending >> bit & 1:
@@ -526,96 +508,3 @@ def _points(risk: RiskTable) -> dict[Outcome, int]:
         Outcome.PROMPT: risk.chain_prompt,
         Outcome.REDACT: risk.chain_redact,
     }
-
-
-def _obligations(
-    rules: Sequence[EvaluatedRule], destination: RouteTarget | None
-) -> Iterator[Obligation]:
-    """Yields all prompts, and the first route only: a request has one destination."""
-    if destination is not None:
-        yield Obligation(
-            ObligationType.ROUTE_TO, model=destination.model, provider=destination.provider
-        )
-    for each in rules:
-        if each.outcome is Outcome.PROMPT:
-            yield Obligation(ObligationType.PROMPT, message=each.chain_rule.action.message)
-
-
-def _redactions(rules: Sequence[EvaluatedRule]) -> list[Redaction]:
-    return [
-        redaction
-        for each in rules
-        if each.outcome is Outcome.REDACT
-        for redaction in redactions(
-            each.chain_rule.conditions,
-            each.chain_rule.action.replacement,
-            each.facts,
-            kind_by_value(each.chain_rule.rule.redaction),
-        )
-    ]
-
-
-def _is_unavailable(rule: EvaluatedRule) -> bool:
-    """Whether a rule routes to a model that is not available."""
-    is_route = rule.chain_rule.action.type == policy_pack.ROUTE_TO
-    return is_route and rule.outcome is Outcome.BLOCK
-
-
-def _reason_code(rule: EvaluatedRule) -> str:
-    if _is_unavailable(rule):
-        return ROUTE_UNAVAILABLE
-    is_plain = rule.outcome is Outcome.ALLOW
-    return "" if is_plain else f"CHAIN_{rule.chain_rule.action.type}"
-
-
-def _status_hint(rule: EvaluatedRule) -> int:
-    if _is_unavailable(rule):
-        return _UNAVAILABLE
-    return _FORBIDDEN if rule.outcome >= Outcome.PROMPT else 200
-
-
-def _message(rule: EvaluatedRule, destination: RouteTarget | None) -> str:
-    """Returns the message for people.
-
-    Args:
-        rule: the rule that decides.
-        destination: the model that the request is routed to; None if it is not.
-    """
-    action, name = rule.chain_rule.action, rule.chain_rule.rule.name
-    if _is_unavailable(rule):
-        target = action.model or action.tier
-        return f'Blocked: rule "{name}" routes to {target}, which is not available.'
-    if rule.outcome is Outcome.ROUTE_TO and destination is not None:
-        return f'Routed to {destination.model} by rule "{name}".'
-    verb = _VERBS.get(action.type)
-    return action.message or (f'{verb} by rule "{name}".' if verb else "")
-
-
-def _match(evaluated: EvaluatedRule) -> Match:
-    rule, action = evaluated.chain_rule.rule, evaluated.chain_rule.action
-    severity = _SEVERITIES.get(evaluated.outcome, "")
-    return Match(CHAIN, rule.id, rule.name, action.type, severity, evaluated.result.reason)
-
-
-def _row(
-    evaluated: EvaluatedRule,
-    exception: PolicyException | None = None,
-    *,
-    is_monitored: bool = False,
-) -> TraceRow:
-    rule, pack = evaluated.chain_rule.rule, evaluated.chain_rule.pack
-    matched, reason = evaluated.result
-    has_effect = matched and not is_monitored and exception is None
-    if matched:
-        reason = with_effect(reason, exception, is_monitored=is_monitored)
-    return TraceRow(
-        layer=CHAIN,
-        reason=reason,
-        matched=matched,
-        outcome=evaluated.outcome if has_effect else Outcome.ALLOW,
-        policy_id=pack.id,
-        policy_name=pack.name,
-        rule_id=rule.id,
-        rule_name=rule.name,
-        sequence=rule.sequence,
-    )

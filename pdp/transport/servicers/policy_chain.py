@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from pdp.admin.policy_packs.chains import ChainView, PolicyChains
     from pdp.domain.policy_chain import ChainEntry
-    from pdp.engine.layers.chain import ChainDryRun, EvaluatedRule
+    from pdp.engine.layers.chain import ChainDryRun
+    from pdp.engine.rules.evaluated import EvaluatedRule
     from pdp.transport.call import Call, Endpoint
 
     AnyChainPack = pb.ChainPack | simulate_pb2.OverlayChainPack

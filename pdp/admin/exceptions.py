@@ -8,21 +8,21 @@ from uuid import uuid4
 
 from pdp.admin.pages import Page, PageRequest, list_page
 from pdp.admin.preconditions import NO_PRECONDITION, Precondition, Versioned
-from pdp.domain import dlp_rule, policy_pack, static_policy, tenant_settings
+from pdp.admin.tenant_settings import read_settings
+from pdp.domain import dlp_rule, policy_pack, static_policy
 from pdp.domain.policy_exception import (
     APPROVED,
     KIND,
     MAX_EXCEPTIONS,
     MAX_TENANT_PATTERNS,
-    PROPOSED,
     SUBJECT_FIELDS,
     TARGET_FIELDS,
     PolicyException,
     body_of,
+    new_approval,
 )
 from pdp.domain.stored_entity import StoredEntity
 from pdp.domain.tenant import PLATFORM
-from pdp.domain.tenant_settings import DEFAULT_SETTINGS, TenantSettings
 from pdp.engine.rules.expressions import compile_expression
 from pdp.engine.text.patterns import CompiledPattern
 from pdp.errors import (
@@ -263,7 +263,7 @@ def _propose(
     Raises:
         InvalidArgument: the exception needs an end, or refers to unknown policies.
     """
-    settings = _settings(transaction, tenant_id)
+    settings = read_settings(transaction, tenant_id).value
     if exception.valid_until is None and not (may_be_permanent or settings.permanent_exceptions):
         reason = (
             "is required; the tenant setting permanent_exceptions allows exceptions without end"
@@ -272,19 +272,8 @@ def _propose(
     violations = list(_reference_violations(transaction, tenant_id, exception))
     if violations:
         raise InvalidArgument.of(*violations)
-    needs_approval = settings.exceptions_need_approval
-    return replace(
-        exception,
-        owner=exception.owner or actor,
-        state=PROPOSED if needs_approval else APPROVED,
-        proposed_by=actor,
-        approved_by="" if needs_approval else actor,
-    )
-
-
-def _settings(reader: Reader, tenant_id: str) -> TenantSettings:
-    entity = reader.get(tenant_settings.KIND, tenant_id, tenant_settings.ID)
-    return DEFAULT_SETTINGS if entity is None else TenantSettings(**entity.body)
+    approval = new_approval(actor, needs_approval=settings.exceptions_need_approval)
+    return replace(exception, owner=exception.owner or actor, **approval._asdict())
 
 
 def _reference_violations(

@@ -24,7 +24,7 @@ class TenantSettingsAdmin:
 
     async def get(self, tenant_id: str) -> Versioned[TenantSettings]:
         """Returns the tenant's settings. Until they are changed: the defaults, at revision 0."""
-        return await self._workspace.read(lambda reader: _read(reader, tenant_id))
+        return await self._workspace.read(lambda reader: read_settings(reader, tenant_id))
 
     async def update(
         self,
@@ -46,7 +46,7 @@ class TenantSettingsAdmin:
         """
 
         def work(transaction: Transaction) -> Versioned[TenantSettings]:
-            current = _read(transaction, tenant_id)
+            current = read_settings(transaction, tenant_id)
             precondition.check(current.revision)
             settings = replace(current.value, **changes)
             if settings == current.value:
@@ -59,7 +59,8 @@ class TenantSettingsAdmin:
         return await self._workspace.write(tenant_id, work)
 
 
-def _read(reader: Reader, tenant_id: str) -> Versioned[TenantSettings]:
+def read_settings(reader: Reader, tenant_id: str) -> Versioned[TenantSettings]:
+    """Returns a tenant's settings: see `TenantSettingsAdmin.get`."""
     entity = reader.get(KIND, tenant_id, ID)
     if entity is None:
         return Versioned(DEFAULT_SETTINGS, 0)

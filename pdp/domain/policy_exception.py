@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +24,26 @@ SUBJECT_FIELDS: Final = ("groups", "users", "agents", "customers")
 
 TARGET_FIELDS: Final = ("policies", "families", "dlp_rules", "entity_types", "rules")
 """The fields that say what an exception lifts, besides `org_risk`."""
+
+
+class Approval(NamedTuple):
+    """Where an exception stands; see `PolicyException`. Only the server sets these fields."""
+
+    state: str
+    proposed_by: str
+    approved_by: str
+
+
+def new_approval(author: str, *, needs_approval: bool) -> Approval:
+    """Returns where an exception stands as its author makes it: approved, if that is enough.
+
+    Args:
+        author: who makes it.
+        needs_approval: whether another person must approve it.
+    """
+    if needs_approval:
+        return Approval(PROPOSED, author, "")
+    return Approval(APPROVED, author, author)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from pdp.domain import policy_exception, policy_pack, static_policy, tenant_settings
-from pdp.domain.policy_exception import APPROVED, MAX_TENANT_PATTERNS, PROPOSED
+from pdp.domain.policy_exception import MAX_TENANT_PATTERNS, Approval, new_approval
 from pdp.policy_files.builder import defaults_of
 
 if TYPE_CHECKING:
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 SEPARATOR: Final = " > "
 """Between the names of a pack and of its rule."""
-
-_DECIDED: Final = ("state", "proposed_by", "approved_by")
-"""The fields that the server sets."""
 
 
 class ExceptionSection:
@@ -49,7 +46,7 @@ class ExceptionSection:
     def _decided(self, body: Body, present: Body | None) -> Body:
         """Returns an exception with its state: the present one if nothing else changes."""
         if present is not None and same_request(body, present):
-            return {**body, **{name: present.get(name, "") for name in _DECIDED}}
+            return with_approval_of(body, present)
         author = self._builder.author
         return proposed(body, author, needs_approval=needs_approval(author, *self._states()))
 
@@ -122,7 +119,7 @@ def rule_names(packs: Mapping[str, Body], rules: Mapping[str, Body]) -> dict[str
 
 def same_request(body: Body, present: Body) -> bool:
     """Whether two exceptions ask for the same; state and times do not count."""
-    ignored = {*_DECIDED, "created_at", "updated_at"}
+    ignored = {*Approval._fields, "created_at", "updated_at"}
     defaults = defaults_of(policy_exception.KIND)
     return all(
         _value(body, name, default) == _value(present, name, default)
@@ -148,9 +145,9 @@ def needs_approval(author: Author, *states: State) -> bool:
 
 def proposed(body: Body, author: Author, *, needs_approval: bool) -> Body:
     """Returns an exception as its author makes it: proposed, or approved if that is enough."""
-    return {
-        **body,
-        "state": PROPOSED if needs_approval else APPROVED,
-        "proposed_by": author.name,
-        "approved_by": "" if needs_approval else author.name,
-    }
+    return {**body, **new_approval(author.name, needs_approval=needs_approval)._asdict()}
+
+
+def with_approval_of(body: Body, present: Body) -> Body:
+    """Returns an exception that stands where `present` does."""
+    return {**body, **{name: present.get(name, "") for name in Approval._fields}}

@@ -28,7 +28,12 @@ from pdp.policy_files.differences import (
     differences,
 )
 from pdp.policy_files.entries import read_entries
-from pdp.policy_files.exception_section import needs_approval, proposed, same_request
+from pdp.policy_files.exception_section import (
+    needs_approval,
+    proposed,
+    same_request,
+    with_approval_of,
+)
 from pdp.policy_files.secrets import masked
 from pdp.policy_files.state import last_revision, state_at, state_of
 from pdp.policy_files.target import target_of
@@ -43,7 +48,7 @@ if TYPE_CHECKING:
     from pdp.policy_files.builder import Author
     from pdp.policy_files.change import PolicyChange
     from pdp.policy_files.entries import Entries
-    from pdp.policy_files.state import Body, State
+    from pdp.policy_files.state import State
     from pdp.policy_files.writing import Document
     from pdp.publisher import Publisher
     from pdp.store.port import Reader, Transaction
@@ -246,16 +251,12 @@ def _approved_again(target: State, before: State, author: Author) -> State:
     needed = needs_approval(author, before, target)
     present = before[kind]
     restored = {
-        exception_id: {**body, **_decision_of(present[exception_id])}
+        exception_id: with_approval_of(body, present[exception_id])
         if exception_id in present and same_request(body, present[exception_id])
         else proposed(body, author, needs_approval=needed)
         for exception_id, body in target[kind].items()
     }
     return {**target, kind: restored}
-
-
-def _decision_of(body: Body) -> Body:
-    return {name: body[name] for name in ("state", "proposed_by", "approved_by")}
 
 
 def _check_access(plan: _ChangePlan, author: Author) -> None:

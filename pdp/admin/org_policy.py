@@ -18,7 +18,7 @@ from pdp.domain.stored_entity import StoredEntity
 from pdp.engine.rules.expressions import compile_expression
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pdp.admin.workspace import Workspace, WriteResult
     from pdp.store.port import Reader, Transaction
@@ -53,8 +53,7 @@ class OrgPolicies:
             InvalidCondition: the expression of an alert rule does not compile.
             PreconditionFailed: `precondition` does not hold.
         """
-        for index, source in alert_expressions(changes.get("alert_rules", ())):
-            compile_expression(source, f"alert_rules[{index}].condition.expression")
+        check_alert_rules(changes.get("alert_rules", ()))
 
         def work(transaction: Transaction) -> Versioned[OrgPolicy]:
             current = _read(transaction, tenant_id)
@@ -68,6 +67,16 @@ class OrgPolicies:
             return Versioned(policy, stored.revision)
 
         return await self._workspace.write(tenant_id, work)
+
+
+def check_alert_rules(rules: Sequence[Mapping[str, Any]]) -> None:
+    """Checks the expressions of alert rules, given as in `OrgPolicy`.
+
+    Raises:
+        InvalidCondition: an expression does not compile.
+    """
+    for index, source in alert_expressions(rules):
+        compile_expression(source, f"alert_rules[{index}].condition.expression")
 
 
 def _read(reader: Reader, tenant_id: str) -> Versioned[OrgPolicy]:

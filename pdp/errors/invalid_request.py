@@ -24,11 +24,24 @@ class InvalidArgument(PdpError):
     def merged(errors: Sequence[InvalidArgument]) -> InvalidArgument:
         """Returns one error with the violations of all `errors`, of which there is at least one.
 
-        It is an `InvalidPattern` if one of them is.
+        It is an `InvalidPattern` if one of them is, else an `InvalidCondition` or `InvalidAction`
+        if one of them is.
         """
-        is_pattern = any(isinstance(error, InvalidPattern) for error in errors)
-        error_class = InvalidPattern if is_pattern else InvalidArgument
-        return error_class.of(*(violation for error in errors for violation in error.violations))
+        kinds: tuple[type[InvalidArgument], ...]
+        kinds = (InvalidPattern, InvalidCondition, InvalidAction)
+        kind = next(
+            (kind for kind in kinds if any(isinstance(error, kind) for error in errors)),
+            InvalidArgument,
+        )
+        return kind.of(*(violation for error in errors for violation in error.violations))
+
+    def below(self, path: str) -> InvalidArgument:
+        """Returns the error of the same kind with `path` before each field.
+
+        Args:
+            path: the path of what has the fields, with the separator at its end.
+        """
+        return self.of(*(Violation(f"{path}{field}", reason) for field, reason in self.violations))
 
 
 class InvalidPattern(InvalidArgument):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pdp.admin.customer_policies import check_policy
 from pdp.admin.exceptions import check_exception
+from pdp.admin.org_policy import check_alert_rules
 from pdp.admin.placements import check_placement
 from pdp.admin.policy_packs.rules import check_rule
 from pdp.domain.customer_policy import CustomerPolicy, abbreviate
@@ -196,14 +197,14 @@ def _check(key: str, entry: Entry) -> None:
     try:
         if key == "static_policies":
             _check_pattern(fields["pattern"])
+        if key == "org_policy":
+            check_alert_rules(fields.get("alert_rules", ()))
         if key == "exceptions":
             check_exception(PolicyException("", **fields))
         if key in _ACTIONS:
             check_placement(_placed(fields), _ACTIONS[key])
     except InvalidArgument as error:
-        named = [Violation(f"{path}{field}", reason) for field, reason in error.violations]
-        error_class = InvalidPattern if isinstance(error, InvalidPattern) else InvalidArgument
-        raise error_class.of(*named) from None
+        raise error.below(path) from None
     if key == "packs":
         _check_rules(fields.get("rules", ()), f"{path}rules")
     if key == "customer_policies":

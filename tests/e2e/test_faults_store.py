@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import resource
 import shutil
 import sqlite3
 import subprocess
+import sys
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -107,17 +107,10 @@ def _limit_files(server: Server, size: int) -> int:
 
 def test_a_start_on_a_full_disk_can_be_repeated(tmp_path: Path) -> None:
     """A full disk prevents the first start; a later start works with the files of the first."""
-    small = (4096, 4096)
-    process = subprocess.run(
-        SERVE,
-        env=environment(PDP_AUTH="dev", PDP_DATA_DIR=str(tmp_path)),
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, small),
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
+    process = _serve_after(
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))", tmp_path
     )
-    assert process.returncode == Exit.CONFIG
+    assert process.returncode == Exit.CONFIG, process.stderr
     assert "Traceback" not in process.stderr
     with start(tmp_path) as server:
         assert still_blocks(tenant_of(server, "t"))
@@ -131,14 +124,10 @@ def test_a_read_only_database_refuses_the_start(tmp_path: Path) -> None:
     before = file.read_bytes()
     file.chmod(0o400)
     tmp_path.chmod(0o500)
-    process = subprocess.run(
-        SERVE,
-        env=environment(PDP_AUTH="dev", PDP_DATA_DIR=str(tmp_path)),
-        preexec_fn=_without_override,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
+    process = _serve_after(
+        # From the next program on, file permissions apply to root too.
+        f"import ctypes; ctypes.CDLL(None).prctl({PR_CAPBSET_DROP}, {CAP_DAC_OVERRIDE}, 0, 0, 0)",
+        tmp_path,
     )
     tmp_path.chmod(0o700)
     assert process.returncode == Exit.CONFIG, process.stderr
@@ -146,9 +135,21 @@ def test_a_read_only_database_refuses_the_start(tmp_path: Path) -> None:
     assert file.read_bytes() == before
 
 
-def _without_override() -> None:
-    """Makes file permissions apply to root too, from the next program on."""
-    ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0)
+def _serve_after(statement: str, data_dir: Path) -> subprocess.CompletedProcess[str]:
+    """Runs a server that is expected not to start, in a process that ran `statement` before.
+
+    The statement runs in a program of its own. A function between fork and exec (`preexec_fn`)
+    would be a fork of this process, which gRPC does not survive.
+    """
+    replace = "import os, sys; os.execv(sys.argv[1], sys.argv[1:])"
+    return subprocess.run(
+        [sys.executable, "-c", f"{statement}; {replace}", *SERVE],
+        env=environment(PDP_AUTH="dev", PDP_DATA_DIR=str(data_dir)),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
 
 
 def test_decisions_do_not_wait_for_another_writer(tmp_path: Path, tenant: str) -> None:

@@ -226,7 +226,8 @@ def _declared_reasons(message: Descriptor, visited: set[str]) -> set[str]:
     visited.add(message.full_name)
     reasons: set[str] = set()
     for field in message.fields:
-        reasons.add(_REASONS[field.GetOptions().Extensions[options_pb2.field].invalid])
+        rules = field.GetOptions().Extensions[options_pb2.field]
+        reasons |= {_REASONS[number] for number in (rules.invalid, *rules.inside)}
         if field.message_type is not None:
             reasons |= _declared_reasons(field.message_type, visited)
     return reasons

@@ -29,7 +29,7 @@ from pdp_client._gen.pdp.v1 import options_pb2 as pdp_dot_v1_dot_options__pb2
 from pdp_client._gen.pdp.v1 import write_warning_pb2 as pdp_dot_v1_dot_write__warning__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cpdp/v1/customer_policy.proto\x12\x06pdp.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pdp/v1/options.proto\x1a\x1apdp/v1/write_warning.proto\"\xcd\x01\n\x0e\x43ustomerPolicy\x12\x1f\n\x0b\x63ustomer_id\x18\x01 \x01(\tR\ncustomerId\x12;\n\x08policies\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xd2\xf3\x18\x02\x08\x01R\x08policies\x12\x41\n\nupdated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\tupdatedAt\x12\x1a\n\x04mode\x18\x04 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x02R\x04mode\"\x84\x01\n\x18PutCustomerPolicyRequest\x12\x1f\n\x0b\x63ustomer_id\x18\x01 \x01(\tR\ncustomerId\x12\x33\n\x08policies\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructR\x08policies\x12\x12\n\x04mode\x18\x03 \x01(\tR\x04mode\"\x8d\x01\n\x19PutCustomerPolicyResponse\x12\x36\n\x06policy\x18\x01 \x01(\x0b\x32\x16.pdp.v1.CustomerPolicyB\x06\xd2\xf3\x18\x02\x08\x01R\x06policy\x12\x38\n\x08warnings\x18\x02 \x03(\x0b\x32\x14.pdp.v1.WriteWarningB\x06\xd2\xf3\x18\x02\x08\x02R\x08warnings\";\n\x18GetCustomerPolicyRequest\x12\x1f\n\x0b\x63ustomer_id\x18\x01 \x01(\tR\ncustomerId\"S\n\x19GetCustomerPolicyResponse\x12\x36\n\x06policy\x18\x01 \x01(\x0b\x32\x16.pdp.v1.CustomerPolicyB\x06\xd2\xf3\x18\x02\x08\x01R\x06policy\">\n\x1b\x44\x65leteCustomerPolicyRequest\x12\x1f\n\x0b\x63ustomer_id\x18\x01 \x01(\tR\ncustomerId\"\x1e\n\x1c\x44\x65leteCustomerPolicyResponse\"\x96\x01\n!ListCustomerPolicyVersionsRequest\x12\x1f\n\x0b\x63ustomer_id\x18\x01 \x01(\tR\ncustomerId\x12\x17\n\x04page\x18\x02 \x01(\x05H\x00R\x04page\x88\x01\x01\x12 \n\tpage_size\x18\x03 \x01(\x05H\x01R\x08pageSize\x88\x01\x01\x42\x07\n\x05_pageB\x0c\n\n_page_size\"\xeb\x01\n\"ListCustomerPolicyVersionsResponse\x12\x1f\n\x0b\x63ustomer_id\x18\x01 \x01(\tR\ncustomerId\x12\x39\n\x08versions\x18\x02 \x03(\x0b\x32\x1d.pdp.v1.CustomerPolicyVersionR\x08versions\x12\x34\n\x0f\x63urrent_version\x18\x03 \x01(\x05\x42\x06\xd2\xf3\x18\x02\x08\x01H\x00R\x0e\x63urrentVersion\x88\x01\x01\x12\x1f\n\x0btotal_count\x18\x04 \x01(\x05R\ntotalCountB\x12\n\x10_current_version\"\x93\x02\n\x15\x43ustomerPolicyVersion\x12\x18\n\x07version\x18\x01 \x01(\x05R\x07version\x12;\n\x08policies\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xd2\xf3\x18\x02\x08\x01R\x08policies\x12\x1d\n\nchanged_by\x18\x03 \x01(\tR\tchangedBy\x12\x41\n\nchanged_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\tchangedAt\x12%\n\x0e\x63hange_summary\x18\x05 \x01(\tR\rchangeSummary\x12\x1a\n\x04mode\x18\x06 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x02R\x04mode2\x91\x05\n\x15\x43ustomerPolicyService\x12\x9c\x01\n\x11PutCustomerPolicy\x12 .pdp.v1.PutCustomerPolicyRequest\x1a!.pdp.v1.PutCustomerPolicyResponse\"B\xca\xf3\x18\x05\x10\xa6\x03\x18\x01\xda\xf3\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02+\"\x17/policies/{customer_id}:\x08policiesb\x06policy\x12\x90\x01\n\x11GetCustomerPolicy\x12 .pdp.v1.GetCustomerPolicyRequest\x1a!.pdp.v1.GetCustomerPolicyResponse\"6\xca\xf3\x18\x03\x10\xa6\x03\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02!\x12\x17/policies/{customer_id}b\x06policy\x12\x96\x01\n\x14\x44\x65leteCustomerPolicy\x12#.pdp.v1.DeleteCustomerPolicyRequest\x1a$.pdp.v1.DeleteCustomerPolicyResponse\"3\xca\xf3\x18\x08\x08\xcc\x01\x10\xa6\x03\x18\x01\xda\xf3\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02\x19*\x17/policies/{customer_id}\x12\xac\x01\n\x1aListCustomerPolicyVersions\x12).pdp.v1.ListCustomerPolicyVersionsRequest\x1a*.pdp.v1.ListCustomerPolicyVersionsResponse\"7\xca\xf3\x18\x03\x10\xa6\x03\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\"\x12 /policies/{customer_id}/versionsB\x0eZ\x0cpdp/v1;pdpv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cpdp/v1/customer_policy.proto\x12\x06pdp.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pdp/v1/options.proto\x1a\x1apdp/v1/write_warning.proto\"\xcd\x01\n\x0e\x43ustomerPolicy\x12\x1f\n\x0b\x63ustomer_id\x18\x01 \x01(\tR\ncustomerId\x12;\n\x08policies\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xd2\xf3\x18\x02\x08\x01R\x08policies\x12\x41\n\nupdated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\tupdatedAt\x12\x1a\n\x04mode\x18\x04 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x02R\x04mode\"\x8d\x01\n\x18PutCustomerPolicyRequest\x12\x1f\n\x0b\x63ustomer_id\x18\x01 \x01(\tR\ncustomerId\x12<\n\x08policies\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructB\x07\xd2\xf3\x18\x03\"\x01\x1aR\x08policies\x12\x12\n\x04mode\x18\x03 \x01(\tR\x04mode\"\x8d\x01\n\x19PutCustomerPolicyResponse\x12\x36\n\x06policy\x18\x01 \x01(\x0b\x32\x16.pdp.v1.CustomerPolicyB\x06\xd2\xf3\x18\x02\x08\x01R\x06policy\x12\x38\n\x08warnings\x18\x02 \x03(\x0b\x32\x14.pdp.v1.WriteWarningB\x06\xd2\xf3\x18\x02\x08\x02R\x08warnings\";\n\x18GetCustomerPolicyRequest\x12\x1f\n\x0b\x63ustomer_id\x18\x01 \x01(\tR\ncustomerId\"S\n\x19GetCustomerPolicyResponse\x12\x36\n\x06policy\x18\x01 \x01(\x0b\x32\x16.pdp.v1.CustomerPolicyB\x06\xd2\xf3\x18\x02\x08\x01R\x06policy\">\n\x1b\x44\x65leteCustomerPolicyRequest\x12\x1f\n\x0b\x63ustomer_id\x18\x01 \x01(\tR\ncustomerId\"\x1e\n\x1c\x44\x65leteCustomerPolicyResponse\"\x96\x01\n!ListCustomerPolicyVersionsRequest\x12\x1f\n\x0b\x63ustomer_id\x18\x01 \x01(\tR\ncustomerId\x12\x17\n\x04page\x18\x02 \x01(\x05H\x00R\x04page\x88\x01\x01\x12 \n\tpage_size\x18\x03 \x01(\x05H\x01R\x08pageSize\x88\x01\x01\x42\x07\n\x05_pageB\x0c\n\n_page_size\"\xeb\x01\n\"ListCustomerPolicyVersionsResponse\x12\x1f\n\x0b\x63ustomer_id\x18\x01 \x01(\tR\ncustomerId\x12\x39\n\x08versions\x18\x02 \x03(\x0b\x32\x1d.pdp.v1.CustomerPolicyVersionR\x08versions\x12\x34\n\x0f\x63urrent_version\x18\x03 \x01(\x05\x42\x06\xd2\xf3\x18\x02\x08\x01H\x00R\x0e\x63urrentVersion\x88\x01\x01\x12\x1f\n\x0btotal_count\x18\x04 \x01(\x05R\ntotalCountB\x12\n\x10_current_version\"\x93\x02\n\x15\x43ustomerPolicyVersion\x12\x18\n\x07version\x18\x01 \x01(\x05R\x07version\x12;\n\x08policies\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xd2\xf3\x18\x02\x08\x01R\x08policies\x12\x1d\n\nchanged_by\x18\x03 \x01(\tR\tchangedBy\x12\x41\n\nchanged_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\tchangedAt\x12%\n\x0e\x63hange_summary\x18\x05 \x01(\tR\rchangeSummary\x12\x1a\n\x04mode\x18\x06 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x02R\x04mode2\x91\x05\n\x15\x43ustomerPolicyService\x12\x9c\x01\n\x11PutCustomerPolicy\x12 .pdp.v1.PutCustomerPolicyRequest\x1a!.pdp.v1.PutCustomerPolicyResponse\"B\xca\xf3\x18\x05\x10\xa6\x03\x18\x01\xda\xf3\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02+\"\x17/policies/{customer_id}:\x08policiesb\x06policy\x12\x90\x01\n\x11GetCustomerPolicy\x12 .pdp.v1.GetCustomerPolicyRequest\x1a!.pdp.v1.GetCustomerPolicyResponse\"6\xca\xf3\x18\x03\x10\xa6\x03\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02!\x12\x17/policies/{customer_id}b\x06policy\x12\x96\x01\n\x14\x44\x65leteCustomerPolicy\x12#.pdp.v1.DeleteCustomerPolicyRequest\x1a$.pdp.v1.DeleteCustomerPolicyResponse\"3\xca\xf3\x18\x08\x08\xcc\x01\x10\xa6\x03\x18\x01\xda\xf3\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02\x19*\x17/policies/{customer_id}\x12\xac\x01\n\x1aListCustomerPolicyVersions\x12).pdp.v1.ListCustomerPolicyVersionsRequest\x1a*.pdp.v1.ListCustomerPolicyVersionsResponse\"7\xca\xf3\x18\x03\x10\xa6\x03\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\"\x12 /policies/{customer_id}/versionsB\x0eZ\x0cpdp/v1;pdpv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,6 +43,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CUSTOMERPOLICY'].fields_by_name['updated_at']._serialized_options = b'\322\363\030\002\010\001'
   _globals['_CUSTOMERPOLICY'].fields_by_name['mode']._loaded_options = None
   _globals['_CUSTOMERPOLICY'].fields_by_name['mode']._serialized_options = b'\322\363\030\002\010\002'
+  _globals['_PUTCUSTOMERPOLICYREQUEST'].fields_by_name['policies']._loaded_options = None
+  _globals['_PUTCUSTOMERPOLICYREQUEST'].fields_by_name['policies']._serialized_options = b'\322\363\030\003\"\001\032'
   _globals['_PUTCUSTOMERPOLICYRESPONSE'].fields_by_name['policy']._loaded_options = None
   _globals['_PUTCUSTOMERPOLICYRESPONSE'].fields_by_name['policy']._serialized_options = b'\322\363\030\002\010\001'
   _globals['_PUTCUSTOMERPOLICYRESPONSE'].fields_by_name['warnings']._loaded_options = None
@@ -68,23 +70,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CUSTOMERPOLICY']._serialized_start=184
   _globals['_CUSTOMERPOLICY']._serialized_end=389
   _globals['_PUTCUSTOMERPOLICYREQUEST']._serialized_start=392
-  _globals['_PUTCUSTOMERPOLICYREQUEST']._serialized_end=524
-  _globals['_PUTCUSTOMERPOLICYRESPONSE']._serialized_start=527
-  _globals['_PUTCUSTOMERPOLICYRESPONSE']._serialized_end=668
-  _globals['_GETCUSTOMERPOLICYREQUEST']._serialized_start=670
-  _globals['_GETCUSTOMERPOLICYREQUEST']._serialized_end=729
-  _globals['_GETCUSTOMERPOLICYRESPONSE']._serialized_start=731
-  _globals['_GETCUSTOMERPOLICYRESPONSE']._serialized_end=814
-  _globals['_DELETECUSTOMERPOLICYREQUEST']._serialized_start=816
-  _globals['_DELETECUSTOMERPOLICYREQUEST']._serialized_end=878
-  _globals['_DELETECUSTOMERPOLICYRESPONSE']._serialized_start=880
-  _globals['_DELETECUSTOMERPOLICYRESPONSE']._serialized_end=910
-  _globals['_LISTCUSTOMERPOLICYVERSIONSREQUEST']._serialized_start=913
-  _globals['_LISTCUSTOMERPOLICYVERSIONSREQUEST']._serialized_end=1063
-  _globals['_LISTCUSTOMERPOLICYVERSIONSRESPONSE']._serialized_start=1066
-  _globals['_LISTCUSTOMERPOLICYVERSIONSRESPONSE']._serialized_end=1301
-  _globals['_CUSTOMERPOLICYVERSION']._serialized_start=1304
-  _globals['_CUSTOMERPOLICYVERSION']._serialized_end=1579
-  _globals['_CUSTOMERPOLICYSERVICE']._serialized_start=1582
-  _globals['_CUSTOMERPOLICYSERVICE']._serialized_end=2239
+  _globals['_PUTCUSTOMERPOLICYREQUEST']._serialized_end=533
+  _globals['_PUTCUSTOMERPOLICYRESPONSE']._serialized_start=536
+  _globals['_PUTCUSTOMERPOLICYRESPONSE']._serialized_end=677
+  _globals['_GETCUSTOMERPOLICYREQUEST']._serialized_start=679
+  _globals['_GETCUSTOMERPOLICYREQUEST']._serialized_end=738
+  _globals['_GETCUSTOMERPOLICYRESPONSE']._serialized_start=740
+  _globals['_GETCUSTOMERPOLICYRESPONSE']._serialized_end=823
+  _globals['_DELETECUSTOMERPOLICYREQUEST']._serialized_start=825
+  _globals['_DELETECUSTOMERPOLICYREQUEST']._serialized_end=887
+  _globals['_DELETECUSTOMERPOLICYRESPONSE']._serialized_start=889
+  _globals['_DELETECUSTOMERPOLICYRESPONSE']._serialized_end=919
+  _globals['_LISTCUSTOMERPOLICYVERSIONSREQUEST']._serialized_start=922
+  _globals['_LISTCUSTOMERPOLICYVERSIONSREQUEST']._serialized_end=1072
+  _globals['_LISTCUSTOMERPOLICYVERSIONSRESPONSE']._serialized_start=1075
+  _globals['_LISTCUSTOMERPOLICYVERSIONSRESPONSE']._serialized_end=1310
+  _globals['_CUSTOMERPOLICYVERSION']._serialized_start=1313
+  _globals['_CUSTOMERPOLICYVERSION']._serialized_end=1588
+  _globals['_CUSTOMERPOLICYSERVICE']._serialized_start=1591
+  _globals['_CUSTOMERPOLICYSERVICE']._serialized_end=2248
 # @@protoc_insertion_point(module_scope)

@@ -3,9 +3,11 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pb2 as _descriptor_pb2
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf.internal import extension_dict as _extension_dict
 from pdp_client._gen.pdp.v1 import error_reason_pb2 as _error_reason_pb2
@@ -215,6 +217,7 @@ class FieldRules(_message.Message):
     JSON_FIELD_NUMBER: _builtins.int
     INVALID_FIELD_NUMBER: _builtins.int
     JSON_TEXT_OF_FIELD_NUMBER: _builtins.int
+    INSIDE_FIELD_NUMBER: _builtins.int
     json: Global___JsonForm.ValueType
     """json is the JSON form of the field if it is unset or empty."""
     invalid: _error_reason_pb2.ErrorReason.ValueType
@@ -227,16 +230,23 @@ class FieldRules(_message.Message):
     the other field exists; its value is read into this field, and written from
     this field if it is set.
     """
+    @_builtins.property
+    def inside(self) -> _containers.RepeatedScalarFieldContainer[_error_reason_pb2.ErrorReason.ValueType]:
+        """inside are the reasons of errors in the JSON document that the field holds,
+        beside ERROR_REASON_INVALID_ARGUMENT.
+        """
+
     def __init__(
         self,
         *,
         json: Global___JsonForm.ValueType = ...,
         invalid: _error_reason_pb2.ErrorReason.ValueType = ...,
         json_text_of: _builtins.str = ...,
+        inside: _abc.Iterable[_error_reason_pb2.ErrorReason.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["invalid", b"invalid", "json", b"json", "json_text_of", b"json_text_of"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["inside", b"inside", "invalid", b"invalid", "json", b"json", "json_text_of", b"json_text_of"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

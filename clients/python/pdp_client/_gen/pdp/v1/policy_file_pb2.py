@@ -28,7 +28,7 @@ from pdp_client._gen.pdp.v1 import options_pb2 as pdp_dot_v1_dot_options__pb2
 from pdp_client._gen.pdp.v1 import write_warning_pb2 as pdp_dot_v1_dot_write__warning__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18pdp/v1/policy_file.proto\x12\x06pdp.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x14pdp/v1/options.proto\x1a\x1apdp/v1/write_warning.proto\"5\n\x17\x45xportPolicyFileRequest\x12\x1a\n\x08revision\x18\x01 \x01(\x03R\x08revision\"\x83\x01\n\x18\x45xportPolicyFileResponse\x12\x16\n\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1a\n\x08revision\x18\x02 \x01(\x03R\x08revision\x12\x33\n\x08policies\x18\x03 \x01(\x0b\x32\x17.google.protobuf.StructR\x08policies\"\x95\x01\n\x17ImportPolicyFileRequest\x12\x33\n\x08policies\x18\x01 \x01(\x0b\x32\x17.google.protobuf.StructR\x08policies\x12\x12\n\x04mode\x18\x02 \x01(\tR\x04mode\x12\x17\n\x07\x64ry_run\x18\x03 \x01(\x08R\x06\x64ryRun\x12\x18\n\x07summary\x18\x04 \x01(\tR\x07summary\"\xd5\x01\n\x18ImportPolicyFileResponse\x12\x16\n\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x17\n\x07\x64ry_run\x18\x02 \x01(\x08R\x06\x64ryRun\x12\x1a\n\x08revision\x18\x03 \x01(\x03R\x08revision\x12\x32\n\x07\x63hanges\x18\x04 \x03(\x0b\x32\x18.pdp.v1.PolicyFileChangeR\x07\x63hanges\x12\x38\n\x08warnings\x18\x05 \x03(\x0b\x32\x14.pdp.v1.WriteWarningB\x06\xd2\xf3\x18\x02\x08\x02R\x08warnings\"\x8b\x01\n\x10PolicyFileChange\x12\x16\n\x06\x63hange\x18\x01 \x01(\tR\x06\x63hange\x12\x18\n\x07section\x18\x02 \x01(\tR\x07section\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12\x31\n\x06\x66ields\x18\x04 \x03(\x0b\x32\x19.pdp.v1.PolicyFieldChangeR\x06\x66ields\"\x87\x01\n\x11PolicyFieldChange\x12\x14\n\x05\x66ield\x18\x01 \x01(\tR\x05\x66ield\x12.\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0b\x32\x16.google.protobuf.ValueR\x06\x62\x65\x66ore\x12,\n\x05\x61\x66ter\x18\x03 \x01(\x0b\x32\x16.google.protobuf.ValueR\x05\x61\x66ter\"P\n\x19RollbackPolicyFileRequest\x12\x1a\n\x08revision\x18\x01 \x01(\x03R\x08revision\x12\x17\n\x07\x64ry_run\x18\x02 \x01(\x08R\x06\x64ryRun\"\xd7\x01\n\x1aRollbackPolicyFileResponse\x12\x16\n\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x17\n\x07\x64ry_run\x18\x02 \x01(\x08R\x06\x64ryRun\x12\x1a\n\x08revision\x18\x03 \x01(\x03R\x08revision\x12\x32\n\x07\x63hanges\x18\x04 \x03(\x0b\x32\x18.pdp.v1.PolicyFileChangeR\x07\x63hanges\x12\x38\n\x08warnings\x18\x05 \x03(\x0b\x32\x14.pdp.v1.WriteWarningB\x06\xd2\xf3\x18\x02\x08\x02R\x08warnings\"7\n\x13LintPoliciesRequest\x12\x17\n\x04\x64\x61ys\x18\x01 \x01(\x05H\x00R\x04\x64\x61ys\x88\x01\x01\x42\x07\n\x05_days\"\x95\x01\n\x14LintPoliciesResponse\x12\x16\n\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1a\n\x08revision\x18\x02 \x01(\x03R\x08revision\x12/\n\x08\x66indings\x18\x03 \x03(\x0b\x32\x13.pdp.v1.LintFindingR\x08\x66indings\x12\x18\n\x07records\x18\x04 \x01(\x08R\x07records\"\xb0\x02\n\x0bLintFinding\x12\x18\n\x07\x66inding\x18\x01 \x01(\tR\x07\x66inding\x12\x12\n\x04kind\x18\x02 \x01(\tR\x04kind\x12\x0e\n\x02id\x18\x03 \x01(\tR\x02id\x12\x12\n\x04name\x18\x04 \x01(\tR\x04name\x12\x18\n\x07message\x18\x05 \x01(\tR\x07message\x12!\n\x08other_id\x18\x06 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x02R\x07otherId\x12%\n\nother_name\x18\x07 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x02R\totherName\x12\x31\n\x07\x65xample\x18\x08 \x01(\x0b\x32\x17.google.protobuf.StructR\x07\x65xample\x12\x1c\n\x05\x66ield\x18\t \x01(\tB\x06\xd2\xf3\x18\x02\x08\x02R\x05\x66ield\x12\x1a\n\x04\x63ode\x18\n \x01(\tB\x06\xd2\xf3\x18\x02\x08\x02R\x04\x63ode2\x96\x04\n\x11PolicyFileService\x12v\n\x10\x45xportPolicyFile\x12\x1f.pdp.v1.ExportPolicyFileRequest\x1a .pdp.v1.ExportPolicyFileResponse\"\x1f\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/policy-file\x12\x86\x01\n\x10ImportPolicyFile\x12\x1f.pdp.v1.ImportPolicyFileRequest\x1a .pdp.v1.ImportPolicyFileResponse\"/\xca\xf3\x18\x02\x18\x01\xda\xf3\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/policy-file/import:\x01*\x12\x8e\x01\n\x12RollbackPolicyFile\x12!.pdp.v1.RollbackPolicyFileRequest\x1a\".pdp.v1.RollbackPolicyFileResponse\"1\xca\xf3\x18\x02\x18\x01\xda\xf3\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/policy-file/rollback:\x01*\x12o\n\x0cLintPolicies\x12\x1b.pdp.v1.LintPoliciesRequest\x1a\x1c.pdp.v1.LintPoliciesResponse\"$\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/policy-file/lintB\x0eZ\x0cpdp/v1;pdpv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18pdp/v1/policy_file.proto\x12\x06pdp.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x14pdp/v1/options.proto\x1a\x1apdp/v1/write_warning.proto\"5\n\x17\x45xportPolicyFileRequest\x12\x1a\n\x08revision\x18\x01 \x01(\x03R\x08revision\"\x83\x01\n\x18\x45xportPolicyFileResponse\x12\x16\n\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1a\n\x08revision\x18\x02 \x01(\x03R\x08revision\x12\x33\n\x08policies\x18\x03 \x01(\x0b\x32\x17.google.protobuf.StructR\x08policies\"\xa0\x01\n\x17ImportPolicyFileRequest\x12>\n\x08policies\x18\x01 \x01(\x0b\x32\x17.google.protobuf.StructB\t\xd2\xf3\x18\x05\"\x03\x03\x1a\x04R\x08policies\x12\x12\n\x04mode\x18\x02 \x01(\tR\x04mode\x12\x17\n\x07\x64ry_run\x18\x03 \x01(\x08R\x06\x64ryRun\x12\x18\n\x07summary\x18\x04 \x01(\tR\x07summary\"\xd5\x01\n\x18ImportPolicyFileResponse\x12\x16\n\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x17\n\x07\x64ry_run\x18\x02 \x01(\x08R\x06\x64ryRun\x12\x1a\n\x08revision\x18\x03 \x01(\x03R\x08revision\x12\x32\n\x07\x63hanges\x18\x04 \x03(\x0b\x32\x18.pdp.v1.PolicyFileChangeR\x07\x63hanges\x12\x38\n\x08warnings\x18\x05 \x03(\x0b\x32\x14.pdp.v1.WriteWarningB\x06\xd2\xf3\x18\x02\x08\x02R\x08warnings\"\x8b\x01\n\x10PolicyFileChange\x12\x16\n\x06\x63hange\x18\x01 \x01(\tR\x06\x63hange\x12\x18\n\x07section\x18\x02 \x01(\tR\x07section\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12\x31\n\x06\x66ields\x18\x04 \x03(\x0b\x32\x19.pdp.v1.PolicyFieldChangeR\x06\x66ields\"\x87\x01\n\x11PolicyFieldChange\x12\x14\n\x05\x66ield\x18\x01 \x01(\tR\x05\x66ield\x12.\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0b\x32\x16.google.protobuf.ValueR\x06\x62\x65\x66ore\x12,\n\x05\x61\x66ter\x18\x03 \x01(\x0b\x32\x16.google.protobuf.ValueR\x05\x61\x66ter\"P\n\x19RollbackPolicyFileRequest\x12\x1a\n\x08revision\x18\x01 \x01(\x03R\x08revision\x12\x17\n\x07\x64ry_run\x18\x02 \x01(\x08R\x06\x64ryRun\"\xd7\x01\n\x1aRollbackPolicyFileResponse\x12\x16\n\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x17\n\x07\x64ry_run\x18\x02 \x01(\x08R\x06\x64ryRun\x12\x1a\n\x08revision\x18\x03 \x01(\x03R\x08revision\x12\x32\n\x07\x63hanges\x18\x04 \x03(\x0b\x32\x18.pdp.v1.PolicyFileChangeR\x07\x63hanges\x12\x38\n\x08warnings\x18\x05 \x03(\x0b\x32\x14.pdp.v1.WriteWarningB\x06\xd2\xf3\x18\x02\x08\x02R\x08warnings\"7\n\x13LintPoliciesRequest\x12\x17\n\x04\x64\x61ys\x18\x01 \x01(\x05H\x00R\x04\x64\x61ys\x88\x01\x01\x42\x07\n\x05_days\"\x95\x01\n\x14LintPoliciesResponse\x12\x16\n\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1a\n\x08revision\x18\x02 \x01(\x03R\x08revision\x12/\n\x08\x66indings\x18\x03 \x03(\x0b\x32\x13.pdp.v1.LintFindingR\x08\x66indings\x12\x18\n\x07records\x18\x04 \x01(\x08R\x07records\"\xb0\x02\n\x0bLintFinding\x12\x18\n\x07\x66inding\x18\x01 \x01(\tR\x07\x66inding\x12\x12\n\x04kind\x18\x02 \x01(\tR\x04kind\x12\x0e\n\x02id\x18\x03 \x01(\tR\x02id\x12\x12\n\x04name\x18\x04 \x01(\tR\x04name\x12\x18\n\x07message\x18\x05 \x01(\tR\x07message\x12!\n\x08other_id\x18\x06 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x02R\x07otherId\x12%\n\nother_name\x18\x07 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x02R\totherName\x12\x31\n\x07\x65xample\x18\x08 \x01(\x0b\x32\x17.google.protobuf.StructR\x07\x65xample\x12\x1c\n\x05\x66ield\x18\t \x01(\tB\x06\xd2\xf3\x18\x02\x08\x02R\x05\x66ield\x12\x1a\n\x04\x63ode\x18\n \x01(\tB\x06\xd2\xf3\x18\x02\x08\x02R\x04\x63ode2\x96\x04\n\x11PolicyFileService\x12v\n\x10\x45xportPolicyFile\x12\x1f.pdp.v1.ExportPolicyFileRequest\x1a .pdp.v1.ExportPolicyFileResponse\"\x1f\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/policy-file\x12\x86\x01\n\x10ImportPolicyFile\x12\x1f.pdp.v1.ImportPolicyFileRequest\x1a .pdp.v1.ImportPolicyFileResponse\"/\xca\xf3\x18\x02\x18\x01\xda\xf3\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/policy-file/import:\x01*\x12\x8e\x01\n\x12RollbackPolicyFile\x12!.pdp.v1.RollbackPolicyFileRequest\x1a\".pdp.v1.RollbackPolicyFileResponse\"1\xca\xf3\x18\x02\x18\x01\xda\xf3\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/policy-file/rollback:\x01*\x12o\n\x0cLintPolicies\x12\x1b.pdp.v1.LintPoliciesRequest\x1a\x1c.pdp.v1.LintPoliciesResponse\"$\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/policy-file/lintB\x0eZ\x0cpdp/v1;pdpv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,6 +36,8 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pdp_client._gen.pdp.v1.poli
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'Z\014pdp/v1;pdpv1'
+  _globals['_IMPORTPOLICYFILEREQUEST'].fields_by_name['policies']._loaded_options = None
+  _globals['_IMPORTPOLICYFILEREQUEST'].fields_by_name['policies']._serialized_options = b'\322\363\030\005\"\003\003\032\004'
   _globals['_IMPORTPOLICYFILERESPONSE'].fields_by_name['warnings']._loaded_options = None
   _globals['_IMPORTPOLICYFILERESPONSE'].fields_by_name['warnings']._serialized_options = b'\322\363\030\002\010\002'
   _globals['_ROLLBACKPOLICYFILERESPONSE'].fields_by_name['warnings']._loaded_options = None
@@ -61,23 +63,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXPORTPOLICYFILERESPONSE']._serialized_start=202
   _globals['_EXPORTPOLICYFILERESPONSE']._serialized_end=333
   _globals['_IMPORTPOLICYFILEREQUEST']._serialized_start=336
-  _globals['_IMPORTPOLICYFILEREQUEST']._serialized_end=485
-  _globals['_IMPORTPOLICYFILERESPONSE']._serialized_start=488
-  _globals['_IMPORTPOLICYFILERESPONSE']._serialized_end=701
-  _globals['_POLICYFILECHANGE']._serialized_start=704
-  _globals['_POLICYFILECHANGE']._serialized_end=843
-  _globals['_POLICYFIELDCHANGE']._serialized_start=846
-  _globals['_POLICYFIELDCHANGE']._serialized_end=981
-  _globals['_ROLLBACKPOLICYFILEREQUEST']._serialized_start=983
-  _globals['_ROLLBACKPOLICYFILEREQUEST']._serialized_end=1063
-  _globals['_ROLLBACKPOLICYFILERESPONSE']._serialized_start=1066
-  _globals['_ROLLBACKPOLICYFILERESPONSE']._serialized_end=1281
-  _globals['_LINTPOLICIESREQUEST']._serialized_start=1283
-  _globals['_LINTPOLICIESREQUEST']._serialized_end=1338
-  _globals['_LINTPOLICIESRESPONSE']._serialized_start=1341
-  _globals['_LINTPOLICIESRESPONSE']._serialized_end=1490
-  _globals['_LINTFINDING']._serialized_start=1493
-  _globals['_LINTFINDING']._serialized_end=1797
-  _globals['_POLICYFILESERVICE']._serialized_start=1800
-  _globals['_POLICYFILESERVICE']._serialized_end=2334
+  _globals['_IMPORTPOLICYFILEREQUEST']._serialized_end=496
+  _globals['_IMPORTPOLICYFILERESPONSE']._serialized_start=499
+  _globals['_IMPORTPOLICYFILERESPONSE']._serialized_end=712
+  _globals['_POLICYFILECHANGE']._serialized_start=715
+  _globals['_POLICYFILECHANGE']._serialized_end=854
+  _globals['_POLICYFIELDCHANGE']._serialized_start=857
+  _globals['_POLICYFIELDCHANGE']._serialized_end=992
+  _globals['_ROLLBACKPOLICYFILEREQUEST']._serialized_start=994
+  _globals['_ROLLBACKPOLICYFILEREQUEST']._serialized_end=1074
+  _globals['_ROLLBACKPOLICYFILERESPONSE']._serialized_start=1077
+  _globals['_ROLLBACKPOLICYFILERESPONSE']._serialized_end=1292
+  _globals['_LINTPOLICIESREQUEST']._serialized_start=1294
+  _globals['_LINTPOLICIESREQUEST']._serialized_end=1349
+  _globals['_LINTPOLICIESRESPONSE']._serialized_start=1352
+  _globals['_LINTPOLICIESRESPONSE']._serialized_end=1501
+  _globals['_LINTFINDING']._serialized_start=1504
+  _globals['_LINTFINDING']._serialized_end=1808
+  _globals['_POLICYFILESERVICE']._serialized_start=1811
+  _globals['_POLICYFILESERVICE']._serialized_end=2345
 # @@protoc_insertion_point(module_scope)

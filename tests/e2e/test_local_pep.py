@@ -79,12 +79,13 @@ class TestWithoutACredential:
     def test_decisions_are_for_the_one_tenant(self, server: servers.Server, admin: str) -> None:
         """Over HTTP and gRPC, its policies are used."""
         with server.client("acme", **{"X-API-Key": admin}) as owner:
-            owner.post("/api/v1/static-policies", json=RULE).raise_for_status()
-        text = {"content": {"text": "a rival"}}
+            created = owner.post("/api/v1/static-policies", json=RULE).raise_for_status()
+        revision = int(created.headers["x-pdp-revision"])
+        text = {"content": {"text": "a rival"}, "min_revision": revision}
         assert server.request("POST", "/v1/decide", json=text).json()["outcome"] == "BLOCK"
         batch = server.request("POST", "/v1/decide/batch", json={"requests": [text]}).json()
         assert batch["responses"][0]["outcome"] == "BLOCK"
-        message = pb.DecideRequest(content=pb.Content(text="a rival"))
+        message = pb.DecideRequest(content=pb.Content(text="a rival"), min_revision=revision)
         with open_channel(server.grpc_address) as channel:
             stub = DecideServiceStub(channel)
             assert stub.Decide(message).outcome == pb.OUTCOME_BLOCK

@@ -94,6 +94,8 @@ class Match(NamedTuple):
             policy does not look into the request.
         talk: whether the request only talks about what was found, so that the policy has its
             weaker action.
+        pointer: the JSON Pointer of the part of a payload that the policy matched; empty if the
+            request is no payload, or the policy does not look into it.
     """
 
     layer: str
@@ -106,6 +108,7 @@ class Match(NamedTuple):
     excepted_by: str = ""
     scope: str = ""
     talk: bool = False
+    pointer: str = ""
 
 
 class PolicyWarning(NamedTuple):

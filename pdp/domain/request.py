@@ -70,6 +70,8 @@ class Request(NamedTuple):
         usage_snapshot: the previous usage of the subjects of limits; set if limits apply.
         ner: the findings of models; None if no model was used.
         session_id: the conversation or agent run that the request belongs to.
+        place: the place of `pdp.domain.placement.SCOPES` of the text, and of arguments that are no
+            tool call; empty if the direction and the arguments tell.
         server_time: the time of the server's clock, in seconds since the epoch, if a policy depends
             on it. None in simulations and replays, in which the `timestamp` takes its place.
         groups_trusted: whether the caller may name the groups of the user for what lets a request
@@ -100,3 +102,4 @@ class Request(NamedTuple):
     groups_trusted: bool = True
     session_id: str = ""
     server_time: float | None = None
+    place: str = ""

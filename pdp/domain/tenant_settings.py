@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 KIND: Final = "tenant_settings"
 ID: Final = "tenant_settings"
@@ -34,6 +34,9 @@ class TenantSettings:
             mention what is blocked elsewhere in arguments.
         sample_rate: the share of the decisions that the logging level does not record which is
             recorded nevertheless, from 0 to 1.
+        unjudged: the outcome of a payload with images, audio or files; empty means `warn`.
+        tool_actions: the actions of tool calls in payloads: mappings with `tool` and `action`;
+            None for none.
     """
 
     failure_mode: Literal["closed", "open"] = "closed"
@@ -45,6 +48,8 @@ class TenantSettings:
     permanent_exceptions: bool = False
     document_tools: Sequence[str] | None = None
     sample_rate: float = 0.0
+    unjudged: Literal["", "warn", "block"] = ""
+    tool_actions: Sequence[Mapping[str, str]] | None = None
 
     @property
     def tools_for_documents(self) -> Sequence[str]:

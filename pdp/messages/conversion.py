@@ -74,11 +74,13 @@ def to_request(
     for field, value in message.ListFields():
         index, convert = _FIELDS[field.number]
         values[index] = value if convert is None else convert(value, prefix)
-    min_revision = values.pop()
+    min_revision, payload = values.pop(), values.pop()
     if values[_ARGUMENTS] is not None:
         _check_form(message, "arguments", prefix)
     if values[_CONTEXT] is not None:
         _check_form(message, "context", prefix)
+    if payload is not None:
+        _check_alone(message, prefix)
     values[_REQUEST_ID], values[_TENANT_ID] = request_id, tenant_id
     values[_GROUPS_TRUSTED] = groups_trusted
     model = values[_PROVIDER]
@@ -117,6 +119,22 @@ def _check_form(message: Any, name: str, prefix: str) -> None:
     if message.HasField(name) and getattr(message, f"{name}_json"):
         reason = f"cannot be combined with {name}; set one of them"
         raise InvalidArgument.of(Violation(f"{prefix}{name}_json", reason))
+
+
+_IN_PAYLOAD: Final = ("content", "arguments", "arguments_json", "action", "tool", "entities")
+"""What a payload says itself."""
+
+
+def _check_alone(message: pb.DecideRequest, prefix: str) -> None:
+    """Checks that a message with a payload has nothing that stands for its contents."""
+    given = {field.name for field, _ in message.ListFields()}
+    violations = [
+        Violation(f"{prefix}{name}", "cannot be combined with payload; set one of them")
+        for name in _IN_PAYLOAD
+        if name in given
+    ]
+    if violations:
+        raise InvalidArgument.of(*violations)
 
 
 def _timestamp(timestamp: Timestamp, prefix: str) -> float:
@@ -195,12 +213,18 @@ _TIMESTAMP: Final = _index_of("timestamp")
 _ARGUMENTS: Final = _index_of("arguments")
 _CONTEXT: Final = _index_of("context")
 
-_UNSET: Final[list[Any]] = [*Request()._replace(timestamp=None), 0]  # type: ignore[arg-type]
-"""The values of a request without any field set, its time still unknown; last, `min_revision`."""
+_UNSET: Final[list[Any]] = [*Request()._replace(timestamp=None), None, 0]  # type: ignore[arg-type]
+"""The values of a request without any field set, its time still unknown; then `payload`, and last
+`min_revision`."""
+
+_BESIDE: Final = {"payload": -2, "min_revision": -1}
+"""The fields that are no part of a request, with their indexes."""
 
 _FIELDS: Final[Mapping[int, tuple[int, Callable[[Any, str], Any] | None]]] = {
     number: (
-        -1 if field.name == "min_revision" else _index_of(_RENAMED.get(field.name, field.name)),
+        _BESIDE[field.name]
+        if field.name in _BESIDE
+        else _index_of(_RENAMED.get(field.name, field.name)),
         _CONVERTERS.get(field.name),
     )
     for number, field in pb.DecideRequest.DESCRIPTOR.fields_by_number.items()

@@ -76,12 +76,13 @@ class RequestParts:
     def scope_of(self, location: Location) -> str:
         """Returns the place of `pdp.domain.placement.SCOPES` that a location is in."""
         segment = location.segment
-        if segment.path is not None:
+        place = self.request.place
+        if segment.path is not None and not place:
             return ARGUMENTS
         # Most texts have no object, and so no tool call.
         if "{" in segment.text and self._calls_of(location).hold(location):
             return ARGUMENTS
-        return OUTPUT if self.request.direction == "output" else TEXT
+        return place or (OUTPUT if self.request.direction == "output" else TEXT)
 
     def is_command_talk(self, location: Location) -> bool:
         """Returns whether a command in arguments is in a document, or in a quoted text."""

@@ -39,6 +39,11 @@ class TenantSettingsServicer:
         changes: dict[str, Any] = {field.name: value for field, value in request.ListFields()}
         if request.HasField("document_tools"):
             changes["document_tools"] = list(request.document_tools.document_tools)
+        if request.HasField("tool_actions"):
+            changes["tool_actions"] = [
+                {"tool": each.tool, "action": each.action}
+                for each in request.tool_actions.tool_actions
+            ]
         written = await self._settings.update(
             call.tenant_id, call.principal.name, changes, expectation(call)
         )
@@ -50,4 +55,8 @@ def _message(settings: TenantSettings) -> pb.TenantSettings:
     tools = fields.pop("document_tools")
     if tools is not None:
         fields["document_tools"] = pb.DocumentTools(document_tools=tools)
+    actions = fields.pop("tool_actions")
+    if actions is not None:
+        entries = [pb.ToolAction(**each) for each in actions]
+        fields["tool_actions"] = pb.ToolActions(tool_actions=entries)
     return pb.TenantSettings(**fields)

@@ -27,7 +27,7 @@ from pdp._gen.pdp.v1 import options_pb2 as pdp_dot_v1_dot_options__pb2
 from pdp._gen.pdp.v1 import write_warning_pb2 as pdp_dot_v1_dot_write__warning__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cpdp/v1/tenant_settings.proto\x12\x06pdp.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x14pdp/v1/options.proto\x1a\x1apdp/v1/write_warning.proto\"\xcb\x03\n\x0eTenantSettings\x12!\n\x0c\x66\x61ilure_mode\x18\x01 \x01(\tR\x0b\x66\x61ilureMode\x12)\n\x10unknown_customer\x18\x02 \x01(\tR\x0funknownCustomer\x12#\n\runknown_model\x18\x03 \x01(\tR\x0cunknownModel\x12/\n\x14max_timestamp_skew_s\x18\x04 \x01(\x05R\x11maxTimestampSkewS\x12)\n\x10require_customer\x18\x05 \x01(\x08R\x0frequireCustomer\x12@\n\x18\x65xceptions_need_approval\x18\x07 \x01(\x08\x42\x06\xd2\xf3\x18\x02\x08\x02R\x16\x65xceptionsNeedApproval\x12\x39\n\x14permanent_exceptions\x18\x08 \x01(\x08\x42\x06\xd2\xf3\x18\x02\x08\x02R\x13permanentExceptions\x12\x44\n\x0e\x64ocument_tools\x18\x06 \x01(\x0b\x32\x15.pdp.v1.DocumentToolsB\x06\xd2\xf3\x18\x02\x08\x04R\rdocumentTools\x12\'\n\x0bsample_rate\x18\t \x01(\x01\x42\x06\xd2\xf3\x18\x02\x08\x02R\nsampleRate\"6\n\rDocumentTools\x12%\n\x0e\x64ocument_tools\x18\x01 \x03(\tR\rdocumentTools\"\x1a\n\x18GetTenantSettingsRequest\"W\n\x19GetTenantSettingsResponse\x12:\n\x08settings\x18\x01 \x01(\x0b\x32\x16.pdp.v1.TenantSettingsB\x06\xd2\xf3\x18\x02\x08\x01R\x08settings\"\x94\x05\n\x1bUpdateTenantSettingsRequest\x12&\n\x0c\x66\x61ilure_mode\x18\x01 \x01(\tH\x00R\x0b\x66\x61ilureMode\x88\x01\x01\x12.\n\x10unknown_customer\x18\x02 \x01(\tH\x01R\x0funknownCustomer\x88\x01\x01\x12(\n\runknown_model\x18\x03 \x01(\tH\x02R\x0cunknownModel\x88\x01\x01\x12\x34\n\x14max_timestamp_skew_s\x18\x04 \x01(\x05H\x03R\x11maxTimestampSkewS\x88\x01\x01\x12.\n\x10require_customer\x18\x05 \x01(\x08H\x04R\x0frequireCustomer\x88\x01\x01\x12=\n\x18\x65xceptions_need_approval\x18\x07 \x01(\x08H\x05R\x16\x65xceptionsNeedApproval\x88\x01\x01\x12\x36\n\x14permanent_exceptions\x18\x08 \x01(\x08H\x06R\x13permanentExceptions\x88\x01\x01\x12\x44\n\x0e\x64ocument_tools\x18\x06 \x01(\x0b\x32\x15.pdp.v1.DocumentToolsB\x06\xd2\xf3\x18\x02\x08\x04R\rdocumentTools\x12$\n\x0bsample_rate\x18\t \x01(\x01H\x07R\nsampleRate\x88\x01\x01\x42\x0f\n\r_failure_modeB\x13\n\x11_unknown_customerB\x10\n\x0e_unknown_modelB\x17\n\x15_max_timestamp_skew_sB\x13\n\x11_require_customerB\x1b\n\x19_exceptions_need_approvalB\x17\n\x15_permanent_exceptionsB\x0e\n\x0c_sample_rate\"\x94\x01\n\x1cUpdateTenantSettingsResponse\x12:\n\x08settings\x18\x01 \x01(\x0b\x32\x16.pdp.v1.TenantSettingsB\x06\xd2\xf3\x18\x02\x08\x01R\x08settings\x12\x38\n\x08warnings\x18\x02 \x03(\x0b\x32\x14.pdp.v1.WriteWarningB\x06\xd2\xf3\x18\x02\x08\x02R\x08warnings2\xbd\x02\n\x15TenantSettingsService\x12\x87\x01\n\x11GetTenantSettings\x12 .pdp.v1.GetTenantSettingsRequest\x1a!.pdp.v1.GetTenantSettingsResponse\"-\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\x1f\x12\x13/v1/tenant/settingsb\x08settings\x12\x99\x01\n\x14UpdateTenantSettings\x12#.pdp.v1.UpdateTenantSettingsRequest\x1a$.pdp.v1.UpdateTenantSettingsResponse\"6\xca\xf3\x18\x02\x18\x01\xda\xf3\x18\x04\x08\x04\x10\x01\x82\xd3\xe4\x93\x02\"\x1a\x13/v1/tenant/settings:\x01*b\x08settingsB\x0eZ\x0cpdp/v1;pdpv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cpdp/v1/tenant_settings.proto\x12\x06pdp.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x14pdp/v1/options.proto\x1a\x1apdp/v1/write_warning.proto\"\xaf\x04\n\x0eTenantSettings\x12!\n\x0c\x66\x61ilure_mode\x18\x01 \x01(\tR\x0b\x66\x61ilureMode\x12)\n\x10unknown_customer\x18\x02 \x01(\tR\x0funknownCustomer\x12#\n\runknown_model\x18\x03 \x01(\tR\x0cunknownModel\x12/\n\x14max_timestamp_skew_s\x18\x04 \x01(\x05R\x11maxTimestampSkewS\x12)\n\x10require_customer\x18\x05 \x01(\x08R\x0frequireCustomer\x12@\n\x18\x65xceptions_need_approval\x18\x07 \x01(\x08\x42\x06\xd2\xf3\x18\x02\x08\x02R\x16\x65xceptionsNeedApproval\x12\x39\n\x14permanent_exceptions\x18\x08 \x01(\x08\x42\x06\xd2\xf3\x18\x02\x08\x02R\x13permanentExceptions\x12\x44\n\x0e\x64ocument_tools\x18\x06 \x01(\x0b\x32\x15.pdp.v1.DocumentToolsB\x06\xd2\xf3\x18\x02\x08\x04R\rdocumentTools\x12\'\n\x0bsample_rate\x18\t \x01(\x01\x42\x06\xd2\xf3\x18\x02\x08\x02R\nsampleRate\x12\"\n\x08unjudged\x18\n \x01(\tB\x06\xd2\xf3\x18\x02\x08\x02R\x08unjudged\x12>\n\x0ctool_actions\x18\x0b \x01(\x0b\x32\x13.pdp.v1.ToolActionsB\x06\xd2\xf3\x18\x02\x08\x04R\x0btoolActions\"D\n\x0bToolActions\x12\x35\n\x0ctool_actions\x18\x01 \x03(\x0b\x32\x12.pdp.v1.ToolActionR\x0btoolActions\"8\n\nToolAction\x12\x12\n\x04tool\x18\x01 \x01(\tR\x04tool\x12\x16\n\x06\x61\x63tion\x18\x02 \x01(\tR\x06\x61\x63tion\"6\n\rDocumentTools\x12%\n\x0e\x64ocument_tools\x18\x01 \x03(\tR\rdocumentTools\"\x1a\n\x18GetTenantSettingsRequest\"W\n\x19GetTenantSettingsResponse\x12:\n\x08settings\x18\x01 \x01(\x0b\x32\x16.pdp.v1.TenantSettingsB\x06\xd2\xf3\x18\x02\x08\x01R\x08settings\"\x82\x06\n\x1bUpdateTenantSettingsRequest\x12&\n\x0c\x66\x61ilure_mode\x18\x01 \x01(\tH\x00R\x0b\x66\x61ilureMode\x88\x01\x01\x12.\n\x10unknown_customer\x18\x02 \x01(\tH\x01R\x0funknownCustomer\x88\x01\x01\x12(\n\runknown_model\x18\x03 \x01(\tH\x02R\x0cunknownModel\x88\x01\x01\x12\x34\n\x14max_timestamp_skew_s\x18\x04 \x01(\x05H\x03R\x11maxTimestampSkewS\x88\x01\x01\x12.\n\x10require_customer\x18\x05 \x01(\x08H\x04R\x0frequireCustomer\x88\x01\x01\x12=\n\x18\x65xceptions_need_approval\x18\x07 \x01(\x08H\x05R\x16\x65xceptionsNeedApproval\x88\x01\x01\x12\x36\n\x14permanent_exceptions\x18\x08 \x01(\x08H\x06R\x13permanentExceptions\x88\x01\x01\x12\x44\n\x0e\x64ocument_tools\x18\x06 \x01(\x0b\x32\x15.pdp.v1.DocumentToolsB\x06\xd2\xf3\x18\x02\x08\x04R\rdocumentTools\x12$\n\x0bsample_rate\x18\t \x01(\x01H\x07R\nsampleRate\x88\x01\x01\x12\x1f\n\x08unjudged\x18\n \x01(\tH\x08R\x08unjudged\x88\x01\x01\x12>\n\x0ctool_actions\x18\x0b \x01(\x0b\x32\x13.pdp.v1.ToolActionsB\x06\xd2\xf3\x18\x02\x08\x04R\x0btoolActionsB\x0f\n\r_failure_modeB\x13\n\x11_unknown_customerB\x10\n\x0e_unknown_modelB\x17\n\x15_max_timestamp_skew_sB\x13\n\x11_require_customerB\x1b\n\x19_exceptions_need_approvalB\x17\n\x15_permanent_exceptionsB\x0e\n\x0c_sample_rateB\x0b\n\t_unjudged\"\x94\x01\n\x1cUpdateTenantSettingsResponse\x12:\n\x08settings\x18\x01 \x01(\x0b\x32\x16.pdp.v1.TenantSettingsB\x06\xd2\xf3\x18\x02\x08\x01R\x08settings\x12\x38\n\x08warnings\x18\x02 \x03(\x0b\x32\x14.pdp.v1.WriteWarningB\x06\xd2\xf3\x18\x02\x08\x02R\x08warnings2\xbd\x02\n\x15TenantSettingsService\x12\x87\x01\n\x11GetTenantSettings\x12 .pdp.v1.GetTenantSettingsRequest\x1a!.pdp.v1.GetTenantSettingsResponse\"-\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\x1f\x12\x13/v1/tenant/settingsb\x08settings\x12\x99\x01\n\x14UpdateTenantSettings\x12#.pdp.v1.UpdateTenantSettingsRequest\x1a$.pdp.v1.UpdateTenantSettingsResponse\"6\xca\xf3\x18\x02\x18\x01\xda\xf3\x18\x04\x08\x04\x10\x01\x82\xd3\xe4\x93\x02\"\x1a\x13/v1/tenant/settings:\x01*b\x08settingsB\x0eZ\x0cpdp/v1;pdpv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,10 +43,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TENANTSETTINGS'].fields_by_name['document_tools']._serialized_options = b'\322\363\030\002\010\004'
   _globals['_TENANTSETTINGS'].fields_by_name['sample_rate']._loaded_options = None
   _globals['_TENANTSETTINGS'].fields_by_name['sample_rate']._serialized_options = b'\322\363\030\002\010\002'
+  _globals['_TENANTSETTINGS'].fields_by_name['unjudged']._loaded_options = None
+  _globals['_TENANTSETTINGS'].fields_by_name['unjudged']._serialized_options = b'\322\363\030\002\010\002'
+  _globals['_TENANTSETTINGS'].fields_by_name['tool_actions']._loaded_options = None
+  _globals['_TENANTSETTINGS'].fields_by_name['tool_actions']._serialized_options = b'\322\363\030\002\010\004'
   _globals['_GETTENANTSETTINGSRESPONSE'].fields_by_name['settings']._loaded_options = None
   _globals['_GETTENANTSETTINGSRESPONSE'].fields_by_name['settings']._serialized_options = b'\322\363\030\002\010\001'
   _globals['_UPDATETENANTSETTINGSREQUEST'].fields_by_name['document_tools']._loaded_options = None
   _globals['_UPDATETENANTSETTINGSREQUEST'].fields_by_name['document_tools']._serialized_options = b'\322\363\030\002\010\004'
+  _globals['_UPDATETENANTSETTINGSREQUEST'].fields_by_name['tool_actions']._loaded_options = None
+  _globals['_UPDATETENANTSETTINGSREQUEST'].fields_by_name['tool_actions']._serialized_options = b'\322\363\030\002\010\004'
   _globals['_UPDATETENANTSETTINGSRESPONSE'].fields_by_name['settings']._loaded_options = None
   _globals['_UPDATETENANTSETTINGSRESPONSE'].fields_by_name['settings']._serialized_options = b'\322\363\030\002\010\001'
   _globals['_UPDATETENANTSETTINGSRESPONSE'].fields_by_name['warnings']._loaded_options = None
@@ -56,17 +62,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TENANTSETTINGSSERVICE'].methods_by_name['UpdateTenantSettings']._loaded_options = None
   _globals['_TENANTSETTINGSSERVICE'].methods_by_name['UpdateTenantSettings']._serialized_options = b'\312\363\030\002\030\001\332\363\030\004\010\004\020\001\202\323\344\223\002\"\032\023/v1/tenant/settings:\001*b\010settings'
   _globals['_TENANTSETTINGS']._serialized_start=121
-  _globals['_TENANTSETTINGS']._serialized_end=580
-  _globals['_DOCUMENTTOOLS']._serialized_start=582
-  _globals['_DOCUMENTTOOLS']._serialized_end=636
-  _globals['_GETTENANTSETTINGSREQUEST']._serialized_start=638
-  _globals['_GETTENANTSETTINGSREQUEST']._serialized_end=664
-  _globals['_GETTENANTSETTINGSRESPONSE']._serialized_start=666
-  _globals['_GETTENANTSETTINGSRESPONSE']._serialized_end=753
-  _globals['_UPDATETENANTSETTINGSREQUEST']._serialized_start=756
-  _globals['_UPDATETENANTSETTINGSREQUEST']._serialized_end=1416
-  _globals['_UPDATETENANTSETTINGSRESPONSE']._serialized_start=1419
-  _globals['_UPDATETENANTSETTINGSRESPONSE']._serialized_end=1567
-  _globals['_TENANTSETTINGSSERVICE']._serialized_start=1570
-  _globals['_TENANTSETTINGSSERVICE']._serialized_end=1887
+  _globals['_TENANTSETTINGS']._serialized_end=680
+  _globals['_TOOLACTIONS']._serialized_start=682
+  _globals['_TOOLACTIONS']._serialized_end=750
+  _globals['_TOOLACTION']._serialized_start=752
+  _globals['_TOOLACTION']._serialized_end=808
+  _globals['_DOCUMENTTOOLS']._serialized_start=810
+  _globals['_DOCUMENTTOOLS']._serialized_end=864
+  _globals['_GETTENANTSETTINGSREQUEST']._serialized_start=866
+  _globals['_GETTENANTSETTINGSREQUEST']._serialized_end=892
+  _globals['_GETTENANTSETTINGSRESPONSE']._serialized_start=894
+  _globals['_GETTENANTSETTINGSRESPONSE']._serialized_end=981
+  _globals['_UPDATETENANTSETTINGSREQUEST']._serialized_start=984
+  _globals['_UPDATETENANTSETTINGSREQUEST']._serialized_end=1754
+  _globals['_UPDATETENANTSETTINGSRESPONSE']._serialized_start=1757
+  _globals['_UPDATETENANTSETTINGSRESPONSE']._serialized_end=1905
+  _globals['_TENANTSETTINGSSERVICE']._serialized_start=1908
+  _globals['_TENANTSETTINGSSERVICE']._serialized_end=2225
 # @@protoc_insertion_point(module_scope)

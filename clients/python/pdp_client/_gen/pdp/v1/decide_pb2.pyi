@@ -149,6 +149,7 @@ class DecideRequest(_message.Message):
     ARGUMENTS_JSON_FIELD_NUMBER: _builtins.int
     CONTEXT_JSON_FIELD_NUMBER: _builtins.int
     SESSION_ID_FIELD_NUMBER: _builtins.int
+    PAYLOAD_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """request_id is the caller's ID of this request. The response repeats it."""
     tenant_id: _builtins.str
@@ -236,6 +237,13 @@ class DecideRequest(_message.Message):
     def usage(self) -> Global___Usage:
         """usage is what the request has used or will use, for limits."""
 
+    @_builtins.property
+    def payload(self) -> Global___Payload:
+        """payload is what goes to the model or tool, or comes from it, as the
+        enforcement point holds it. It takes the place of `content`, `arguments`,
+        `tool`, `action` and `entities`, none of which can be set beside it.
+        """
+
     def __init__(
         self,
         *,
@@ -261,14 +269,58 @@ class DecideRequest(_message.Message):
         arguments_json: _builtins.str = ...,
         context_json: _builtins.str = ...,
         session_id: _builtins.str = ...,
+        payload: Global___Payload | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["arguments", b"arguments", "content", b"content", "context", b"context", "model", b"model", "subject", b"subject", "target", b"target", "timestamp", b"timestamp", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["arguments", b"arguments", "content", b"content", "context", b"context", "model", b"model", "payload", b"payload", "subject", b"subject", "target", b"target", "timestamp", b"timestamp", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "arguments", b"arguments", "arguments_json", b"arguments_json", "channel", b"channel", "content", b"content", "context", b"context", "context_json", b"context_json", "customer_id", b"customer_id", "direction", b"direction", "entities", b"entities", "explain", b"explain", "intent_complexity", b"intent_complexity", "min_revision", b"min_revision", "model", b"model", "request_id", b"request_id", "session_id", b"session_id", "subject", b"subject", "target", b"target", "tenant_id", b"tenant_id", "timestamp", b"timestamp", "tool", b"tool", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "arguments", b"arguments", "arguments_json", b"arguments_json", "channel", b"channel", "content", b"content", "context", b"context", "context_json", b"context_json", "customer_id", b"customer_id", "direction", b"direction", "entities", b"entities", "explain", b"explain", "intent_complexity", b"intent_complexity", "min_revision", b"min_revision", "model", b"model", "payload", b"payload", "request_id", b"request_id", "session_id", b"session_id", "subject", b"subject", "target", b"target", "tenant_id", b"tenant_id", "timestamp", b"timestamp", "tool", b"tool", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DecideRequest: _TypeAlias = DecideRequest  # noqa: Y015
+
+@_typing.final
+class Payload(_message.Message):
+    """Payload is a request to a model or tool, or its answer, in the format of a
+    provider or a protocol. Each text and each tool call in it is judged by
+    itself; the strongest outcome counts. It is one decision.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FORMAT_FIELD_NUMBER: _builtins.int
+    BODY_FIELD_NUMBER: _builtins.int
+    HISTORY_FIELD_NUMBER: _builtins.int
+    format: _builtins.str
+    """format is the format of `body`: `openai.chat_completions`,
+    `openai.responses`, `anthropic.messages`, `google.generate_content`,
+    `bedrock.converse`, `mcp.jsonrpc`, `a2a.jsonrpc`, `json` or `text`. If it is
+    empty, the body is looked at; a body of no known format is refused.
+    """
+    body: _builtins.str
+    """body is the document as it was received, at most 8 MiB. Each text in it,
+    and the arguments of each tool call, have at most 1 MiB.
+    """
+    history: _builtins.str
+    """history says what happens to what stands before the last answer in a
+    request, which the caller only repeats: `all` judges it like the rest;
+    `latest` replaces what would stop the request by `[BLOCKED]`, and redacts
+    the rest. Empty means `all`.
+    """
+    def __init__(
+        self,
+        *,
+        format: _builtins.str = ...,
+        body: _builtins.str = ...,
+        history: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "format", b"format", "history", b"history"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Payload: _TypeAlias = Payload  # noqa: Y015
 
 @_typing.final
 class Subject(_message.Message):
@@ -509,6 +561,9 @@ class DecideResponse(_message.Message):
     INCOMPLETE_FIELD_NUMBER: _builtins.int
     RETRY_AFTER_S_FIELD_NUMBER: _builtins.int
     REDACTED_ARGUMENTS_JSON_FIELD_NUMBER: _builtins.int
+    REDACTED_PAYLOAD_FIELD_NUMBER: _builtins.int
+    UNJUDGED_FIELD_NUMBER: _builtins.int
+    PAYLOAD_FORMAT_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
     """decision_id is the ID of this decision. IDs sort by time."""
     request_id: _builtins.str
@@ -549,6 +604,12 @@ class DecideResponse(_message.Message):
     JSON object. They are set in place of `redacted_arguments` if the request
     has `arguments_json`.
     """
+    redacted_payload: _builtins.str
+    """redacted_payload is the body of the payload with the redactions in it; all
+    else in it is as it was sent. It is set if the payload has redactions.
+    """
+    payload_format: _builtins.str
+    """payload_format is the format of the payload, given or found."""
     @_builtins.property
     def risk(self) -> Global___Risk:
         """risk is the risk score of this request."""
@@ -581,6 +642,12 @@ class DecideResponse(_message.Message):
         set.
         """
 
+    @_builtins.property
+    def unjudged(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """unjudged are the JSON Pointers of what was not judged in a payload: images,
+        audio and files.
+        """
+
     def __init__(
         self,
         *,
@@ -604,19 +671,26 @@ class DecideResponse(_message.Message):
         incomplete: _builtins.bool = ...,
         retry_after_s: _builtins.int | None = ...,
         redacted_arguments_json: _builtins.str | None = ...,
+        redacted_payload: _builtins.str | None = ...,
+        unjudged: _abc.Iterable[_builtins.str] | None = ...,
+        payload_format: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_redacted_arguments_json", b"_redacted_arguments_json", "_redacted_text", b"_redacted_text", "_retry_after_s", b"_retry_after_s", "redacted_arguments", b"redacted_arguments", "redacted_arguments_json", b"redacted_arguments_json", "redacted_text", b"redacted_text", "retry_after_s", b"retry_after_s", "risk", b"risk"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_redacted_arguments_json", b"_redacted_arguments_json", "_redacted_payload", b"_redacted_payload", "_redacted_text", b"_redacted_text", "_retry_after_s", b"_retry_after_s", "redacted_arguments", b"redacted_arguments", "redacted_arguments_json", b"redacted_arguments_json", "redacted_payload", b"redacted_payload", "redacted_text", b"redacted_text", "retry_after_s", b"retry_after_s", "risk", b"risk"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_redacted_arguments_json", b"_redacted_arguments_json", "_redacted_text", b"_redacted_text", "_retry_after_s", b"_retry_after_s", "allowed", b"allowed", "decision_id", b"decision_id", "frameworks", b"frameworks", "incomplete", b"incomplete", "matches", b"matches", "message", b"message", "obligations", b"obligations", "outcome", b"outcome", "pii_detected", b"pii_detected", "reason_code", b"reason_code", "redacted_arguments", b"redacted_arguments", "redacted_arguments_json", b"redacted_arguments_json", "redacted_text", b"redacted_text", "request_id", b"request_id", "retry_after_s", b"retry_after_s", "revision", b"revision", "risk", b"risk", "status_hint", b"status_hint", "trace", b"trace", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_redacted_arguments_json", b"_redacted_arguments_json", "_redacted_payload", b"_redacted_payload", "_redacted_text", b"_redacted_text", "_retry_after_s", b"_retry_after_s", "allowed", b"allowed", "decision_id", b"decision_id", "frameworks", b"frameworks", "incomplete", b"incomplete", "matches", b"matches", "message", b"message", "obligations", b"obligations", "outcome", b"outcome", "payload_format", b"payload_format", "pii_detected", b"pii_detected", "reason_code", b"reason_code", "redacted_arguments", b"redacted_arguments", "redacted_arguments_json", b"redacted_arguments_json", "redacted_payload", b"redacted_payload", "redacted_text", b"redacted_text", "request_id", b"request_id", "retry_after_s", b"retry_after_s", "revision", b"revision", "risk", b"risk", "status_hint", b"status_hint", "trace", b"trace", "unjudged", b"unjudged", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__redacted_arguments_json: _TypeAlias = _typing.Literal["redacted_arguments_json"]  # noqa: Y015
     _WhichOneofArgType__redacted_arguments_json: _TypeAlias = _typing.Literal["_redacted_arguments_json", b"_redacted_arguments_json"]  # noqa: Y015
+    _WhichOneofReturnType__redacted_payload: _TypeAlias = _typing.Literal["redacted_payload"]  # noqa: Y015
+    _WhichOneofArgType__redacted_payload: _TypeAlias = _typing.Literal["_redacted_payload", b"_redacted_payload"]  # noqa: Y015
     _WhichOneofReturnType__redacted_text: _TypeAlias = _typing.Literal["redacted_text"]  # noqa: Y015
     _WhichOneofArgType__redacted_text: _TypeAlias = _typing.Literal["_redacted_text", b"_redacted_text"]  # noqa: Y015
     _WhichOneofReturnType__retry_after_s: _TypeAlias = _typing.Literal["retry_after_s"]  # noqa: Y015
     _WhichOneofArgType__retry_after_s: _TypeAlias = _typing.Literal["_retry_after_s", b"_retry_after_s"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__redacted_arguments_json) -> _WhichOneofReturnType__redacted_arguments_json | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__redacted_payload) -> _WhichOneofReturnType__redacted_payload | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__redacted_text) -> _WhichOneofReturnType__redacted_text | None: ...
     @_typing.overload
@@ -761,7 +835,9 @@ class Span(_message.Message):
     ENTITY_TYPE_FIELD_NUMBER: _builtins.int
     IN_KEY_FIELD_NUMBER: _builtins.int
     path: _builtins.str
-    """path is the JSON Pointer into `arguments`. It is unset for the text."""
+    """path is the JSON Pointer into `arguments`, or into the body of the payload.
+    It is unset for the text.
+    """
     start: _builtins.int
     """start is the offset of the first code point."""
     end: _builtins.int
@@ -835,6 +911,7 @@ class Match(_message.Message):
     EXCEPTED_BY_FIELD_NUMBER: _builtins.int
     SCOPE_FIELD_NUMBER: _builtins.int
     TALK_FIELD_NUMBER: _builtins.int
+    POINTER_FIELD_NUMBER: _builtins.int
     layer: _builtins.str
     """layer is the policy's layer, for instance `static`."""
     policy_id: _builtins.str
@@ -862,6 +939,10 @@ class Match(_message.Message):
     """talk is true if the request only talks about what was found, so that the
     policy has its weaker action.
     """
+    pointer: _builtins.str
+    """pointer is the JSON Pointer of the part of the payload that the policy
+    matched; if it matched several, of the first.
+    """
     def __init__(
         self,
         *,
@@ -875,10 +956,11 @@ class Match(_message.Message):
         excepted_by: _builtins.str = ...,
         scope: _builtins.str = ...,
         talk: _builtins.bool = ...,
+        pointer: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "excepted_by", b"excepted_by", "layer", b"layer", "name", b"name", "policy_id", b"policy_id", "reason", b"reason", "scope", b"scope", "severity", b"severity", "talk", b"talk", "would_be", b"would_be"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "excepted_by", b"excepted_by", "layer", b"layer", "name", b"name", "pointer", b"pointer", "policy_id", b"policy_id", "reason", b"reason", "scope", b"scope", "severity", b"severity", "talk", b"talk", "would_be", b"would_be"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -36,6 +36,8 @@ class TenantSettings(_message.Message):
     PERMANENT_EXCEPTIONS_FIELD_NUMBER: _builtins.int
     DOCUMENT_TOOLS_FIELD_NUMBER: _builtins.int
     SAMPLE_RATE_FIELD_NUMBER: _builtins.int
+    UNJUDGED_FIELD_NUMBER: _builtins.int
+    TOOL_ACTIONS_FIELD_NUMBER: _builtins.int
     failure_mode: _builtins.str
     """failure_mode sets what happens to a request that cannot be evaluated:
     `closed` blocks it, `open` lets it pass. In both cases the decision is
@@ -69,11 +71,21 @@ class TenantSettings(_message.Message):
     record which is recorded nevertheless, from 0 to 1. Replays scale what they
     find in such records.
     """
+    unjudged: _builtins.str
+    """unjudged is the outcome of a payload with images, audio or files, which are
+    not judged: `warn` or `block`. Absent means `warn`.
+    """
     @_builtins.property
     def document_tools(self) -> Global___DocumentTools:
         """document_tools are the tools that write documents, if the tenant names them.
         If it does not, they are `write_file`, `edit_file`, `create_issue` and
         `create_pull_request`.
+        """
+
+    @_builtins.property
+    def tool_actions(self) -> Global___ToolActions:
+        """tool_actions says which action a tool call in a payload is: see
+        `ToolAction`. The first entry that matches counts.
         """
 
     def __init__(
@@ -88,14 +100,72 @@ class TenantSettings(_message.Message):
         permanent_exceptions: _builtins.bool = ...,
         document_tools: Global___DocumentTools | None = ...,
         sample_rate: _builtins.float = ...,
+        unjudged: _builtins.str = ...,
+        tool_actions: Global___ToolActions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["document_tools", b"document_tools"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["document_tools", b"document_tools", "tool_actions", b"tool_actions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["document_tools", b"document_tools", "exceptions_need_approval", b"exceptions_need_approval", "failure_mode", b"failure_mode", "max_timestamp_skew_s", b"max_timestamp_skew_s", "permanent_exceptions", b"permanent_exceptions", "require_customer", b"require_customer", "sample_rate", b"sample_rate", "unknown_customer", b"unknown_customer", "unknown_model", b"unknown_model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document_tools", b"document_tools", "exceptions_need_approval", b"exceptions_need_approval", "failure_mode", b"failure_mode", "max_timestamp_skew_s", b"max_timestamp_skew_s", "permanent_exceptions", b"permanent_exceptions", "require_customer", b"require_customer", "sample_rate", b"sample_rate", "tool_actions", b"tool_actions", "unjudged", b"unjudged", "unknown_customer", b"unknown_customer", "unknown_model", b"unknown_model"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TenantSettings: _TypeAlias = TenantSettings  # noqa: Y015
+
+@_typing.final
+class ToolActions(_message.Message):
+    """ToolActions is a list of entries; over JSON it is the list itself."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOOL_ACTIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def tool_actions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ToolAction]:
+        """tool_actions are the entries, in the order in which they are tried."""
+
+    def __init__(
+        self,
+        *,
+        tool_actions: _abc.Iterable[Global___ToolAction] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tool_actions", b"tool_actions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ToolActions: _TypeAlias = ToolActions  # noqa: Y015
+
+@_typing.final
+class ToolAction(_message.Message):
+    """ToolAction says which action the calls of some tools are. Without an entry, a
+    call is `mcp:<server>:<tool>` if the payload names the server of the tool,
+    else `tool:<tool>:call`; letters are put in lower case, and `_` stands for
+    what an action cannot have.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOOL_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    tool: _builtins.str
+    """tool is the name of the tool; `*` stands for any characters. If the payload
+    names the server of the tool, the name is `<server>/<tool>`.
+    """
+    action: _builtins.str
+    """action is the action, as in DecideRequest."""
+    def __init__(
+        self,
+        *,
+        tool: _builtins.str = ...,
+        action: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "tool", b"tool"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ToolAction: _TypeAlias = ToolAction  # noqa: Y015
 
 @_typing.final
 class DocumentTools(_message.Message):
@@ -182,6 +252,8 @@ class UpdateTenantSettingsRequest(_message.Message):
     PERMANENT_EXCEPTIONS_FIELD_NUMBER: _builtins.int
     DOCUMENT_TOOLS_FIELD_NUMBER: _builtins.int
     SAMPLE_RATE_FIELD_NUMBER: _builtins.int
+    UNJUDGED_FIELD_NUMBER: _builtins.int
+    TOOL_ACTIONS_FIELD_NUMBER: _builtins.int
     failure_mode: _builtins.str
     """failure_mode is `closed` or `open`."""
     unknown_customer: _builtins.str
@@ -202,9 +274,15 @@ class UpdateTenantSettingsRequest(_message.Message):
     """sample_rate is the share of the decisions that the logging level does not
     record which is recorded nevertheless: 0, or from 0.0001 to 1.
     """
+    unjudged: _builtins.str
+    """unjudged is `warn` or `block`."""
     @_builtins.property
     def document_tools(self) -> Global___DocumentTools:
         """document_tools are the tools that write documents: see `DocumentTools`."""
+
+    @_builtins.property
+    def tool_actions(self) -> Global___ToolActions:
+        """tool_actions replace all entries."""
 
     def __init__(
         self,
@@ -218,10 +296,12 @@ class UpdateTenantSettingsRequest(_message.Message):
         permanent_exceptions: _builtins.bool | None = ...,
         document_tools: Global___DocumentTools | None = ...,
         sample_rate: _builtins.float | None = ...,
+        unjudged: _builtins.str | None = ...,
+        tool_actions: Global___ToolActions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_exceptions_need_approval", b"_exceptions_need_approval", "_failure_mode", b"_failure_mode", "_max_timestamp_skew_s", b"_max_timestamp_skew_s", "_permanent_exceptions", b"_permanent_exceptions", "_require_customer", b"_require_customer", "_sample_rate", b"_sample_rate", "_unknown_customer", b"_unknown_customer", "_unknown_model", b"_unknown_model", "document_tools", b"document_tools", "exceptions_need_approval", b"exceptions_need_approval", "failure_mode", b"failure_mode", "max_timestamp_skew_s", b"max_timestamp_skew_s", "permanent_exceptions", b"permanent_exceptions", "require_customer", b"require_customer", "sample_rate", b"sample_rate", "unknown_customer", b"unknown_customer", "unknown_model", b"unknown_model"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_exceptions_need_approval", b"_exceptions_need_approval", "_failure_mode", b"_failure_mode", "_max_timestamp_skew_s", b"_max_timestamp_skew_s", "_permanent_exceptions", b"_permanent_exceptions", "_require_customer", b"_require_customer", "_sample_rate", b"_sample_rate", "_unjudged", b"_unjudged", "_unknown_customer", b"_unknown_customer", "_unknown_model", b"_unknown_model", "document_tools", b"document_tools", "exceptions_need_approval", b"exceptions_need_approval", "failure_mode", b"failure_mode", "max_timestamp_skew_s", b"max_timestamp_skew_s", "permanent_exceptions", b"permanent_exceptions", "require_customer", b"require_customer", "sample_rate", b"sample_rate", "tool_actions", b"tool_actions", "unjudged", b"unjudged", "unknown_customer", b"unknown_customer", "unknown_model", b"unknown_model"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exceptions_need_approval", b"_exceptions_need_approval", "_failure_mode", b"_failure_mode", "_max_timestamp_skew_s", b"_max_timestamp_skew_s", "_permanent_exceptions", b"_permanent_exceptions", "_require_customer", b"_require_customer", "_sample_rate", b"_sample_rate", "_unknown_customer", b"_unknown_customer", "_unknown_model", b"_unknown_model", "document_tools", b"document_tools", "exceptions_need_approval", b"exceptions_need_approval", "failure_mode", b"failure_mode", "max_timestamp_skew_s", b"max_timestamp_skew_s", "permanent_exceptions", b"permanent_exceptions", "require_customer", b"require_customer", "sample_rate", b"sample_rate", "unknown_customer", b"unknown_customer", "unknown_model", b"unknown_model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exceptions_need_approval", b"_exceptions_need_approval", "_failure_mode", b"_failure_mode", "_max_timestamp_skew_s", b"_max_timestamp_skew_s", "_permanent_exceptions", b"_permanent_exceptions", "_require_customer", b"_require_customer", "_sample_rate", b"_sample_rate", "_unjudged", b"_unjudged", "_unknown_customer", b"_unknown_customer", "_unknown_model", b"_unknown_model", "document_tools", b"document_tools", "exceptions_need_approval", b"exceptions_need_approval", "failure_mode", b"failure_mode", "max_timestamp_skew_s", b"max_timestamp_skew_s", "permanent_exceptions", b"permanent_exceptions", "require_customer", b"require_customer", "sample_rate", b"sample_rate", "tool_actions", b"tool_actions", "unjudged", b"unjudged", "unknown_customer", b"unknown_customer", "unknown_model", b"unknown_model"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__exceptions_need_approval: _TypeAlias = _typing.Literal["exceptions_need_approval"]  # noqa: Y015
     _WhichOneofArgType__exceptions_need_approval: _TypeAlias = _typing.Literal["_exceptions_need_approval", b"_exceptions_need_approval"]  # noqa: Y015
@@ -235,6 +315,8 @@ class UpdateTenantSettingsRequest(_message.Message):
     _WhichOneofArgType__require_customer: _TypeAlias = _typing.Literal["_require_customer", b"_require_customer"]  # noqa: Y015
     _WhichOneofReturnType__sample_rate: _TypeAlias = _typing.Literal["sample_rate"]  # noqa: Y015
     _WhichOneofArgType__sample_rate: _TypeAlias = _typing.Literal["_sample_rate", b"_sample_rate"]  # noqa: Y015
+    _WhichOneofReturnType__unjudged: _TypeAlias = _typing.Literal["unjudged"]  # noqa: Y015
+    _WhichOneofArgType__unjudged: _TypeAlias = _typing.Literal["_unjudged", b"_unjudged"]  # noqa: Y015
     _WhichOneofReturnType__unknown_customer: _TypeAlias = _typing.Literal["unknown_customer"]  # noqa: Y015
     _WhichOneofArgType__unknown_customer: _TypeAlias = _typing.Literal["_unknown_customer", b"_unknown_customer"]  # noqa: Y015
     _WhichOneofReturnType__unknown_model: _TypeAlias = _typing.Literal["unknown_model"]  # noqa: Y015
@@ -251,6 +333,8 @@ class UpdateTenantSettingsRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__require_customer) -> _WhichOneofReturnType__require_customer | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__sample_rate) -> _WhichOneofReturnType__sample_rate | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__unjudged) -> _WhichOneofReturnType__unjudged | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__unknown_customer) -> _WhichOneofReturnType__unknown_customer | None: ...
     @_typing.overload

@@ -1,0 +1,272 @@
+"""Reads the parts of a document. What no part takes is the rest, which is judged as one structure.
+
+So a field that this version does not know is judged too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pdp.domain.placement import ARGUMENTS, OUTPUT, SYSTEM, TEXT, TOOL_RESULT
+from pdp.domain.request import MAX_VALUES
+from pdp.jsonpb.objects import to_text
+from pdp.jsonpb.parsing import parse
+from pdp.jsonpb.problems import LONE_SURROGATE, InvalidValue, type_mismatch
+from pdp.payloads.payload import (
+    MAX_BODY_BYTES,
+    MAX_PARTS,
+    MAX_TEXT_BYTES,
+    MAX_UNJUDGED,
+    Part,
+    Payload,
+    PayloadError,
+)
+from pdp.payloads.pointers import member
+
+MAX_DEPTH: Final = 100
+"""The deepest nesting of a payload."""
+
+MAX_NAME: Final = 256
+"""The longest name of a tool or a server, in characters."""
+
+_IDENTIFIER: Final = re.compile(r"[A-Za-z0-9_.:@|/+=-]{1,128}")
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
+
+
+def read_json(body: str) -> Any:
+    """Returns the JSON value of a body.
+
+    Raises:
+        PayloadError: it is not JSON, has a name twice in one object, or exceeds a bound.
+    """
+    if len(body.encode("utf-8", "surrogatepass")) > MAX_BODY_BYTES:
+        raise PayloadError(f"is larger than {MAX_BODY_BYTES} bytes")
+    try:
+        value = parse(body)
+    except InvalidValue as error:
+        raise PayloadError(f"is not JSON: {error}") from None
+    _Bounds().check(value, 1)
+    if "\\ud" in body or "\\uD" in body:
+        try:
+            to_text(value).encode()
+        except UnicodeEncodeError:
+            raise PayloadError(LONE_SURROGATE) from None
+    return value
+
+
+class _Bounds:
+    def __init__(self) -> None:
+        self._values = 0
+
+    def check(self, value: Any, depth: int) -> None:
+        """Checks the size of a document.
+
+        Raises:
+            PayloadError: it is nested too deep, or has too many values.
+        """
+        self._values += 1
+        if depth > MAX_DEPTH:
+            raise PayloadError(f"is nested more than {MAX_DEPTH} deep")
+        if self._values > MAX_VALUES:
+            raise PayloadError(f"has more than {MAX_VALUES} values")
+        if isinstance(value, dict):
+            for item in value.values():
+                self.check(item, depth + 1)
+        elif isinstance(value, list):
+            for item in value:
+                self.check(item, depth + 1)
+
+
+class Reader:
+    """Collects the parts of one document.
+
+    Attributes:
+        document: the document.
+        is_output: whether it is an answer.
+        provider, model, session_id: see `Payload`.
+    """
+
+    def __init__(self, format_: str, body: str, document: Any, *, is_output: bool) -> None:
+        self.document = document
+        self.is_output = is_output
+        self.provider = ""
+        self.model = ""
+        self.session_id = ""
+        self._format = format_
+        self._body = body
+        self._parts: list[Part] = []
+        self._unjudged: list[str] = []
+        self._taken: set[str] = set()
+        self._earlier_end = 0
+        self._texts_bytes = 0
+
+    @property
+    def text_scope(self) -> str:
+        """The scope of a text that is neither a system prompt nor the result of a tool."""
+        return OUTPUT if self.is_output else TEXT
+
+    def text(self, pointer: str, value: str, role: str, scope: str = "") -> None:
+        """Takes a text. JSON in it is judged too.
+
+        Args:
+            pointer: where it stands.
+            value: the text.
+            role: who wrote it.
+            scope: its scope; by default `text_scope`.
+        """
+        if len(value.encode()) > MAX_TEXT_BYTES:
+            raise PayloadError(f"has a text of more than {MAX_TEXT_BYTES} bytes at {pointer}")
+        self._taken.add(pointer)
+        if value:
+            self._add(Part(pointer, scope or self.text_scope, role, text=value))
+
+    def result(self, pointer: str, value: Any, role: str = "tool") -> None:
+        """Takes the result of a tool: a text, or a structure."""
+        if isinstance(value, str):
+            self.text(pointer, value, role, TOOL_RESULT)
+        else:
+            self.structure(pointer, value, role, TOOL_RESULT)
+
+    def structure(self, pointer: str, value: Any, role: str, scope: str = "") -> None:
+        """Takes a structure that is judged as a whole; see `text`."""
+        self._taken.add(pointer)
+        if value not in (None, {}, [], ""):
+            self._add(_structure(pointer, scope or self.text_scope, role, value))
+
+    def call(self, pointer: str, tool: str, arguments: Any, *, server: str = "") -> None:
+        """Takes a call of a tool.
+
+        Args:
+            pointer: where the arguments stand.
+            tool: the name of the tool.
+            arguments: an object; or a string with the JSON text of an object, or any text.
+            server: the server that has the tool, if the protocol names it.
+
+        Raises:
+            PayloadError: the name of the tool is too long.
+        """
+        if len(tool) > MAX_NAME or len(server) > MAX_NAME:
+            raise PayloadError(f"has the name of a tool of over {MAX_NAME} characters")
+        self._taken.add(pointer)
+        values, as_text = arguments, False
+        if isinstance(arguments, str):
+            if len(arguments.encode()) > MAX_TEXT_BYTES:
+                raise PayloadError(f"has arguments of more than {MAX_TEXT_BYTES} bytes")
+            values, as_text = _object_in(arguments), True
+        elif arguments is None:
+            values = {}
+        elif not isinstance(arguments, dict):
+            raise PayloadError(f"{pointer}: {type_mismatch('an object', arguments)}")
+        part = Part(pointer, ARGUMENTS, "assistant", tool=tool, server=server)
+        if values is None:  # a tool may take any text
+            self._add(part._replace(text=arguments, values={}))
+        else:
+            self._add(part._replace(values=values, as_text=as_text))
+
+    def media(self, pointer: str) -> None:
+        """Takes data that is not judged: an image, audio, or a file."""
+        self._taken.add(pointer)
+        if len(self._unjudged) >= MAX_UNJUDGED:
+            raise PayloadError(f"has more than {MAX_UNJUDGED} images, sounds and files")
+        self._unjudged.append(pointer)
+
+    def identifier(self, pointer: str, value: Any) -> None:
+        """Takes an identifier, which is not judged. Another value is left to the rest."""
+        if isinstance(value, str) and _IDENTIFIER.fullmatch(value):
+            self._taken.add(pointer)
+
+    def opaque(self, pointer: str, value: Any) -> None:
+        """Takes what only the provider can read, such as a signature; not a text."""
+        if isinstance(value, str) and _BASE64.fullmatch(value):
+            self._taken.add(pointer)
+
+    def url_or_media(self, pointer: str, value: Any) -> None:
+        """Takes a `data:` URL as media. Any other address is left to the rest, which is judged."""
+        if isinstance(value, str) and value[:5].lower() == "data:":
+            self.media(pointer)
+
+    def end_of_earlier(self) -> None:
+        """Says that all parts so far, except system prompts, stand before the last answer's end."""
+        self._earlier_end = len(self._parts)
+
+    def payload(self) -> Payload:
+        """Returns the payload, with the rest of the document as its last part.
+
+        Raises:
+            PayloadError: there are too many parts.
+        """
+        rest = _without(self.document, self._taken, "")
+        if _has_content(rest):
+            self._parts.append(_structure("", self.text_scope, "", rest))
+        if len(self._parts) > MAX_PARTS:
+            raise PayloadError(f"has more than {MAX_PARTS} texts and tool calls")
+        parts = tuple(
+            each._replace(is_earlier=True)
+            if index < self._earlier_end and each.scope != SYSTEM
+            else each
+            for index, each in enumerate(self._parts)
+        )
+        return Payload(
+            self._format,
+            self._body,
+            self.is_output,
+            parts,
+            tuple(self._unjudged),
+            self.provider,
+            self.model,
+            self.session_id,
+            self.document,
+        )
+
+    def _add(self, part: Part) -> None:
+        if len(self._parts) >= MAX_PARTS:
+            raise PayloadError(f"has more than {MAX_PARTS} texts and tool calls")
+        self._parts.append(part)
+
+
+def _structure(pointer: str, scope: str, role: str, value: Any) -> Part:
+    if isinstance(value, dict):
+        return Part(pointer, scope, role, values=value)
+    return Part(pointer, scope, role, values={"": value}, is_wrapped=True)
+
+
+def _object_in(text: str) -> dict[str, Any] | None:
+    """Returns the object that a text is; None if it is no JSON object."""
+    try:
+        value = parse(text or "{}")
+    except InvalidValue:
+        return None
+    if not isinstance(value, dict):
+        return None
+    _Bounds().check(value, 1)
+    return value
+
+
+def _without(value: Any, taken: set[str], pointer: str) -> Any:
+    """Returns a document without the values that were taken; None stands for them in lists."""
+    if isinstance(value, dict):
+        return {
+            key: _without(item, taken, below)
+            for key, item in value.items()
+            if (below := member(pointer, key)) not in taken
+        }
+    if isinstance(value, list):
+        return [
+            None if (below := f"{pointer}/{index}") in taken else _without(item, taken, below)
+            for index, item in enumerate(value)
+        ]
+    return value
+
+
+def _has_content(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_has_content, value.values())) or any(map(_is_unusual, value))
+    if isinstance(value, list):
+        return any(map(_has_content, value))
+    return isinstance(value, (str, int, float)) and not isinstance(value, bool)
+
+
+def _is_unusual(key: str) -> bool:
+    return not re.fullmatch(r"[A-Za-z_$@][A-Za-z0-9_.$-]{0,40}", key)

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 from pdp.jsonpb.decoding import check_decodable, decode, decode_into
 from pdp.jsonpb.encoding import check_encodable, encode
-from pdp.jsonpb.parsing import decode_json
-from pdp.jsonpb.problems import InvalidValue, Problems
 from pdp.jsonpb.text import check_textual, decode_text
+from pdp.strictjson.parsing import decode_json
+from pdp.strictjson.problems import InvalidValue, Problems
 
 __all__ = [
     "InvalidValue",

@@ -23,8 +23,11 @@ from pdp.jsonpb.fields import (
     map_value,
     text_fields,
 )
-from pdp.jsonpb.objects import object_text
-from pdp.jsonpb.problems import (
+from pdp.jsonpb.scalars import ReadScalar, scalar_reader
+from pdp.jsonpb.structs import fill_list, fill_struct, fill_value
+from pdp.jsonpb.timestamps import fill_timestamp
+from pdp.strictjson.objects import object_text
+from pdp.strictjson.problems import (
     LONE_SURROGATE,
     MAX_EXCERPT,
     InvalidValue,
@@ -32,9 +35,6 @@ from pdp.jsonpb.problems import (
     excerpt,
     type_mismatch,
 )
-from pdp.jsonpb.scalars import ReadScalar, scalar_reader
-from pdp.jsonpb.structs import fill_list, fill_struct, fill_value
-from pdp.jsonpb.timestamps import fill_timestamp
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor, FieldDescriptor

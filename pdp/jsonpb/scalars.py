@@ -15,7 +15,7 @@ from pdp.jsonpb.fields import (
     is_number,
     is_text,
 )
-from pdp.jsonpb.problems import InvalidValue, type_mismatch
+from pdp.strictjson.problems import InvalidValue, type_mismatch
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor

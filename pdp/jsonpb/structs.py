@@ -6,7 +6,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
 from pdp.domain.request import MAX_DEPTH
-from pdp.jsonpb.problems import InvalidValue, type_mismatch
+from pdp.strictjson.problems import InvalidValue, type_mismatch
 
 if TYPE_CHECKING:
     from google.protobuf.struct_pb2 import ListValue, Struct, Value

@@ -14,9 +14,9 @@ from pdp.jsonpb.fields import (
     is_number,
     is_text,
 )
-from pdp.jsonpb.problems import InvalidValue
 from pdp.jsonpb.scalars import scalar_reader
 from pdp.jsonpb.timestamps import fill_timestamp
+from pdp.strictjson.problems import InvalidValue
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import FieldDescriptor

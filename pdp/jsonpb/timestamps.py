@@ -6,7 +6,7 @@ import re
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Final
 
-from pdp.jsonpb.problems import InvalidValue, type_mismatch
+from pdp.strictjson.problems import InvalidValue, type_mismatch
 
 if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp

@@ -20,11 +20,11 @@ from pdp.domain.request import (
     Usage,
 )
 from pdp.errors import InvalidArgument, Violation
-from pdp.jsonpb.objects import read_object, to_text
-from pdp.jsonpb.problems import InvalidValue
 from pdp.messages.fast_validation import is_certainly_valid
 from pdp.messages.validation import validate
 from pdp.messages.value_count import CERTAINLY_FEW, check_values
+from pdp.strictjson.objects import read_object, to_text
+from pdp.strictjson.problems import InvalidValue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -11,9 +11,6 @@ from typing import Any, Final
 
 from pdp.domain.placement import ARGUMENTS, OUTPUT, SYSTEM, TEXT, TOOL_RESULT
 from pdp.domain.request import MAX_VALUES
-from pdp.jsonpb.objects import to_text
-from pdp.jsonpb.parsing import parse
-from pdp.jsonpb.problems import LONE_SURROGATE, InvalidValue, type_mismatch
 from pdp.payloads.payload import (
     MAX_BODY_BYTES,
     MAX_PARTS,
@@ -24,6 +21,9 @@ from pdp.payloads.payload import (
     PayloadError,
 )
 from pdp.payloads.pointers import member
+from pdp.strictjson.objects import to_text
+from pdp.strictjson.parsing import parse
+from pdp.strictjson.problems import LONE_SURROGATE, InvalidValue, type_mismatch
 
 MAX_DEPTH: Final = 100
 """The deepest nesting of a payload."""

@@ -26,7 +26,7 @@ from pdp.errors import (
     Unauthenticated,
     Violation,
 )
-from pdp.jsonpb.problems import excerpt
+from pdp.strictjson.problems import excerpt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

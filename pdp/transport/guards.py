@@ -21,8 +21,8 @@ from pdp.errors import (
     TenantMismatch,
     Violation,
 )
-from pdp.jsonpb.problems import excerpt
 from pdp.messages.validation import validate
+from pdp.strictjson.problems import excerpt
 from pdp.transport.admission import (
     ADMISSION,
     MAX_REQUEST_ID_LENGTH,

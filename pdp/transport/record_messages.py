@@ -9,8 +9,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from pdp._gen.pdp.v1 import audit_pb2 as pb
 from pdp._gen.pdp.v1 import decide_pb2
 from pdp.domain.decision import Decision
-from pdp.jsonpb.objects import to_text
 from pdp.messages.conversion import to_response
+from pdp.strictjson.objects import to_text
 
 if TYPE_CHECKING:
     from pdp.audit.reader import LogEntry

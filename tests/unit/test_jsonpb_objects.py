@@ -15,9 +15,9 @@ from pdp._gen.pdp.v1 import audit_pb2
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.errors import InvalidArgument
 from pdp.jsonpb import decode, decode_json, encode
-from pdp.jsonpb.objects import read_object
-from pdp.jsonpb.problems import InvalidValue
 from pdp.messages.conversion import to_request
+from pdp.strictjson.objects import read_object
+from pdp.strictjson.problems import InvalidValue
 from pdp.transport.http.responses import to_json
 
 names = st.text(max_size=4)

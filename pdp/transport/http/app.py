@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from pdp.errors import InternalError, MethodNotAllowed, PdpError, RouteNotFound
-from pdp.jsonpb.problems import excerpt
+from pdp.strictjson.problems import excerpt
 from pdp.transport.admission import REQUEST_ID_HEADER, admit_all
 from pdp.transport.http.binding import bindings
 from pdp.transport.http.builtin_routes import HealthChecks, builtin_routes

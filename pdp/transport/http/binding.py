@@ -20,8 +20,8 @@ from pdp.jsonpb import (
     decode_json,
     decode_text,
 )
-from pdp.jsonpb.problems import excerpt
 from pdp.jsonpb.value_count import has_more_values
+from pdp.strictjson.problems import excerpt
 from pdp.transport.http.router import PathVariable, parse
 from pdp.transport.write_warnings import WARNINGS
 

@@ -6,7 +6,7 @@ import json
 from typing import Any, Final, NoReturn
 
 from pdp.errors import MalformedRequest, Violation
-from pdp.jsonpb.problems import InvalidValue, excerpt
+from pdp.strictjson.problems import InvalidValue, excerpt
 
 
 def decode_json(raw: bytes | bytearray) -> object:

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from pdp.domain.request import MAX_DEPTH
-from pdp.jsonpb.parsing import parse
-from pdp.jsonpb.problems import LONE_SURROGATE, InvalidValue, type_mismatch
+from pdp.strictjson.parsing import parse
+from pdp.strictjson.problems import LONE_SURROGATE, InvalidValue, type_mismatch
 
 TOO_DEEP: Final = f"nested more than {MAX_DEPTH} deep"
 OUT_OF_RANGE: Final = "holds a number out of range"

@@ -113,9 +113,8 @@ class _Locator:
         self.tokens: dict[tuple[str, bool], Token] = {}
         self._above: set[str] = set()
         for pointer, _ in self.wanted:
-            while pointer:
-                pointer = pointer.rpartition("/")[0]
-                self._above.add(pointer)
+            parts = pointer.split("/")
+            self._above.update("/".join(parts[:count]) for count in range(1, len(parts)))
         if self.wanted:
             self._value(self._space(0), "")
 

@@ -189,6 +189,7 @@ async def _assemble(stack: AsyncExitStack, settings: Settings, worker: Worker | 
         wrap=around,
         recording=recording,
         exporting=exports,
+        settings=settings,
     )
     exports.start(recording.log, publisher, workspace, wiring.metrics)
     recording.recorder.subscribe(exports.exporter)

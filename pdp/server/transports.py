@@ -86,6 +86,7 @@ async def start_transports(
         workers=settings.workers,
         tls=tls,
         admissions=wiring.admissions,
+        routes=wiring.routes,
     )
     http_address = await http.start(settings.http_listen)
     stack.push_async_callback(http.stop, 0)

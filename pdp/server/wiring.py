@@ -30,9 +30,11 @@ from pdp.decisions.recording import DecisionRecorder
 from pdp.decisions.text_streams import TextStreams
 from pdp.detect.ner import open_engine
 from pdp.policy_files.service import PolicyFiles
+from pdp.server.adapters import Adapter, AdapterContext, build_adapters
 from pdp.server.exports import ExportSubsystem
 from pdp.server.security import development_services
 from pdp.transport.admission import admissions
+from pdp.transport.decide_port import DecidePort
 from pdp.transport.decision_observer import DecisionObserver
 from pdp.transport.guards import endpoints
 from pdp.transport.methods import Method, methods
@@ -67,11 +69,13 @@ if TYPE_CHECKING:
 
     from pdp.admin.workspace import Workspace, WorkspaceStats
     from pdp.bootstrap.recording import Recording
+    from pdp.config import Settings
     from pdp.domain.detector import EntityDetector
     from pdp.domain.ner import NerFinder
     from pdp.publisher import Publisher
     from pdp.transport.admission import Check, Services
     from pdp.transport.call import Endpoint, Handler
+    from pdp.transport.http.adapter_routes import AdapterRoute
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,7 @@ class Wiring:
         metering: keeps the counters of limits in step with the store.
         admissions: what an adapter checks before it reads a message, by gRPC path.
         reader: reads the records of decisions; None if decisions are not recorded.
+        routes: the HTTP routes of adapters.
     """
 
     methods: Mapping[str, Method]
@@ -93,6 +98,7 @@ class Wiring:
     metering: UsageSynchronizer
     admissions: Mapping[str, Check]
     reader: RecordReader | None = None
+    routes: tuple[AdapterRoute, ...] = ()
 
 
 def wire(
@@ -104,6 +110,7 @@ def wire(
     wrap: Callable[[Endpoint], Endpoint] | None = None,
     recording: Recording | None = None,
     exporting: ExportSubsystem | None = None,
+    settings: Settings | None = None,
 ) -> Wiring:
     """Puts all servicers behind the guards.
 
@@ -115,6 +122,10 @@ def wire(
         wrap: wraps every endpoint, outside the guards; a tracer, for example.
         recording: records decisions; None records nothing.
         exporting: SIEM connectors and alerts; None if neither is set up.
+        settings: the settings of the server, for adapters; None for no adapters.
+
+    Raises:
+        ConfigError: the settings of an adapter cannot be used; the message says what to do.
     """
     entity_finder = entity_finder or open_engine()
     exporting = exporting or ExportSubsystem.disabled()
@@ -144,7 +155,18 @@ def wire(
     )
     if wrap is not None:
         guarded = {path: wrap(endpoint) for path, endpoint in guarded.items()}
-    return Wiring(served, guarded, metrics, metering, admissions(served, services), reader)
+    admitting = admissions(served, services)
+    port = DecidePort(served, guarded, admitting)
+    adapters = build_adapters(AdapterContext(settings, port, decider)) if settings else Adapter()
+    return Wiring(
+        {**served, **adapters.methods},
+        {**guarded, **endpoints(adapters.methods, adapters.handlers, services)},
+        metrics,
+        metering,
+        {**admitting, **admissions(adapters.methods, services)},
+        reader,
+        adapters.routes,
+    )
 
 
 def _policy_handlers(

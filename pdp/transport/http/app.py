@@ -25,12 +25,13 @@ from pdp.transport.http.router import RouteMatch, Router
 from pdp.transport.http.rpc_routes import Route, request_id, rpc_route, unread_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from pdp.transport.admission import Check
     from pdp.transport.call import Endpoint
+    from pdp.transport.http.adapter_routes import AdapterRoute
     from pdp.transport.http.list_response import ListResponse
     from pdp.transport.methods import Method
     from pdp.transport.metrics import Metrics
@@ -51,6 +52,7 @@ def http_app(
     *,
     loopback_only: bool = True,
     admissions: Mapping[str, Check] = {},
+    routes: Iterable[AdapterRoute] = (),
 ) -> ASGIApp:
     """Returns the application.
 
@@ -61,6 +63,7 @@ def http_app(
         health: the checks that `/readyz` shows.
         loopback_only: accept only requests for a loopback name.
         admissions: the check before the body of a request is read, by gRPC path.
+        routes: the routes of adapters.
 
     Raises:
         ValueError: this server cannot serve an annotation, or two describe the same route.
@@ -72,6 +75,8 @@ def http_app(
             admit = admissions.get(path, admit_all)
             route = rpc_route(binding, endpoints[path], metrics, admit)
             router.add(binding.http_method, binding.template, route)
+    for each in routes:
+        router.add(each.http_method, each.template, each.route)
     for template, route in builtin_routes(metrics, health).items():
         router.add("GET", template, route)
     return _app(router, metrics, loopback_only=loopback_only)

@@ -18,10 +18,11 @@ from pdp.transport.http.connection import BoundedProtocol, DrainConfig
 from pdp.transport.http.uvicorn_hooks import check_hooks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from pdp.transport.admission import Check
     from pdp.transport.call import Endpoint
+    from pdp.transport.http.adapter_routes import AdapterRoute
     from pdp.transport.methods import Method
     from pdp.transport.metrics import Metrics
     from pdp.transport.tls import Tls
@@ -72,6 +73,7 @@ class HttpServer:
         workers: int = 1,
         tls: Tls | None = None,
         admissions: Mapping[str, Check] = {},
+        routes: Iterable[AdapterRoute] = (),
     ) -> None:
         """Args:
         methods: the RPCs by gRPC path.
@@ -82,6 +84,7 @@ class HttpServer:
         workers: how many processes share the port.
         tls: the certificate and its key; None serves plaintext.
         admissions: the check before the body of a request is read, by gRPC path.
+        routes: the routes of adapters.
         """
         app = http_app(
             methods,
@@ -90,6 +93,7 @@ class HttpServer:
             health,
             loopback_only=loopback_only,
             admissions=admissions,
+            routes=routes,
         )
         config = DrainConfig(
             app,

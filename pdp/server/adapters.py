@@ -1,0 +1,61 @@
+"""The adapters of enforcement points that this server has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pdp.config import Settings
+    from pdp.decisions.decider import Decider
+    from pdp.transport.call import Handler
+    from pdp.transport.decide_port import DecidePort
+    from pdp.transport.http.adapter_routes import AdapterRoute
+    from pdp.transport.methods import Method
+
+
+class AdapterContext(NamedTuple):
+    """What adapters work with.
+
+    Attributes:
+        settings: the settings of the server.
+        port: asks for decisions, through the guards.
+        decider: simulates decisions for answers that must neither count nor be recorded.
+    """
+
+    settings: Settings
+    port: DecidePort
+    decider: Decider
+
+
+class Adapter(NamedTuple):
+    """What an adapter serves.
+
+    Attributes:
+        routes: its HTTP routes.
+        methods: its RPCs, by gRPC path.
+        handlers: how its RPCs are handled, by gRPC path.
+    """
+
+    routes: tuple[AdapterRoute, ...] = ()
+    methods: Mapping[str, Method] = {}
+    handlers: Mapping[str, Handler] = {}
+
+
+BUILDERS: tuple[Callable[[AdapterContext], Adapter], ...] = ()
+"""Each returns an adapter, which serves nothing if the settings do not ask for it."""
+
+
+def build_adapters(context: AdapterContext) -> Adapter:
+    """Returns all adapters as one.
+
+    Raises:
+        ConfigError: the settings of an adapter cannot be used; the message says what to do.
+    """
+    built = [build(context) for build in BUILDERS]
+    return Adapter(
+        tuple(route for each in built for route in each.routes),
+        {path: method for each in built for path, method in each.methods.items()},
+        {path: handler for each in built for path, handler in each.handlers.items()},
+    )

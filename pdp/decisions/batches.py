@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pdp.domain.decision import Decision
     from pdp.domain.request import Request
     from pdp.engine.snapshot import Snapshot
+    from pdp.payloads.payload import Payload
 
 INVALID_STATUS: Final = 400
 """The `status_hint` for an item that does not meet the tenant's requirements."""
@@ -41,11 +42,15 @@ class BatchItem(NamedTuple):
         request: what to decide.
         encoded_bytes: see `Decider.decide`.
         place: its index in the batch.
+        payload: the payload; None if the request has none.
+        history: see `pdp.decisions.payloads.judge`.
     """
 
     request: Request
     encoded_bytes: int = 0
     place: int = 0
+    payload: Payload | None = None
+    history: str = ""
 
 
 class LargeItem(NamedTuple):
@@ -166,6 +171,11 @@ class Batches:
             return self._decider.refused(item)
         if isinstance(item, LargeItem):
             return self._run_large(snapshot, item, recorder)
+        if item.payload is not None:
+            payload_run = self._decider.run_payload(
+                snapshot, item.request, item.payload, item.history, recorder
+            )
+            return self._run_slow(item.request, payload_run)
         run = self._decider.run(snapshot, item.request, item.encoded_bytes, recorder)
         return run if isinstance(run, tuple) else self._run_slow(item.request, run)
 

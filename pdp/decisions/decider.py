@@ -16,6 +16,16 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from pdp.decisions.evaluator import Evaluator, evaluate_aside
+from pdp.decisions.payloads import (
+    begin_all,
+    judge,
+    judge_aside,
+    questions_of,
+    record_request,
+    texts_for_models,
+    with_entities,
+    with_model,
+)
 from pdp.decisions.recording import unrecorded
 from pdp.decisions.request_requirements import check_requirements
 from pdp.domain.decision import Decision, Fault, LayerResult, Outcome
@@ -31,6 +41,7 @@ if TYPE_CHECKING:
     from pdp.domain.ner import NerFinder, NerFindings
     from pdp.engine.evaluation import Mark
     from pdp.engine.snapshot import Snapshot
+    from pdp.payloads.payload import Payload
     from pdp.usage.meter import Charge
 
 MAX_WAIT_S: Final = 1.0
@@ -245,6 +256,41 @@ class Decider(_Steps):
             return decision
         return await self.answer(decision, acknowledgement)
 
+    async def decide_payload(
+        self,
+        request: Request,
+        payload: Payload,
+        *,
+        history: str = "",
+        min_revision: int = 0,
+        deadline: float | None = None,
+        path: str = "",
+    ) -> Decision:
+        """Decides a payload: one request to limits, one decision, one record.
+
+        Args:
+            request: what the caller says beside the payload, validated, with its ids and its
+                timestamp set.
+            payload: the payload.
+            history: see `pdp.decisions.payloads.judge`.
+            min_revision: see `decide`.
+            deadline: see `decide`.
+            path: see `decide`.
+
+        Raises:
+            InvalidArgument: the request does not have what the tenant's settings require.
+            RevisionUnavailable: `min_revision` was not reached in time.
+            RateLimited: too many large requests of the tenant wait for their evaluation.
+        """
+        arrived = time.time()
+        try:
+            snapshot = await self.snapshot(request.tenant_id, min_revision, deadline)
+        except PoliciesUnavailable as error:
+            return await self.answer(*self.undecidable(request, error.__cause__ or error))
+        check_requirements(snapshot, request, path, arrived)
+        pending = await self.run_payload(snapshot, request, payload, history, self.recorder)
+        return await self.answer(*pending)
+
     async def refuse(self, item: InvalidItem) -> Decision:
         """Returns the recorded BLOCK for an item that is itself invalid."""
         return await self.answer(*self.refused(item))
@@ -276,6 +322,23 @@ class Decider(_Steps):
             return await policies.load(tenant_id)
         except Exception as error:  # any error leaves nothing to evaluate
             raise PoliciesUnavailable("the tenant's policies cannot be loaded now") from error
+
+    async def simulate_payload(
+        self, snapshot: Snapshot, request: Request, payload: Payload, history: str = ""
+    ) -> Simulation:
+        """Decides a payload for information; see `simulate`. The layers are those of the part that
+        decides.
+        """
+        request = self._with_usage(snapshot, with_model(request, payload)._replace(explain=True))
+        questions = questions_of(snapshot, request, payload)
+        if snapshot.ner:
+            texts = texts_for_models(questions)
+            findings = await self._entity_finder.find(texts, snapshot.ner)
+            questions = with_entities(questions, findings)
+        decision = await self.evaluator.heavy.run(
+            request.tenant_id, judge_aside, snapshot, questions, payload, new_id(), history
+        )
+        return Simulation(decision, decision.layers, request)
 
     async def simulate(
         self, snapshot: Snapshot, request: Request, *, past_gates: bool = False
@@ -350,6 +413,43 @@ class Decider(_Steps):
         if charge is not None:
             self.meter.settle(charge, pending[0])
         return pending
+
+    async def run_payload(
+        self,
+        snapshot: Snapshot,
+        request: Request,
+        payload: Payload,
+        history: str,
+        recorder: DecisionRecorder,
+    ) -> PendingDecision:
+        """Decides a payload on a snapshot; see `decide_payload`.
+
+        Raises:
+            RateLimited: too many large requests of the tenant wait.
+        """
+        request = with_model(request, payload)
+        charge = self.meter.charge(snapshot, request)
+        if charge is not None:
+            request = charge.request
+        questions = questions_of(snapshot, request, payload)
+        if snapshot.ner and not stopped(snapshot, request):
+            texts = texts_for_models(questions)
+            findings = await self._entity_finder.find(texts, snapshot.ner)
+            questions = with_entities(questions, findings)
+        began = perf_counter()
+        try:
+            decision = self.evaluator.evaluate_payload(snapshot, questions, payload, history)
+            if not isinstance(decision, Decision):
+                decision = await decision
+        except RateLimited:
+            if charge is not None:
+                self.meter.settle(charge, _UNCOUNTED)
+            raise
+        if charge is not None:
+            self.meter.settle(charge, decision)
+        if not decision.plain or snapshot.records_plain:
+            request = record_request(request, payload)
+        return decision, recorder.take(snapshot, request, decision, began)
 
     def _run_evaluation(
         self, snapshot: Snapshot, request: Request, encoded_bytes: int, recorder: DecisionRecorder
@@ -444,6 +544,39 @@ class BlockingDecider(_Steps):
         except Exception as error:  # a meter or a model failed
             pending = self.undecidable(request, error)
         return self._answer(*pending)
+
+    def decide_payload(self, request: Request, payload: Payload, *, history: str = "") -> Decision:
+        """Decides a payload; see `Decider.decide_payload`.
+
+        Raises:
+            InvalidArgument: the request does not have what the tenant's settings require.
+        """
+        try:
+            snapshot = self._snapshot(request.tenant_id)
+        except Exception as error:  # any error leaves nothing to decide on
+            return self._answer(*self.undecidable(request, error))
+        check_requirements(snapshot, request)
+        try:
+            pending = self._run_payload(snapshot, with_model(request, payload), payload, history)
+        except Exception as error:  # a meter or a model failed
+            pending = self.undecidable(request, error)
+        return self._answer(*pending)
+
+    def _run_payload(
+        self, snapshot: Snapshot, request: Request, payload: Payload, history: str
+    ) -> PendingDecision:
+        charge = self.meter.charge(snapshot, request)
+        if charge is not None:
+            request = charge.request
+        questions = questions_of(snapshot, request, payload)
+        if snapshot.ner and not stopped(snapshot, request):
+            texts = texts_for_models(questions)
+            questions = with_entities(questions, self._find_entities(texts, snapshot.ner))
+        began = perf_counter()
+        begun = begin_all(snapshot, questions, new_id())
+        decision = judge(snapshot, questions, payload, begun, history)
+        request = record_request(request, payload)
+        return self._settle(snapshot, request, charge, decision, began=began, marks=None)
 
     def _answer(self, decision: Decision, acknowledgement: Any) -> Decision:
         if acknowledgement is not None and not acknowledgement.wait():

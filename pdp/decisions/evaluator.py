@@ -10,17 +10,20 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from pdp.decisions.heavy_work import HeavyWork
+from pdp.decisions.payloads import begin_all, judge, judge_aside
 from pdp.domain.ids import new_id
 from pdp.engine.evaluate import begin, finish
 from pdp.engine.text.json_text import may_be_json
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Sequence
 
+    from pdp.decisions.payloads import Asked
     from pdp.domain.decision import Decision
     from pdp.domain.request import Request
     from pdp.engine.evaluation import Mark
     from pdp.engine.snapshot import Snapshot
+    from pdp.payloads.payload import Payload
 
 LARGE_TEXT: Final = 16_384
 """Characters of text from which a thread scans it. The first scan of a text of a new kind takes
@@ -89,6 +92,36 @@ class Evaluator:
             return finish(evaluation)
         evaluation.yield_to_others()
         return self.heavy.run(tenant_id, finish, evaluation)
+
+    def evaluate_payload(
+        self,
+        snapshot: Snapshot,
+        questions: Sequence[Asked],
+        payload: Payload,
+        history: str = "",
+    ) -> Decision | Awaitable[Decision]:
+        """Returns the decision on a payload, under a new id; what to await for it if it is heavy.
+
+        Args:
+            snapshot: the tenant's policies.
+            questions: the parts as requests.
+            payload: the payload.
+            history: see `pdp.decisions.payloads.judge`.
+
+        Raises:
+            RateLimited: when it is awaited, if too many large requests of the tenant wait.
+        """
+        tenant_id, decision_id, size = snapshot.tenant_id, new_id(), len(payload.body)
+        if size >= LARGE_JSON or tenant_id in self._slow_tenants:
+            return self.heavy.run(
+                tenant_id, judge_aside, snapshot, questions, payload, decision_id, history
+            )
+        begun = begin_all(snapshot, questions, decision_id)
+        if sum(each.cost(size) for each in begun) <= LIGHT_COST:
+            return judge(snapshot, questions, payload, begun, history)
+        for each in begun:
+            each.yield_to_others()
+        return self.heavy.run(tenant_id, judge, snapshot, questions, payload, begun, history)
 
     def _suspect(self, tenant_id: str) -> None:
         """Notes a slow scan. One alone may be slow because the processor was busy elsewhere."""

@@ -195,6 +195,20 @@ class Fault(NamedTuple):
     error: BaseException
 
 
+class PayloadResult(NamedTuple):
+    """What a decision on a payload says of it.
+
+    Attributes:
+        format: the format of the payload.
+        redacted: the body with the redactions in it; None if it has none.
+        unjudged: JSON Pointers of what was not judged.
+    """
+
+    format: str
+    redacted: str | None = None
+    unjudged: tuple[str, ...] = ()
+
+
 class Decision(NamedTuple):
     """The response to a request (docs/decide.md, DecideResponse).
 
@@ -204,6 +218,7 @@ class Decision(NamedTuple):
         faults: errors for the log.
         counted: whether limits count the request; false if the kill switch or a limit stopped it.
         plain: an ALLOW to which no layer added anything, as most decisions are.
+        payload: what it says of the payload; None if the request was none.
         unmatched: the request, if no pattern of its platform or tenant occurs in it, so that its
             record needs no search.
     """
@@ -230,6 +245,7 @@ class Decision(NamedTuple):
     retry_after_s: int | None = None
     counted: bool = True
     plain: bool = False
+    payload: PayloadResult | None = None
     unmatched: Request | None = None
 
     @property

@@ -72,6 +72,8 @@ class Request(NamedTuple):
         session_id: the conversation or agent run that the request belongs to.
         place: the place of `pdp.domain.placement.SCOPES` of the text, and of arguments that are no
             tool call; empty if the direction and the arguments tell.
+        payload_format: the format of the payload that the request is, whose document stands in
+            `arguments`, or in `text` for plain text; only in requests of records.
         server_time: the time of the server's clock, in seconds since the epoch, if a policy depends
             on it. None in simulations and replays, in which the `timestamp` takes its place.
         groups_trusted: whether the caller may name the groups of the user for what lets a request
@@ -103,3 +105,4 @@ class Request(NamedTuple):
     session_id: str = ""
     server_time: float | None = None
     place: str = ""
+    payload_format: str = ""

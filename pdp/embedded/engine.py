@@ -223,7 +223,7 @@ class Engine:
 
         """
         arrived = time.time()
-        complete, revision = read(request, fields)
+        complete, revision, payload, history = read(request, fields)
         check(complete)
         with self._forks:
             policies = self._policies
@@ -231,6 +231,8 @@ class Engine:
             min_revision = max(min_revision, revision)
             if min_revision > policies.revision:
                 policies.reach(min_revision)
+            if payload is not None:
+                return self._decider.decide_payload(complete, payload, history=history)
             return self._decider.decide(complete, arrived)
 
 

@@ -23,6 +23,7 @@ from pdp.engine.layers.limits import LimitsLayer
 from pdp.engine.rules.exceptions import NO_BOOK, build_exceptions
 from pdp.engine.rules.models import ModelIndex
 from pdp.engine.rules.static_policies import patterns_apart
+from pdp.engine.rules.tool_actions import ToolActions
 from pdp.engine.scan import PatternErrors, PatternSet
 from pdp.engine.snapshot import Platform, Snapshot, with_models
 from pdp.errors import InvalidPattern, Violation
@@ -196,6 +197,7 @@ def compile_tenant(
         own_bytes=_own_bytes(policies, patterns),
         facts=sources.facts,
         alert_expressions=_alert_expressions(org),
+        tool_actions=ToolActions(settings.tool_actions),
         needs_clock=any(isinstance(each, ChainLayer) and each.has_schedules for each in layers),
         exceptions=sources.exceptions,
     )

@@ -9,6 +9,7 @@ from pdp.domain.decision_counts import CountKey
 from pdp.domain.org_policy import DEFAULT_ORG_POLICY
 from pdp.engine.decision_facts import NO_FACT_SOURCE
 from pdp.engine.rules.exceptions import NO_BOOK
+from pdp.engine.rules.tool_actions import NO_TOOL_ACTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pdp.engine.layers.base import Closer, Gate, Layer
     from pdp.engine.rules.exceptions import ExceptionBook
     from pdp.engine.rules.models import ModelIndex
+    from pdp.engine.rules.tool_actions import ToolActions
     from pdp.engine.scan import PatternSet, Shard
     from pdp.engine.text.patterns import Validators
 
@@ -92,6 +94,7 @@ class Snapshot:
         facts: computes the facts of requests that conditions name: groups and findings.
         exceptions: the tenant's exceptions, compiled.
         alert_expressions: the compiled expressions of the org policy's alert rules.
+        tool_actions: which actions the tool calls in payloads are.
         needs_clock: whether a policy depends on the server's clock: see `Request.server_time`.
         records_plain: whether an ALLOW to which no layer added anything may be recorded.
         plain_key: as what such a decision is counted if it is not.
@@ -116,6 +119,7 @@ class Snapshot:
     facts: FactSource = NO_FACT_SOURCE
     exceptions: ExceptionBook = NO_BOOK
     needs_clock: bool = False
+    tool_actions: ToolActions = NO_TOOL_ACTIONS
     alert_expressions: Mapping[str, Condition] = field(default_factory=dict)
     records_plain: bool = field(init=False)
     plain_key: CountKey = field(init=False)

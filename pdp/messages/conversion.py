@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from google.protobuf.struct_pb2 import ListValue, Struct, Value
     from google.protobuf.timestamp_pb2 import Timestamp
 
-    from pdp.domain.decision import Decision, Match, Obligation, Span
+    from pdp.domain.decision import Decision, Match, Obligation, PayloadResult, Span
 
 MAX_REVISION: Final = 1 << 53
 
@@ -48,6 +48,7 @@ def to_request(
     size: int | None = None,
     *,
     groups_trusted: bool = True,
+    takes_payload: bool = False,
 ) -> Request:
     """Validates a message and returns it as a domain request.
 
@@ -58,6 +59,8 @@ def to_request(
         prefix: the prefix of paths in errors, for a message within another.
         size: the size of the message in bytes; None if it is not known yet.
         groups_trusted: see `Request`.
+        takes_payload: whether the caller reads the payload of the message (`to_payload`), which is
+            no part of the request. A message with a payload is refused otherwise.
 
     Raises:
         InvalidArgument: a value is out of bounds; it names all invalid fields.
@@ -80,7 +83,7 @@ def to_request(
     if values[_CONTEXT] is not None:
         _check_form(message, "context", prefix)
     if payload is not None:
-        _check_alone(message, prefix)
+        _check_alone(message, prefix, takes_payload=takes_payload)
     values[_REQUEST_ID], values[_TENANT_ID] = request_id, tenant_id
     values[_GROUPS_TRUSTED] = groups_trusted
     model = values[_PROVIDER]
@@ -125,8 +128,11 @@ _IN_PAYLOAD: Final = ("content", "arguments", "arguments_json", "action", "tool"
 """What a payload says itself."""
 
 
-def _check_alone(message: pb.DecideRequest, prefix: str) -> None:
-    """Checks that a message with a payload has nothing that stands for its contents."""
+def _check_alone(message: pb.DecideRequest, prefix: str, *, takes_payload: bool) -> None:
+    """Checks that a message may have a payload, and has nothing else that stands for it."""
+    if not takes_payload:
+        reason = "cannot be used here; send content, or tool and arguments"
+        raise InvalidArgument.of(Violation(f"{prefix}payload", reason))
     given = {field.name for field, _ in message.ListFields()}
     violations = [
         Violation(f"{prefix}{name}", "cannot be combined with payload; set one of them")
@@ -296,6 +302,8 @@ def to_response(decision: Decision, request: pb.DecideRequest | None = None) -> 
         response = _full(decision)
         if decision.redacted_arguments is not None:
             _set_redacted_arguments(response, decision.redacted_arguments, request)
+    if decision.payload is not None:
+        _set_payload(response, decision.payload)
     response.decision_id = decision.decision_id
     response.request_id = decision.request_id
     response.revision = decision.revision
@@ -309,6 +317,13 @@ def _set_redacted_arguments(
         response.redacted_arguments.update(arguments)
     else:
         response.redacted_arguments_json = to_text(arguments)
+
+
+def _set_payload(response: pb.DecideResponse, result: PayloadResult) -> None:
+    response.payload_format = result.format
+    if result.redacted is not None:
+        response.redacted_payload = result.redacted
+    response.unjudged.extend(result.unjudged)
 
 
 def _full(decision: Decision) -> pb.DecideResponse:

@@ -13,11 +13,12 @@ from pdp.decisions.decider import InvalidItem
 from pdp.domain.ids import new_id
 from pdp.errors import InvalidArgument, PdpError, TenantMismatch, Violation
 from pdp.messages.conversion import MAX_REVISION, to_request, to_response
+from pdp.messages.payloads import to_payload
 from pdp.messages.validation import validate
 from pdp.messages.value_count import CERTAINLY_FEW, check_all_values
 from pdp.transport.call import Handler, Session
 from pdp.transport.guards import settle_tenant
-from pdp.transport.servicers.request_conversion import LARGE, convert
+from pdp.transport.servicers.request_conversion import LARGE, convert, read_payload
 from pdp.transport.status import STATUSES
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from pdp.decisions.decider import Decider
     from pdp.decisions.text_streams import CallTexts, StreamAnswer, TextStreams
+    from pdp.domain.decision import Decision
     from pdp.domain.request import Request
     from pdp.transport.call import Call
 
@@ -67,7 +69,7 @@ class DecideServicer:
         """
         body = cast("pb.DecideRequest", message)
         size = body.ByteSize()
-        if size <= LARGE:
+        if size <= LARGE or body.HasField("payload"):
             call.request = to_request(
                 body,
                 call.tenant_id,
@@ -75,6 +77,7 @@ class DecideServicer:
                 "",
                 size,
                 groups_trusted=call.principal.groups_trusted,
+                takes_payload=True,
             )
 
     async def decide(self, call: Call, message: Message) -> pb.DecideResponse:
@@ -95,14 +98,31 @@ class DecideServicer:
                 call.tenant_id,
                 call.request_id,
                 groups_trusted=call.principal.groups_trusted,
+                takes_payload=True,
             )
-        decision = await self._decider.decide(
+        decision = await self._decide(call, request, body)
+        return to_response(decision, body)
+
+    async def _decide(
+        self, call: Call, request: Request, body: pb.DecideRequest, path: str = ""
+    ) -> Decision:
+        payload = await read_payload(self._heavy, call.tenant_id, body, path)
+        if payload is not None:
+            return await self._decider.decide_payload(
+                request,
+                payload,
+                history=body.payload.history,
+                min_revision=body.min_revision,
+                deadline=call.deadline,
+                path=path,
+            )
+        return await self._decider.decide(
             request,
             min_revision=body.min_revision,
             deadline=call.deadline,
             encoded_bytes=_encoded_bytes(request, body.ByteSize()),
+            path=path,
         )
-        return to_response(decision, body)
 
     async def batch(self, call: Call, message: Message) -> pb.DecideBatchResponse:
         """Decides many requests on one snapshot; each is answered in its place.
@@ -140,13 +160,7 @@ class DecideServicer:
         item = body.request
         try:
             request = await self._stream_request(call, item)
-            decision = await self._decider.decide(
-                request,
-                min_revision=item.min_revision,
-                deadline=call.deadline,
-                encoded_bytes=_encoded_bytes(request, item.ByteSize()),
-                path="request.",
-            )
+            decision = await self._decide(call, request, item, "request.")
         except PdpError as error:
             decision = await self._decider.refuse(_invalid_item(call, item.request_id, error))
         return pb.DecideStreamResponse(response=to_response(decision, item))
@@ -180,6 +194,9 @@ class DecideServicer:
         if item.content.text:
             problem = Violation("request.content.text", "must be empty: the text comes in chunks")
             raise InvalidArgument.of(problem)
+        if item.HasField("payload"):
+            problem = Violation("request.payload", "cannot be sent with a chunk of a text")
+            raise InvalidArgument.of(problem)
         request = await self._stream_request(call, item)
         texts.begin(
             stream_id, request._replace(direction=item.direction or "output"), item.min_revision
@@ -196,6 +213,7 @@ class DecideServicer:
             request_id,
             "request.",
             groups_trusted=call.principal.groups_trusted,
+            takes_payload=True,
         )
 
     def _texts(self, session: Session) -> CallTexts:
@@ -223,7 +241,7 @@ def _batch_items(
             yield _foreign_item(call, item, index)
             continue
         size = item.ByteSize()
-        if size > LARGE:
+        if size > LARGE or item.HasField("payload"):
             yield _large_item(call, item, index)
             continue
         try:
@@ -234,6 +252,7 @@ def _batch_items(
                 "",
                 size,
                 groups_trusted=call.principal.groups_trusted,
+                takes_payload=True,
             )
         except PdpError:
             yield _converted(call, item, index)
@@ -268,10 +287,12 @@ def _converted(call: Call, item: pb.DecideRequest, index: int) -> BatchItem | In
             path,
             size,
             groups_trusted=call.principal.groups_trusted,
+            takes_payload=True,
         )
+        payload = to_payload(item, path) if item.HasField("payload") else None
     except PdpError as error:
         return _invalid_item(call, item.request_id, error)
-    return BatchItem(request, _encoded_bytes(request, size), index)
+    return BatchItem(request, _encoded_bytes(request, size), index, payload, item.payload.history)
 
 
 def _invalid_item(call: Call, request_id: str, error: PdpError) -> InvalidItem:

@@ -5,14 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pdp.messages.conversion import to_request
+from pdp.messages.payloads import to_payload
 
 if TYPE_CHECKING:
     from pdp._gen.pdp.v1 import decide_pb2 as pb
     from pdp.decisions.heavy_work import HeavyWork
     from pdp.domain.request import Request
+    from pdp.payloads.payload import Payload
 
 LARGE: Final = 65_536
 """Bytes of a message from which a thread converts it. Each value in it takes about 1 µs."""
+
+
+LARGE_PAYLOAD: Final = 8_192
+"""Characters of a payload from which a thread reads it."""
 
 
 async def convert(
@@ -23,6 +29,7 @@ async def convert(
     prefix: str = "",
     *,
     groups_trusted: bool = True,
+    takes_payload: bool = False,
 ) -> Request:
     """Returns a message as a request; see `to_request`.
 
@@ -33,13 +40,14 @@ async def convert(
         request_id: the id of the request.
         prefix: the prefix of paths in errors.
         groups_trusted: see `Request`.
+        takes_payload: see `to_request`.
 
     Raises:
         InvalidArgument: a value is out of bounds.
         RateLimited: too many large requests of the tenant wait.
     """
     size = message.ByteSize()
-    if size > LARGE:
+    if size - len(message.payload.body) > LARGE:
         return await heavy.run(
             tenant_id,
             to_request,
@@ -49,5 +57,30 @@ async def convert(
             prefix,
             size,
             groups_trusted=groups_trusted,
+            takes_payload=takes_payload,
         )
-    return to_request(message, tenant_id, request_id, prefix, size, groups_trusted=groups_trusted)
+    return to_request(
+        message,
+        tenant_id,
+        request_id,
+        prefix,
+        size,
+        groups_trusted=groups_trusted,
+        takes_payload=takes_payload,
+    )
+
+
+async def read_payload(
+    heavy: HeavyWork, tenant_id: str, message: pb.DecideRequest, prefix: str = ""
+) -> Payload | None:
+    """Returns the payload of a message; None if it has none. A thread reads a large one.
+
+    Raises:
+        InvalidArgument: the payload is not understood, or exceeds a bound.
+        RateLimited: too many large requests of the tenant wait.
+    """
+    if not message.HasField("payload"):
+        return None
+    if len(message.payload.body) <= LARGE_PAYLOAD:
+        return to_payload(message, prefix)
+    return await heavy.run(tenant_id, to_payload, message, prefix)

@@ -25,7 +25,7 @@ from pdp.transport.servicers.placements import placement_of
 from pdp.transport.servicers.policy_chain import chain_of, chain_request, chain_response
 from pdp.transport.servicers.policy_pack import packs_of
 from pdp.transport.servicers.policy_simulation import decide_request
-from pdp.transport.servicers.request_conversion import convert
+from pdp.transport.servicers.request_conversion import convert, read_payload
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,6 +57,7 @@ class SimulateServicer:
         """Decides one request with an overlay that is compiled for this call alone.
 
         Raises:
+            InvalidArgument: the payload is not understood.
             InvalidPattern: a candidate's pattern is not RE2.
             StoreUnavailable: the tenant's policies cannot be read.
         """
@@ -66,9 +67,15 @@ class SimulateServicer:
         call.tenant_id = tenant_id
         request_id = inner.request_id or call.request_id
         heavy = self._decider.evaluator.heavy
-        request = await convert(heavy, inner, tenant_id, request_id, "request.")
+        request = await convert(heavy, inner, tenant_id, request_id, "request.", takes_payload=True)
+        payload = await read_payload(heavy, tenant_id, inner, "request.")
         snapshot = await self._snapshot(call, inner.min_revision, body)
-        simulation = await self._decider.simulate(snapshot, request)
+        if payload is None:
+            simulation = await self._decider.simulate(snapshot, request)
+        else:
+            simulation = await self._decider.simulate_payload(
+                snapshot, request, payload, inner.payload.history
+            )
         decision = simulation.decision
         if not inner.explain:
             decision = decision._replace(trace=())

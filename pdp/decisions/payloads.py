@@ -1,0 +1,432 @@
+"""Decides a payload: each part by itself, and one decision of all.
+
+    parts → requests → evaluate each → combine → redact the payload
+
+The strongest outcome counts, and the risk is that of the riskiest part. Limits count a payload
+once, and it has one record.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+
+from pdp.domain.decision import (
+    Decision,
+    Fault,
+    Obligation,
+    ObligationType,
+    Outcome,
+    PayloadResult,
+    PolicyWarning,
+    Risk,
+    Span,
+)
+from pdp.domain.layers import ENGINE
+from pdp.domain.ner import NerFindings
+from pdp.domain.placement import ARGUMENTS, SYSTEM, TOOL_RESULT
+from pdp.engine.dlp.named_entities import texts_of
+from pdp.engine.evaluate import begin, evaluate, failed_decision, finish
+from pdp.payloads.payload import Part
+from pdp.payloads.pointers import member
+from pdp.payloads.redaction import BLOCKED, Change, places_in, redacted_body
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pdp.domain.decision import Match, TraceRow
+    from pdp.domain.request import Request
+    from pdp.engine.evaluation import EvaluationState
+    from pdp.engine.snapshot import Snapshot
+    from pdp.payloads.payload import Payload
+
+LATEST: Final = "latest"
+"""The `history` with which what stands before the last answer does not stop a request."""
+
+MAX_TRACE: Final = 1000
+"""Rows of a trace."""
+
+UNJUDGED_CONTENT: Final = "UNJUDGED_CONTENT"
+HISTORY_BLOCKED: Final = "HISTORY_BLOCKED"
+UNJUDGED_POLICY: Final = "unjudged"
+
+_UNJUDGED: Final = "The payload has images, audio or files, which no policy has looked into."
+_HISTORY: Final = "Earlier parts of the conversation were replaced by [BLOCKED]."
+_NOT_SHOWN: Final = "[MEDIA]"
+_FORBIDDEN: Final = 403
+_NOTHING: Final = Part("")
+
+T = TypeVar("T")
+
+
+class Asked(NamedTuple):
+    """A part of a payload, as a request to one model."""
+
+    part: Part
+    request: Request
+
+
+class _Judged(NamedTuple):
+    """A part, the decision on it, and the outcome that counts."""
+
+    part: Part
+    request: Request
+    decision: Decision
+    outcome: Outcome
+
+
+def with_model(request: Request, payload: Payload) -> Request:
+    """Returns a request for the model that it names, else for the one that the payload names."""
+    session_id = request.session_id or payload.session_id
+    request = request._replace(session_id=session_id)
+    if request.model:
+        return request
+    return request._replace(provider=request.provider or payload.provider, model=payload.model)
+
+
+def questions_of(snapshot: Snapshot, request: Request, payload: Payload) -> list[Asked]:
+    """Returns the requests that the parts of a payload are: if two models are named, for each.
+
+    Args:
+        snapshot: the tenant's policies, which say what action a tool call is.
+        request: what the caller says beside the payload; see `with_model`.
+        payload: the payload. One without parts, or with earlier parts only, has an empty part.
+    """
+    parts = payload.parts
+    if all(each.is_earlier for each in parts):
+        parts = (*parts, _NOTHING)
+    models = _models(request, payload)
+    return [
+        Asked(part, _request(snapshot, model, payload, part)) for part in parts for model in models
+    ]
+
+
+def _models(request: Request, payload: Payload) -> Sequence[Request]:
+    """Returns the request to the model that it names, and to another that the payload names."""
+    other = request._replace(
+        provider=payload.provider or ("" if payload.model else request.provider),
+        model=payload.model or request.model,
+    )
+    same_model = not payload.model or payload.model == request.model
+    same_provider = not payload.provider or payload.provider == request.provider
+    return (request,) if same_model and same_provider else (request, other)
+
+
+def _request(snapshot: Snapshot, base: Request, payload: Payload, part: Part) -> Request:
+    if part.tool:
+        return base._replace(
+            text=part.text,
+            arguments=part.values,
+            tool=part.tool,
+            action=snapshot.tool_actions.action_of(part.tool, part.server),
+            direction="input",  # a call goes to a tool, whoever asks for it
+        )
+    return base._replace(
+        text=part.text,
+        arguments=part.values,
+        direction="output" if payload.is_output else "input",
+        place=part.scope if part.values is not None or part.scope in {SYSTEM, TOOL_RESULT} else "",
+    )
+
+
+def texts_for_models(questions: Sequence[Asked]) -> list[tuple[str | None, str]]:
+    """Returns the texts of all parts for models that find named entities, each with its place."""
+    texts: list[tuple[str | None, str]] = []
+    seen: set[int] = set()
+    for index, (part, request) in enumerate(questions):
+        if id(part) not in seen:
+            seen.add(id(part))
+            texts += ((f"{index} {path or ''}", text) for path, text in texts_of(request))
+    return texts
+
+
+def with_entities(questions: Sequence[Asked], findings: NerFindings) -> list[Asked]:
+    """Returns the questions with what models found in the texts of `texts_for_models`."""
+    by_part: dict[int, list[Any]] = {}
+    for entity in findings.entities:
+        index, _, path = (entity.path or "").partition(" ")
+        own = by_part.setdefault(id(questions[int(index)].part), [])
+        own.append(entity._replace(path=path or None))
+    return [
+        each._replace(
+            request=each.request._replace(
+                ner=NerFindings(tuple(by_part.get(id(each.part), ())), findings.missing)
+            )
+        )
+        for each in questions
+    ]
+
+
+def begin_all(
+    snapshot: Snapshot, questions: Sequence[Asked], decision_id: str
+) -> list[EvaluationState]:
+    """Runs the gates and the scans of all parts; see `pdp.engine.evaluate.begin`."""
+    now = time.time() if snapshot.needs_clock else None
+    return [
+        begin(
+            snapshot,
+            each.request if now is None else each.request._replace(server_time=now),
+            decision_id,
+        )
+        for each in questions
+    ]
+
+
+def judge(
+    snapshot: Snapshot,
+    questions: Sequence[Asked],
+    payload: Payload,
+    begun: Sequence[EvaluationState],
+    history: str = "",
+) -> Decision:
+    """Returns the decision on a payload. Never raises.
+
+    Args:
+        snapshot: the tenant's policies.
+        questions: the parts as requests; see `questions_of`.
+        payload: the payload.
+        begun: the evaluations of the questions; see `begin_all`.
+        history: `LATEST`, or empty.
+    """
+    try:
+        judged = [
+            _judged(asked, finish(evaluation), history)
+            for asked, evaluation in zip(questions, begun, strict=True)
+        ]
+        return _combined(snapshot, judged, payload)
+    except Exception as error:  # for instance a redaction failed: how much may be shown is unknown
+        ids = questions[0].request.request_id, begun[0].decision_id
+        decision = failed_decision(*ids, fault=Fault(ENGINE, error))
+        return decision._replace(revision=snapshot.revision)
+
+
+def judge_aside(
+    snapshot: Snapshot,
+    questions: Sequence[Asked],
+    payload: Payload,
+    decision_id: str,
+    history: str = "",
+) -> Decision:
+    """Returns the decision on a payload, in a thread beside the event loop; see `judge`."""
+    begun = begin_all(snapshot, questions, decision_id)
+    for each in begun:
+        each.yield_to_others()
+    return judge(snapshot, questions, payload, begun, history)
+
+
+def _judged(asked: Asked, decision: Decision, history: str) -> _Judged:
+    outcome = decision.outcome
+    if history == LATEST and asked.part.is_earlier:
+        if not decision.allowed:
+            outcome = Outcome.REDACT
+        elif outcome in {Outcome.WARN, Outcome.ALLOW_WITH_OVERRIDE}:
+            outcome = Outcome.ALLOW
+    return _Judged(asked.part, asked.request, decision, outcome)
+
+
+def _combined(snapshot: Snapshot, judged: Sequence[_Judged], payload: Payload) -> Decision:
+    unjudged = _unjudged(snapshot, payload)
+    first = judged[0].decision
+    if unjudged is None and all(each.decision.plain for each in judged):
+        return first._replace(unmatched=None, payload=PayloadResult(payload.format))
+    deciding = max(judged, key=lambda each: (each.outcome, each.decision.risk.score))
+    decision = deciding.decision
+    if deciding.outcome is Outcome.REDACT and not decision.allowed:
+        decision = decision._replace(
+            message=_HISTORY, reason_code=HISTORY_BLOCKED, status_hint=200, retry_after_s=None
+        )
+    if deciding.outcome is Outcome.ALLOW and decision.outcome is not Outcome.ALLOW:
+        decision = decision._replace(message="", reason_code="", status_hint=200)
+    outcome = deciding.outcome
+    if unjudged is not None and unjudged.outcome > outcome:
+        outcome, decision = (
+            unjudged.outcome,
+            decision._replace(
+                message=unjudged.message,
+                reason_code=unjudged.reason_code,
+                status_hint=unjudged.status_hint,
+            ),
+        )
+    decisions = [each.decision for each in judged]
+    redacted = None
+    if outcome < Outcome.CANCEL:
+        changes = _changes(snapshot, judged)
+        redacted = redacted_body(payload, changes) if changes else None
+    warnings = [each.warnings for each in decisions if each.outcome is not Outcome.BLOCK]
+    if unjudged is not None:
+        warnings.append(unjudged.warnings)
+    return decision._replace(
+        outcome=outcome,
+        risk=_riskiest(decisions),
+        obligations=_obligations(payload, judged, outcome),
+        redacted_text=None,
+        redacted_arguments=None,
+        warnings=_united(warnings),
+        matches=_united(map(_matches, judged)),
+        pii_detected=any(each.pii_detected for each in decisions),
+        frameworks=_united(each.frameworks for each in decisions),
+        trace=_trace(judged, deciding),
+        incomplete=any(each.incomplete for each in decisions),
+        faults=_united(each.faults for each in decisions),
+        counted=all(each.counted for each in decisions),
+        plain=False,
+        payload=PayloadResult(payload.format, redacted, payload.unjudged),
+        unmatched=None,
+    )
+
+
+def _unjudged(snapshot: Snapshot, payload: Payload) -> Decision | None:
+    """Returns what the tenant's settings say of media; None if the payload has none."""
+    if not payload.unjudged:
+        return None
+    blocks = snapshot.settings.unjudged == "block"
+    return Decision(
+        decision_id="",
+        request_id="",
+        outcome=Outcome.BLOCK if blocks else Outcome.WARN,
+        message=_UNJUDGED,
+        reason_code=UNJUDGED_CONTENT,
+        status_hint=_FORBIDDEN if blocks else 200,
+        risk=Risk(0, "none"),
+        revision=0,
+        warnings=() if blocks else (PolicyWarning(UNJUDGED_POLICY, _UNJUDGED),),
+    )
+
+
+def _united(groups: Iterable[Iterable[T]]) -> tuple[T, ...]:
+    """Returns all items, each once, in order."""
+    return tuple(dict.fromkeys(item for group in groups for item in group))
+
+
+def _riskiest(decisions: Sequence[Decision]) -> Risk:
+    return max((each.risk for each in decisions), key=lambda risk: risk.score)
+
+
+def _matches(judged: _Judged) -> list[Match]:
+    """Returns the matches of a part; those in its contents have its pointer."""
+    pointer = judged.part.pointer
+    return [
+        each._replace(pointer=pointer) if each.scope and pointer else each
+        for each in judged.decision.matches
+    ]
+
+
+def _trace(judged: Sequence[_Judged], deciding: _Judged) -> tuple[TraceRow, ...]:
+    """Returns the trace of the part that decides, then what matched in the others."""
+    rows = list(deciding.decision.trace)
+    for each in judged:
+        if each is not deciding and len(rows) < MAX_TRACE:
+            rows += (row for row in each.decision.trace if row.matched)
+    return tuple(rows[:MAX_TRACE])
+
+
+def _changes(snapshot: Snapshot, judged: Sequence[_Judged]) -> list[Change]:
+    changes: dict[int, Change] = {}
+    for each in judged:
+        key, decision = id(each.part), each.decision
+        present = changes.get(key)
+        if not decision.allowed and each.outcome is Outcome.REDACT:
+            changes[key] = Change(each.part, is_blocked=True)
+            continue
+        if present is not None:
+            if present.is_blocked:
+                continue
+            decision = _again(snapshot, each, present)
+        text, values = decision.redacted_text, decision.redacted_arguments
+        if present is not None:
+            text = present.text if text is None else text
+            values = present.values if values is None else values
+        if text is not None or values is not None:
+            changes[key] = Change(each.part, text, values)
+    return list(changes.values())
+
+
+def _again(snapshot: Snapshot, judged: _Judged, change: Change) -> Decision:
+    """Returns the decision on a part whose redactions for another model were applied.
+
+    Its redactions come on top of those. Its outcome does not count: that of the part as it was
+    sent does.
+    """
+    request = judged.request
+    if change.text is not None:
+        request = request._replace(text=change.text)
+    if change.values is not None:
+        request = request._replace(arguments=change.values)
+    decision = evaluate(snapshot, request, judged.decision.decision_id)
+    if decision.outcome >= Outcome.CANCEL:
+        raise RuntimeError("a part that may pass is stopped once it is redacted")
+    return decision
+
+
+def _obligations(
+    payload: Payload, judged: Sequence[_Judged], outcome: Outcome
+) -> tuple[Obligation, ...]:
+    """Returns the obligations of all parts, without ROUTE_TO if the request is stopped.
+
+    A request can go to one model only: the first ROUTE_TO counts.
+    """
+    spans: dict[tuple[str | None, str], dict[Span, None]] = {}
+    others: dict[Obligation, None] = {}
+    has_route = outcome >= Outcome.CANCEL
+    for each in judged:
+        if not each.decision.allowed and each.outcome is Outcome.REDACT:
+            length = len(each.part.text)
+            whole = Span(0, length, path=each.part.pointer)
+            spans.setdefault((BLOCKED, ""), {})[whole] = None
+            continue
+        for obligation in each.decision.obligations:
+            if obligation.type is ObligationType.REDACT:
+                own = spans.setdefault((obligation.replacement, obligation.kind), {})
+                own.update(dict.fromkeys(_spans(payload, each.part, obligation.spans)))
+            elif obligation.type is not ObligationType.ROUTE_TO:
+                others[obligation] = None
+            elif not has_route:
+                has_route = True
+                others[obligation] = None
+    redactions = (
+        Obligation(ObligationType.REDACT, replacement, tuple(own), kind=kind)
+        for (replacement, kind), own in spans.items()
+    )
+    return (*redactions, *others)
+
+
+def _spans(payload: Payload, part: Part, spans: Sequence[Span]) -> list[Span]:
+    """Returns spans in a part as spans in the payload."""
+    if isinstance(payload.document, str):
+        return list(spans)
+    found = places_in(
+        payload, part, [(each.path, each.start, each.end, each.in_key) for each in spans]
+    )
+    return [
+        each._replace(path=place.pointer, start=place.start, end=place.end, in_key=place.in_key)
+        for each, place in zip(spans, found, strict=True)
+    ]
+
+
+def record_request(request: Request, payload: Payload) -> Request:
+    """Returns a payload as one request, for its record: the document stands for its arguments."""
+    document = payload.document
+    request = request._replace(
+        direction="output" if payload.is_output else "input", payload_format=payload.format
+    )
+    calls = [each for each in payload.parts if each.scope == ARGUMENTS and not each.is_earlier]
+    if len(calls) == 1:
+        request = request._replace(tool=calls[0].tool)
+    if isinstance(document, str):
+        return request._replace(text=document)
+    shown = _without(document, frozenset(payload.unjudged), "")
+    return request._replace(arguments=shown if isinstance(shown, Mapping) else {"": shown})
+
+
+def _without(value: Any, media: frozenset[str], pointer: str) -> Any:
+    """Returns a document without its media."""
+    if not media:
+        return value
+    if pointer in media:
+        return _NOT_SHOWN
+    if isinstance(value, dict):
+        return {key: _without(item, media, member(pointer, key)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without(item, media, f"{pointer}/{index}") for index, item in enumerate(value)]
+    return value

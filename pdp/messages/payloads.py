@@ -1,0 +1,30 @@
+"""Converts the payload of a DecideRequest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pdp.errors import InvalidArgument, Violation
+from pdp.payloads.formats import read_payload
+from pdp.payloads.payload import PayloadError
+
+if TYPE_CHECKING:
+    from pdp._gen.pdp.v1 import decide_pb2 as pb
+    from pdp.payloads.payload import Payload
+
+
+def to_payload(message: pb.DecideRequest, prefix: str = "") -> Payload:
+    """Returns the payload of a message that has one.
+
+    Args:
+        message: the message. Its direction, if it has one, must be that of the payload.
+        prefix: the prefix of paths in errors, for a message within another.
+
+    Raises:
+        InvalidArgument: the payload is not understood, or exceeds a bound.
+    """
+    payload = message.payload
+    try:
+        return read_payload(payload.format, payload.body, message.direction)
+    except PayloadError as error:
+        raise InvalidArgument.of(Violation(f"{prefix}payload.body", str(error))) from None

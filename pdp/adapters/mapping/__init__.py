@@ -1,0 +1,44 @@
+"""The mapping file of adapters: which route carries what, who asks, and what answers look like."""
+
+from __future__ import annotations
+
+from pdp.adapters.mapping.context import Context, fill_context
+from pdp.adapters.mapping.hooks import Answer, Answers, Hook
+from pdp.adapters.mapping.reading import (
+    InvalidMapping,
+    Mapping,
+    PlacedFault,
+    find_faults,
+    load_mapping,
+    read_mapping,
+)
+from pdp.adapters.mapping.refusals import Refusal, refusal_of, refusal_of_error
+from pdp.adapters.mapping.routes import Match, Route, RouteMatch, find_route, payload_format
+from pdp.adapters.mapping.sources import Source, SourceView
+from pdp.adapters.mapping.verdicts import added_headers, may_pass
+
+__all__ = [
+    "Answer",
+    "Answers",
+    "Context",
+    "Hook",
+    "InvalidMapping",
+    "Mapping",
+    "Match",
+    "PlacedFault",
+    "Refusal",
+    "Route",
+    "RouteMatch",
+    "Source",
+    "SourceView",
+    "added_headers",
+    "fill_context",
+    "find_faults",
+    "find_route",
+    "load_mapping",
+    "may_pass",
+    "payload_format",
+    "read_mapping",
+    "refusal_of",
+    "refusal_of_error",
+]

@@ -1,0 +1,152 @@
+"""Fills a DecideRequest with the facts that a mapping file names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from pdp.adapters.mapping.sources import first_of
+from pdp.errors import InvalidArgument, Violation
+
+if TYPE_CHECKING:
+    from pdp._gen.pdp.v1 import decide_pb2 as pb
+    from pdp.adapters.mapping.sources import Source, SourceView
+
+MAX_GROUPS: Final = 1000
+
+GROUPS: Final = "groups"
+
+_LISTED: Final = frozenset({"header", "path_variable"})
+"""Sources whose text may be several values joined by commas, if somebody sent it twice."""
+
+
+def _tenant(request: pb.DecideRequest, value: str) -> None:
+    request.tenant_id = value
+
+
+def _user(request: pb.DecideRequest, value: str) -> None:
+    request.subject.user_id = value
+
+
+def _agent(request: pb.DecideRequest, value: str) -> None:
+    request.subject.agent_id = value
+
+
+def _customer(request: pb.DecideRequest, value: str) -> None:
+    request.customer_id = value
+
+
+def _session(request: pb.DecideRequest, value: str) -> None:
+    request.session_id = value
+
+
+def _model(request: pb.DecideRequest, value: str) -> None:
+    request.model.model = value
+
+
+def _provider(request: pb.DecideRequest, value: str) -> None:
+    request.model.provider = value
+
+
+def _channel(request: pb.DecideRequest, value: str) -> None:
+    request.channel = value
+
+
+def _action(request: pb.DecideRequest, value: str) -> None:
+    request.action = value
+
+
+def _tool(request: pb.DecideRequest, value: str) -> None:
+    request.tool = value
+
+
+_SETTERS: Final[Mapping[str, Callable[[pb.DecideRequest, str], None]]] = {
+    "tenant": _tenant,
+    "user": _user,
+    "agent": _agent,
+    "customer": _customer,
+    "session": _session,
+    "model": _model,
+    "provider": _provider,
+    "channel": _channel,
+    "action": _action,
+    "tool": _tool,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Where the facts about a request come from.
+
+    Attributes:
+        sources: the sources of each fact, by its name in the mapping file.
+        required: the facts without which a request is refused.
+        separator: the text between two groups; empty if a text is one group.
+    """
+
+    sources: Mapping[str, tuple[Source, ...]] = field(default_factory=dict)
+    required: frozenset[str] = frozenset()
+    separator: str = ""
+
+
+def fill_context(request: pb.DecideRequest, context: Context, view: SourceView) -> None:
+    """Sets the facts of a request. Those that the mapping does not name stay unset.
+
+    Args:
+        request: the request to fill.
+        context: where the facts come from.
+        view: what is known of the request.
+
+    Raises:
+        InvalidArgument: a required fact is not there, or a value cannot be read.
+    """
+    violations: list[Violation] = []
+    for name, sources in context.sources.items():
+        try:
+            value, source = first_of(sources, view, name)
+            if source is not None:
+                _set(request, context, name, value, source)
+            elif name in context.required:
+                violations.append(Violation(f"context.{name}", "is required, and is not there"))
+        except InvalidArgument as error:
+            violations += error.violations
+    if violations:
+        raise InvalidArgument.of(*violations)
+
+
+def _set(
+    request: pb.DecideRequest, context: Context, name: str, value: Any, source: Source
+) -> None:
+    if name == GROUPS:
+        request.subject.groups.extend(_groups(value, context.separator))
+        return
+    text = _text(value, name)
+    if source.kind in _LISTED and "," in text:
+        # A client may have sent its own header beside the one that the gateway has set.
+        reason = "was sent more than once, or has a comma; the gateway must remove its clients' own"
+        raise InvalidArgument.of(Violation(f"context.{name}", reason))
+    _SETTERS[name](request, text)
+
+
+def _text(value: Any, name: str) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # a Struct holds all numbers as doubles
+    if type(value) is int:
+        return str(value)
+    raise InvalidArgument.of(Violation(f"context.{name}", "must be one text"))
+
+
+def _groups(value: Any, separator: str) -> list[str]:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        items = list(value[: MAX_GROUPS + 1])
+        if not all(isinstance(each, str) for each in items):
+            raise InvalidArgument.of(Violation("context.groups", "must be texts"))
+    else:
+        text = _text(value, GROUPS)
+        items = text.split(separator, MAX_GROUPS + 1) if separator else [text]
+    if len(items) > MAX_GROUPS:
+        raise InvalidArgument.of(Violation("context.groups", f"are more than {MAX_GROUPS}"))
+    return [group for group in (each.strip() for each in items) if group]

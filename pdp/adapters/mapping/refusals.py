@@ -1,0 +1,124 @@
+"""Refusals, in the form that the clients of a provider's API understand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from pdp.adapters.mapping.verdicts import outcome_name
+from pdp.transport.http.responses import to_json
+from pdp.transport.status import http_status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pdp._gen.pdp.v1 import decide_pb2 as pb
+    from pdp.errors import PdpError
+
+FORBIDDEN: Final = 403
+TOO_MANY: Final = 429
+INTERNAL: Final = 500
+
+DEFAULT_MESSAGE: Final = "The request is not allowed by policy."
+
+_ANTHROPIC_TYPES: Final[Mapping[int, str]] = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+
+
+class Refusal(NamedTuple):
+    """A refusal.
+
+    Attributes:
+        status: the HTTP status for the client, from 400 to 599.
+        reason: the reason code.
+        message: a sentence that is safe to show.
+        decision_id: the id of the decision; empty if there was none.
+        outcome: its outcome; empty if there was none.
+        retry_after_s: the seconds until the request can pass; None if unknown.
+    """
+
+    status: int
+    reason: str
+    message: str
+    decision_id: str = ""
+    outcome: str = ""
+    retry_after_s: int | None = None
+
+    def body(self, form: str) -> bytes:
+        """Returns the JSON body of the refusal.
+
+        Args:
+            form: `openai`, `anthropic` or `pdp`.
+        """
+        return to_json(_FORMS[form](self))
+
+    def headers(self) -> dict[str, str]:
+        """Returns the headers of the refusal."""
+        headers = {"content-type": "application/json"}
+        if self.retry_after_s is not None:
+            headers["retry-after"] = str(self.retry_after_s)
+        return headers
+
+
+def refusal_of(response: pb.DecideResponse) -> Refusal:
+    """Returns the refusal of a request that may not pass.
+
+    The status is the one that the policy hints at; 403 if that is not one of a refusal.
+    """
+    hint = response.status_hint
+    return Refusal(
+        status=hint if hint in range(400, 600) else FORBIDDEN,
+        reason=response.reason_code or outcome_name(response),
+        message=response.message or DEFAULT_MESSAGE,
+        decision_id=response.decision_id,
+        outcome=outcome_name(response),
+        retry_after_s=response.retry_after_s if response.HasField("retry_after_s") else None,
+    )
+
+
+def refusal_of_error(error: PdpError) -> Refusal:
+    """Returns the refusal of a request on which there is no decision."""
+    return Refusal(http_status(error), error.reason, error.message)
+
+
+def _openai(refusal: Refusal) -> dict[str, Any]:
+    if refusal.status == TOO_MANY:
+        kind = "rate_limit_error"
+    else:
+        kind = "server_error" if refusal.status >= INTERNAL else "invalid_request_error"
+    error: dict[str, Any] = {
+        "message": refusal.message,
+        "type": kind,
+        "param": None,
+        "code": refusal.reason,
+    }
+    if refusal.decision_id:
+        error["decision_id"] = refusal.decision_id
+    return {"error": error}
+
+
+def _anthropic(refusal: Refusal) -> dict[str, Any]:
+    usual = "api_error" if refusal.status >= INTERNAL else "invalid_request_error"
+    kind = _ANTHROPIC_TYPES.get(refusal.status, usual)
+    error = {"type": kind, "message": refusal.message, "code": refusal.reason}
+    return {"type": "error", "error": error, "request_id": refusal.decision_id or None}
+
+
+def _pdp(refusal: Refusal) -> dict[str, Any]:
+    error: dict[str, Any] = {"code": refusal.reason, "message": refusal.message, "details": []}
+    body: dict[str, Any] = {"error": error}
+    if refusal.decision_id:
+        body |= {"decision_id": refusal.decision_id, "outcome": refusal.outcome}
+    return body
+
+
+_FORMS: Final = {"openai": _openai, "anthropic": _anthropic, "pdp": _pdp}
+
+FORMS: Final = tuple(_FORMS)

@@ -112,6 +112,9 @@ class Settings(BaseSettings):
     ner_budget_ms: int = Field(
         500, ge=1, le=60_000, description="Milliseconds that a request may wait for these models."
     )
+    adapters_file: NamedPath | None = Field(
+        None, description="YAML file: what adapters read from the traffic; see pdp adapters check."
+    )
     clients_file: NamedPath | None = Field(
         None, description="TOML file: the role and tenants of each client certificate's name."
     )

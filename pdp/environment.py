@@ -27,6 +27,7 @@ IGNORED: Final = "PDP_IGNORE_SETTINGS"
 
 SETTINGS: Final = frozenset(
     {
+        "PDP_ADAPTERS_FILE",
         "PDP_ALERT_HOSTS",
         "PDP_ALERT_NETWORKS",
         "PDP_ALERT_WINDOW_S",

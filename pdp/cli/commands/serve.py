@@ -55,6 +55,7 @@ _METAVARS: Final = {
     "tls_key_file": "FILE",
     "tls_client_ca_file": "FILE",
     "otel_endpoint": "URL",
+    "adapters_file": "FILE",
     "clients_file": "FILE",
     "jwt_issuer": "NAME",
     "jwt_audience": "NAME",

@@ -23,6 +23,10 @@ MAX_UNJUDGED = 1000
 """How many parts of a payload may be media."""
 
 
+DETECT = "detect"
+"""Stands for the format of a payload where a name is needed: the document is looked at."""
+
+
 class Part(NamedTuple):
     """A part of a payload that is judged by itself.
 

@@ -37,6 +37,7 @@ from pdp.transport.admission import admissions
 from pdp.transport.decide_port import DecidePort
 from pdp.transport.decision_observer import DecisionObserver
 from pdp.transport.guards import endpoints
+from pdp.transport.http.payload_route import payload_route
 from pdp.transport.methods import Method, methods
 from pdp.transport.metrics import Metrics
 from pdp.transport.servicers.api_key import ApiKeyServicer
@@ -165,7 +166,7 @@ def wire(
         metering,
         {**admitting, **admissions(adapters.methods, services)},
         reader,
-        adapters.routes,
+        (payload_route(port), *adapters.routes),
     )
 
 

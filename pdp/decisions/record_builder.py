@@ -137,9 +137,13 @@ class RecordBuilder:
             logging_level=policy.logging_level,
             keeps_text=keeps_text,
         )
-        session_id, rate = pending.request.session_id, pending.sample_rate
-        if session_id or rate:
-            record = record._replace(session_id=session_id, sample_rate=rate)
+        request, rate = pending.request, pending.sample_rate
+        if request.session_id or request.payload_format or rate:
+            record = record._replace(
+                session_id=request.session_id,
+                sample_rate=rate,
+                payload_format=request.payload_format,
+            )
         met = _met_expressions(pending, record.entities, is_known=self.withheld == withheld)
         return Recorded(self._without_secrets(record, snapshot), policy, met)
 
@@ -257,10 +261,12 @@ def _record(
 _OWN_FIELDS: Final = frozenset(
     {"decision_id", "tenant_id", "policy_hash", "text_sha256", "arguments_sha256"}
 )
-_CLEAN_FIELDS: Final = frozenset({"redacted_text", "redacted_arguments", "outcome"})
+_CLEAN_FIELDS: Final = frozenset(
+    {"redacted_text", "redacted_arguments", "outcome", "payload_format"}
+)
 """Fields that are not scanned again: they are redacted already, or hold one of a few words."""
 
-_PATH_FIELDS: Final = frozenset({"reason", "path", "entity_type"})
+_PATH_FIELDS: Final = frozenset({"reason", "path", "pointer", "entity_type"})
 """Fields that name places in the arguments, and so their keys, or that the caller sets."""
 
 
@@ -280,7 +286,7 @@ def _strings(record: DecisionRecord) -> tuple[list[str], list[str]]:
     places: list[str] = []
     for match in record.matches:
         names += (match.policy_id, match.name)
-        places.append(match.reason)
+        places += (match.reason, match.pointer)
     names += [factor.id for factor in record.risk.factors]
     for warning in record.warnings:
         names += (warning.policy_id, warning.message)
@@ -322,6 +328,7 @@ def _bare(record: DecisionRecord) -> DecisionRecord:
         "incomplete",
         "logging_level",
         "sample_rate",
+        "payload_format",
     )
     fields |= {name: getattr(record, name) for name in plain}
     fields["risk"] = record.risk._replace(factors=())

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pdp.engine.snapshot import Snapshot
     from pdp.engine.text.patterns import PatternDetector
 
+PAYLOAD: Final = "payload: its texts and tool calls are judged as one request, not one by one"
 NO_LIMITS: Final = "limits: how much of them had been used then is not recorded"
 NOT_EVALUATED: Final = "part of it could not be judged then either"
 NO_CONTEXT: Final = "custom rules: the context that they read is not recorded"
@@ -299,6 +300,8 @@ def _is_recorded(name: str) -> bool:
 def _gaps(
     record: DecisionRecord, decision: Decision, after: Snapshot, unseen: Unseen
 ) -> Iterator[str]:
+    if record.payload_format:
+        yield PAYLOAD
     if unseen.new_patterns:
         yield from _pattern_gaps(record)
     if record.arguments_sha256 and record.redacted_arguments is None:

@@ -103,6 +103,8 @@ class DecisionRecord(NamedTuple):
         session_id: the conversation or the run of an agent; empty if the request named none.
         sample_rate: the share of the decisions that the level does not record, of which this one
             was selected; 0 if the level records it.
+        payload_format: the format of the payload that the request was; empty if it was none. The
+            redacted arguments, or the redacted text of plain text, are then the document.
     """
 
     decision_id: str
@@ -146,6 +148,7 @@ class DecisionRecord(NamedTuple):
     logging_level: str = ""
     session_id: str = ""
     sample_rate: float = 0.0
+    payload_format: str = ""
 
     @property
     def allowed(self) -> bool:
@@ -155,7 +158,8 @@ class DecisionRecord(NamedTuple):
     def to_json(self) -> dict[str, Any]:
         """Returns the record as a JSON object with all fields, `null` if a field has no value.
 
-        A record without a session has no `session_id`, and one of no sample no `sample_rate`.
+        A record without a session has no `session_id`, one of no sample no `sample_rate`, and one
+        of no payload no `payload_format`.
         """
         value: dict[str, Any] = {"version": VERSION, **self._asdict()}
         value["subject"], value["target"] = self.subject._asdict(), self.target._asdict()
@@ -220,10 +224,10 @@ _LISTS: Final = {
     "layers": LayerTime,
 }
 
-_OPTIONAL: Final = ("session_id", "sample_rate")
+_OPTIONAL: Final = ("session_id", "sample_rate", "payload_format")
 """The fields of a record that are absent if they are empty."""
 
-_OPTIONAL_IN_MATCH: Final = ("would_be", "excepted_by", "scope", "talk")
+_OPTIONAL_IN_MATCH: Final = ("would_be", "excepted_by", "scope", "talk", "pointer")
 """The fields of a match that are absent if they are empty."""
 
 

@@ -70,6 +70,7 @@ class DecisionRecord(_message.Message):
     CURSOR_FIELD_NUMBER: _builtins.int
     REDACTED_ARGUMENTS_JSON_FIELD_NUMBER: _builtins.int
     SESSION_ID_FIELD_NUMBER: _builtins.int
+    PAYLOAD_FORMAT_FIELD_NUMBER: _builtins.int
     SAMPLE_RATE_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
     """decision_id is the ID of the decision."""
@@ -140,6 +141,11 @@ class DecisionRecord(_message.Message):
     session_id: _builtins.str
     """session_id is the conversation or the run of an agent that the request
     named.
+    """
+    payload_format: _builtins.str
+    """payload_format is the format of the payload that the request was; empty if
+    it was none. The redacted arguments, or the redacted text of plain text,
+    are then the document.
     """
     sample_rate: _builtins.float
     """sample_rate is unset if the logging level records the decision. Otherwise
@@ -248,11 +254,12 @@ class DecisionRecord(_message.Message):
         cursor: _builtins.str = ...,
         redacted_arguments_json: _builtins.str | None = ...,
         session_id: _builtins.str = ...,
+        payload_format: _builtins.str = ...,
         sample_rate: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_redacted_arguments_json", b"_redacted_arguments_json", "_redacted_text", b"_redacted_text", "asked_at", b"asked_at", "model", b"model", "redacted_arguments", b"redacted_arguments", "redacted_arguments_json", b"redacted_arguments_json", "redacted_text", b"redacted_text", "risk", b"risk", "subject", b"subject", "target", b"target", "time", b"time", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_redacted_arguments_json", b"_redacted_arguments_json", "_redacted_text", b"_redacted_text", "action", b"action", "allowed", b"allowed", "arguments_sha256", b"arguments_sha256", "asked_at", b"asked_at", "channel", b"channel", "cursor", b"cursor", "customer_id", b"customer_id", "decision_id", b"decision_id", "direction", b"direction", "duration_us", b"duration_us", "entities", b"entities", "frameworks", b"frameworks", "incomplete", b"incomplete", "intent_complexity", b"intent_complexity", "layers", b"layers", "logging_level", b"logging_level", "matches", b"matches", "message", b"message", "model", b"model", "obligations", b"obligations", "outcome", b"outcome", "pii_detected", b"pii_detected", "policy_hash", b"policy_hash", "reason_code", b"reason_code", "redacted_arguments", b"redacted_arguments", "redacted_arguments_json", b"redacted_arguments_json", "redacted_text", b"redacted_text", "request_id", b"request_id", "revision", b"revision", "risk", b"risk", "sample_rate", b"sample_rate", "session_id", b"session_id", "status_hint", b"status_hint", "subject", b"subject", "target", b"target", "tenant_id", b"tenant_id", "text_length", b"text_length", "text_sha256", b"text_sha256", "time", b"time", "tool", b"tool", "usage", b"usage", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_redacted_arguments_json", b"_redacted_arguments_json", "_redacted_text", b"_redacted_text", "action", b"action", "allowed", b"allowed", "arguments_sha256", b"arguments_sha256", "asked_at", b"asked_at", "channel", b"channel", "cursor", b"cursor", "customer_id", b"customer_id", "decision_id", b"decision_id", "direction", b"direction", "duration_us", b"duration_us", "entities", b"entities", "frameworks", b"frameworks", "incomplete", b"incomplete", "intent_complexity", b"intent_complexity", "layers", b"layers", "logging_level", b"logging_level", "matches", b"matches", "message", b"message", "model", b"model", "obligations", b"obligations", "outcome", b"outcome", "payload_format", b"payload_format", "pii_detected", b"pii_detected", "policy_hash", b"policy_hash", "reason_code", b"reason_code", "redacted_arguments", b"redacted_arguments", "redacted_arguments_json", b"redacted_arguments_json", "redacted_text", b"redacted_text", "request_id", b"request_id", "revision", b"revision", "risk", b"risk", "sample_rate", b"sample_rate", "session_id", b"session_id", "status_hint", b"status_hint", "subject", b"subject", "target", b"target", "tenant_id", b"tenant_id", "text_length", b"text_length", "text_sha256", b"text_sha256", "time", b"time", "tool", b"tool", "usage", b"usage", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__redacted_arguments_json: _TypeAlias = _typing.Literal["redacted_arguments_json"]  # noqa: Y015
     _WhichOneofArgType__redacted_arguments_json: _TypeAlias = _typing.Literal["_redacted_arguments_json", b"_redacted_arguments_json"]  # noqa: Y015

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pdp.errors import InvalidArgument, Violation
 from pdp.payloads.formats import read_payload
@@ -13,8 +13,14 @@ if TYPE_CHECKING:
     from pdp.payloads.payload import Payload
 
 
+HISTORIES: Final = ("", "all", "latest")
+
+
 def to_payload(message: pb.DecideRequest, prefix: str = "") -> Payload:
     """Returns the payload of a message that has one.
+
+    Its bounds are those of the contract, which validates a message only if its other fields ask for
+    that.
 
     Args:
         message: the message. Its direction, if it has one, must be that of the payload.
@@ -24,6 +30,12 @@ def to_payload(message: pb.DecideRequest, prefix: str = "") -> Payload:
         InvalidArgument: the payload is not understood, or exceeds a bound.
     """
     payload = message.payload
+    if payload.history not in HISTORIES:
+        reason = f"must be one of {', '.join(HISTORIES[1:])}"
+        raise InvalidArgument.of(Violation(f"{prefix}payload.history", reason))
+    if not payload.body:
+        reason = "is required; send the document as it was received"
+        raise InvalidArgument.of(Violation(f"{prefix}payload.body", reason))
     try:
         return read_payload(payload.format, payload.body, message.direction)
     except PayloadError as error:

@@ -60,6 +60,8 @@ class TestPackage:
         assert set(RequestFields.__annotations__) == set(Request._fields) - {
             "usage_snapshot",
             "ner",
+            "place",
+            "payload_format",
             "groups_trusted",
             "server_time",
         }

@@ -1,0 +1,168 @@
+"""Answers LiteLLM's questions."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from pdp.adapters.litellm import messages
+from pdp.adapters.litellm.holdback import holdback_of
+from pdp.adapters.litellm.payload import build_payload, redacted_texts
+from pdp.adapters.litellm.requests import decide_request
+from pdp.adapters.litellm.rounds import Rounds, findings_of
+from pdp.adapters.mapping.verdicts import may_pass, obligation_names
+from pdp.domain.layers import LIMITS
+from pdp.errors import InvalidArgument
+from pdp.messages.conversion import to_response
+from pdp.transport.admission import TENANT_HEADER
+from pdp.transport.guards import settle_tenant
+from pdp.transport.servicers.request_conversion import convert, read_payload
+
+if TYPE_CHECKING:
+    from pdp._gen.pdp.v1 import decide_pb2 as pb
+    from pdp.adapters.litellm.messages import Question
+    from pdp.adapters.litellm.payload import BuiltPayload
+    from pdp.adapters.litellm.requests import IdentityFields
+    from pdp.decisions.decider import Decider
+    from pdp.transport.call import Call
+    from pdp.transport.decide_port import DecidePort
+
+LARGE: Final = 65_536
+"""Bytes of a question from which a thread reads it and builds its payload and answer."""
+
+_IRREPLACEABLE: Final = "The policy redacts what LiteLLM cannot replace."
+
+
+class Judge:
+    """Asks for the decision on a question, and says it in LiteLLM's words."""
+
+    def __init__(self, port: DecidePort, decider: Decider, fields: IdentityFields) -> None:
+        """Takes what the judge works with.
+
+        Args:
+            port: asks for decisions.
+            decider: simulates the decisions on later rounds of streams.
+            fields: which fields say who asks.
+        """
+        self._port = port
+        self._decider = decider
+        self._fields = fields
+        self._rounds = Rounds()
+
+    async def answer(self, call: Call, body: bytes | bytearray) -> dict[str, Any]:
+        """Returns the answer to a message.
+
+        Args:
+            call: the call, which is admitted.
+            body: the message.
+
+        Raises:
+            PdpError: the message cannot be read, or there is no decision on it.
+        """
+        large = len(body) > LARGE
+        question, built = await asyncio.to_thread(_read, body) if large else _read(body)
+        request = decide_request(question, built, self._fields)
+        decision = await self._decide(call, question, request)
+        if large:
+            return await asyncio.to_thread(answer_of, question, built, decision)
+        return answer_of(question, built, decision)
+
+    async def _decide(
+        self, call: Call, question: Question, request: pb.DecideRequest
+    ) -> pb.DecideResponse:
+        if not question.is_response:
+            return await self._port.decide(call, request)
+        tenant = request.tenant_id or call.metadata.get(TENANT_HEADER, "")
+        key = (call.principal.name, tenant, question.call_id)
+        previous = self._rounds.previous(key, question)
+        if previous is not None:
+            decision = await self._simulate(call, request)
+            if not decision.incomplete and findings_of(decision) == previous.findings:
+                self._rounds.remember(key, question, decision)
+                return decision
+        decision = await self._port.decide(call, request)
+        self._rounds.remember(key, question, decision)
+        return decision
+
+    async def _simulate(self, call: Call, request: pb.DecideRequest) -> pb.DecideResponse:
+        """Returns the decision on a later round. It neither counts nor is recorded.
+
+        Limits have let the first round pass, and must not stop the stream in its middle.
+        """
+        call.request_id = request.request_id
+        tenant_id = settle_tenant(call, request.tenant_id, "tenant_id")
+        decider = self._decider
+        heavy = decider.evaluator.heavy
+        simulated = await convert(
+            heavy,
+            request,
+            tenant_id,
+            request.request_id,
+            groups_trusted=call.principal.groups_trusted,
+            takes_payload=True,
+        )
+        payload = await read_payload(heavy, tenant_id, request)
+        if payload is None:
+            raise InvalidArgument("the payload is missing")
+        snapshot = await decider.snapshot(tenant_id, deadline=call.deadline)
+        without_limits = replace(
+            snapshot,
+            limits=None,
+            gates=tuple(each for each in snapshot.gates if each.name != LIMITS),
+        )
+        simulation = await decider.simulate_payload(without_limits, simulated, payload)
+        return to_response(simulation.decision, request)
+
+
+def answer_of(
+    question: Question, built: BuiltPayload, decision: pb.DecideResponse
+) -> dict[str, Any]:
+    """Returns a decision in LiteLLM's words.
+
+    Args:
+        question: what LiteLLM asked about.
+        built: the payload that was judged.
+        decision: the decision on it.
+
+    Raises:
+        RequestTooLarge: a text is longer than one decision may judge.
+    """
+    if may_pass(decision):
+        return messages.go_on(_holdback(question, built, decision, question.texts))
+    if not may_pass(decision, ("REDACT",)) or not decision.HasField("redacted_payload"):
+        return messages.block(denial(decision))
+    texts = redacted_texts(built, decision.redacted_payload)
+    if texts is None:
+        return messages.block(f"{_IRREPLACEABLE} (decision {decision.decision_id})")
+    return messages.replace_texts(texts, _holdback(question, built, decision, texts))
+
+
+def denial(decision: pb.DecideResponse) -> str:
+    """Returns why a decision stops a call, for the client."""
+    reason = decision.message
+    if decision.allowed:
+        names = ", ".join(dict.fromkeys(obligation_names(decision)))
+        reason = f"The policy requires {names or 'a change'}, which LiteLLM cannot carry out."
+    reason = reason or decision.reason_code or "The request is not allowed by policy."
+    return f"{reason} (decision {decision.decision_id})"
+
+
+def _holdback(
+    question: Question,
+    built: BuiltPayload,
+    decision: pb.DecideResponse,
+    redacted: tuple[str, ...],
+) -> list[int] | None:
+    if not question.is_response:
+        return None
+    obligations = list(decision.obligations)
+    return [
+        holdback_of(text, after, pointer, obligations)
+        for text, after, pointer in zip(question.texts, redacted, built.pointers, strict=True)
+    ]
+
+
+def _read(body: bytes | bytearray) -> tuple[Question, BuiltPayload]:
+    question = messages.read_question(body)
+    return question, build_payload(question)

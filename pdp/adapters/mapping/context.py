@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pdp.adapters.mapping.sources import first_of
 from pdp.errors import InvalidArgument, Violation
+from pdp.strictjson.problems import LONE_SURROGATE
 
 if TYPE_CHECKING:
     from pdp._gen.pdp.v1 import decide_pb2 as pb
     from pdp.adapters.mapping.sources import Source, SourceView
 
 MAX_GROUPS: Final = 1000
+MAX_TEXT: Final = 262_144
+"""Characters of the longest value: as many as a list of the largest groups has."""
 
 GROUPS: Final = "groups"
 
@@ -131,6 +134,7 @@ def _set(
 
 def _text(value: Any, name: str) -> str:
     if isinstance(value, str):
+        _check_text(value, name)
         return value
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # a Struct holds all numbers as doubles
@@ -139,11 +143,23 @@ def _text(value: Any, name: str) -> str:
     raise InvalidArgument.of(Violation(f"context.{name}", "must be one text"))
 
 
+def _check_text(text: str, name: str) -> None:
+    """Refuses a text that is too long, or that no message can hold."""
+    problem = f"has more than {MAX_TEXT} characters" if len(text) > MAX_TEXT else ""
+    if not problem and not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            problem = LONE_SURROGATE
+    if problem:
+        raise InvalidArgument.of(Violation(f"context.{name}", problem))
+
+
 def _groups(value: Any, separator: str) -> list[str]:
     if isinstance(value, Sequence) and not isinstance(value, str):
-        items = list(value[: MAX_GROUPS + 1])
-        if not all(isinstance(each, str) for each in items):
+        if not all(isinstance(each, str) for each in value[: MAX_GROUPS + 1]):
             raise InvalidArgument.of(Violation("context.groups", "must be texts"))
+        items = [_text(each, GROUPS) for each in value[: MAX_GROUPS + 1]]
     else:
         text = _text(value, GROUPS)
         items = text.split(separator, MAX_GROUPS + 1) if separator else [text]

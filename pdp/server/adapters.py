@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from pdp.adapters.hooks import hook_routes
+from pdp.adapters.http_checks import http_check_routes
+from pdp.adapters.mapping import load_mapping
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -38,12 +42,19 @@ class Adapter(NamedTuple):
         handlers: how its RPCs are handled, by gRPC path.
     """
 
-    routes: tuple[AdapterRoute, ...] = ()
+    routes: tuple[AdapterRoute, ...] = (http_checks_and_hooks,)
     methods: Mapping[str, Method] = {}
     handlers: Mapping[str, Handler] = {}
 
 
-BUILDERS: tuple[Callable[[AdapterContext], Adapter], ...] = ()
+def http_checks_and_hooks(context: AdapterContext) -> Adapter:
+    """Returns the HTTP routes of plain checks and of webhooks."""
+    mapping = load_mapping(context.settings.adapters_file)
+    port = context.port
+    return Adapter(routes=(*http_check_routes(port, mapping), *hook_routes(port, mapping)))
+
+
+BUILDERS: tuple[Callable[[AdapterContext], Adapter], ...] = (http_checks_and_hooks,)
 """Each returns an adapter, which serves nothing if the settings do not ask for it."""
 
 

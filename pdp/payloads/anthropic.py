@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pdp.domain.placement import SYSTEM
 from pdp.payloads.dialects import ANTHROPIC, may_be
-from pdp.payloads.shapes import object_of, objects_of, text_of
+from pdp.payloads.shapes import object_of, objects_of, text_of, tool_of
 from pdp.payloads.turns import last_answer
 
 if TYPE_CHECKING:
@@ -124,13 +124,14 @@ def _block(reader: Reader, block: dict[str, Any], pointer: str, take: _Take) -> 
             if isinstance(text, str):
                 take(f"{pointer}/{name}", text)
         _source(reader, block, pointer, take)
-        _content(reader, block.get("content"), f"{pointer}/content", take)
+        if kind != "web_fetch_result":  # `_result_block` reads the page
+            _content(reader, block.get("content"), f"{pointer}/content", take)
     for below, citation in objects_of(block.get("citations"), f"{pointer}/citations"):
         reader.opaque(f"{below}/encrypted_index", citation.get("encrypted_index"))
 
 
 def _call(reader: Reader, block: dict[str, Any], pointer: str) -> None:
-    tool, server = text_of(block, "name"), text_of(block, "server_name")
+    tool, server = tool_of(block, pointer), text_of(block, "server_name")
     if "input" in block:
         reader.call(f"{pointer}/input", tool, block["input"], server=server)
     else:
@@ -147,7 +148,7 @@ def _result(reader: Reader, content: Any, pointer: str) -> None:
 
 
 def _result_block(reader: Reader, block: Any, pointer: str) -> None:
-    if not isinstance(block, dict) or block.get("type") not in _RESULT_BLOCKS:
+    if not isinstance(block, dict) or text_of(block, "type") not in _RESULT_BLOCKS:
         reader.result(pointer, block)
         return
     for name in ("url", "source"):  # addresses of what was found

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pdp.domain.placement import SYSTEM
 from pdp.payloads.dialects import BEDROCK, has_mark, may_be
-from pdp.payloads.shapes import object_of, objects_of, text_of
+from pdp.payloads.shapes import object_of, objects_of, text_of, tool_of
 from pdp.payloads.turns import last_answer
 
 if TYPE_CHECKING:
@@ -95,9 +95,9 @@ def _block(reader: Reader, block: dict[str, Any], pointer: str, take: _Take) -> 
     if call:
         reader.identifier(f"{below}/toolUseId", call.get("toolUseId"))
         if "input" in call:
-            reader.call(f"{below}/input", text_of(call, "name"), call["input"])
+            reader.call(f"{below}/input", tool_of(call, below), call["input"])
         else:
-            reader.call(below, text_of(call, "name"), call)
+            reader.call(below, tool_of(call, below), call)
     below, result = object_of(block, "toolResult", pointer)
     reader.identifier(f"{below}/toolUseId", result.get("toolUseId"))
     _result(reader, result.get("content"), f"{below}/content")

@@ -91,7 +91,9 @@ def _marks(document: dict[str, Any]) -> Iterator[str]:
     for tool in _objects(document.get("tools")):
         yield from _tool_marks(tool)
     for message in _objects(document.get("messages")):
-        if message.get("role") in _OPENAI_ROLES or not _OPENAI_CALLS.isdisjoint(message):
+        role = message.get("role")
+        has_role = isinstance(role, str) and role in _OPENAI_ROLES
+        if has_role or not _OPENAI_CALLS.isdisjoint(message):
             yield OPENAI
         for block in _objects(message.get("content")):
             yield from _block_marks(block)

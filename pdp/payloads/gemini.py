@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pdp.domain.placement import SYSTEM
 from pdp.payloads.pointers import member
-from pdp.payloads.shapes import objects_of, text_of
+from pdp.payloads.shapes import objects_of, text_of, tool_of
 from pdp.payloads.turns import last_answer
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _part(reader: Reader, part: dict[str, Any], pointer: str, role: str) -> None
     _media(reader, part, pointer)
     for below, call in _nested(part, "functionCall", pointer):
         reader.identifier(f"{below}/id", call.get("id"))
-        _call(reader, call, below, text_of(call, "name"))
+        _call(reader, call, below, tool_of(call, below))
     for below, call in _nested(part, "toolCall", pointer):
         reader.identifier(f"{below}/id", call.get("id"))
         kinds = [kind for _, kind in _members(call, "toolType", below) if isinstance(kind, str)]

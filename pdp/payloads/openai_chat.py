@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from pdp.domain.placement import SYSTEM
-from pdp.payloads.shapes import object_of, objects_of, text_of
+from pdp.payloads.dialects import OPENAI, may_be
+from pdp.payloads.shapes import object_of, objects_of, text_of, tool_of
+from pdp.payloads.turns import last_answer
 
 if TYPE_CHECKING:
     from pdp.payloads.reader import Reader
@@ -14,13 +16,16 @@ NAME: Final = "openai.chat_completions"
 
 _SYSTEM_ROLES: Final = frozenset({"system", "developer"})
 _RESULT_ROLES: Final = frozenset({"tool", "function"})
-_MEDIA: Final = {"image_url": "url", "input_audio": "data", "file": "file_data"}
-"""The types of parts of contents that hold media, with the member that has the data."""
+_URLS: Final = frozenset({"image_url", "video_url", "audio_url"})
+"""The types of parts of contents that hold an address, which may be a `data:` URL."""
+
+_DATA: Final = {"input_audio": "data", "file": "file_data"}
+"""The types of parts of contents that hold data, with the member that has it."""
 
 
 def is_request(document: Any) -> bool:
     """Whether a document looks like a request."""
-    return isinstance(document, dict) and isinstance(document.get("messages"), list)
+    return may_be(document, OPENAI)
 
 
 def is_response(document: Any) -> bool:
@@ -34,7 +39,7 @@ def read_request(reader: Reader) -> None:
     reader.model = text_of(document, "model")
     reader.identifier("/model", document.get("model"))
     messages = document.get("messages")
-    last = _last_answer(messages)
+    last = last_answer(messages, _is_answer)
     for pointer, message in objects_of(messages, "/messages"):
         _message(reader, message, pointer)
         if pointer == f"/messages/{last}":
@@ -59,18 +64,8 @@ def read_response(reader: Reader) -> None:
             reader.text(f"{pointer}/text", text, "assistant")
 
 
-def _last_answer(messages: Any) -> int:
-    """Returns the index of the last answer that the caller has replied to; -1 if there is none.
-
-    An answer at the end of a request is written by the caller too: the model goes on with it.
-    """
-    roles = [
-        each.get("role") if isinstance(each, dict) else None
-        for each in (messages if isinstance(messages, list) else ())
-    ]
-    while roles and roles[-1] == "assistant":
-        roles.pop()
-    return max((index for index, role in enumerate(roles) if role == "assistant"), default=-1)
+def _is_answer(message: dict[str, Any]) -> bool:
+    return message.get("role") == "assistant"
 
 
 def _message(reader: Reader, message: dict[str, Any], pointer: str, role: str = "") -> None:
@@ -86,14 +81,21 @@ def _message(reader: Reader, message: dict[str, Any], pointer: str, role: str = 
         text = message.get(name)
         if isinstance(text, str):
             reader.text(f"{pointer}/{name}", text, role)
-    below, audio = object_of(message, "audio", pointer)
-    if "data" in audio:
-        reader.media(f"{below}/data")
+    _audio(reader, message, pointer, role)
     for below, call in objects_of(message.get("tool_calls"), f"{pointer}/tool_calls"):
-        _call(reader, call, below)
-    below, call = object_of(message, "function_call", pointer)
-    if "arguments" in call:
-        reader.call(f"{below}/arguments", text_of(call, "name"), call["arguments"])
+        reader.identifier(f"{below}/id", call.get("id"))
+        _call(reader, call, below, "function", "arguments")
+        _call(reader, call, below, "custom", "input")
+    _call(reader, message, pointer, "function_call", "arguments")
+
+
+def _audio(reader: Reader, message: dict[str, Any], pointer: str, role: str) -> None:
+    below, audio = object_of(message, "audio", pointer)
+    reader.identifier(f"{below}/id", audio.get("id"))
+    reader.media(f"{below}/data")
+    transcript = audio.get("transcript")
+    if isinstance(transcript, str):
+        reader.text(f"{below}/transcript", transcript, role)
 
 
 def _text(reader: Reader, pointer: str, text: str, role: str) -> None:
@@ -109,20 +111,19 @@ def _content_part(reader: Reader, part: dict[str, Any], pointer: str, role: str)
         text = part.get(name)
         if isinstance(text, str):
             _text(reader, f"{pointer}/{name}", text, role)
-    if kind in _MEDIA:
-        below, medium = object_of(part, kind, pointer)
-        name = _MEDIA[kind]
-        if name == "url":
-            reader.url_or_media(f"{below}/{name}", medium.get(name))
-        elif name in medium:
-            reader.media(f"{below}/{name}")
+    below, medium = object_of(part, kind, pointer)
+    if kind in _URLS:
+        reader.url_or_media(below, part.get(kind))  # some clients send no object
+        reader.url_or_media(f"{below}/url", medium.get("url"))
+    elif kind in _DATA:
+        reader.media(f"{below}/{_DATA[kind]}")
+        reader.identifier(f"{below}/file_id", medium.get("file_id"))
 
 
-def _call(reader: Reader, call: dict[str, Any], pointer: str) -> None:
-    reader.identifier(f"{pointer}/id", call.get("id"))
-    below, function = object_of(call, "function", pointer)
-    if "arguments" in function:
-        reader.call(f"{below}/arguments", text_of(function, "name"), function["arguments"])
-    below, custom = object_of(call, "custom", pointer)
-    if "input" in custom:
-        reader.call(f"{below}/input", text_of(custom, "name"), custom["input"])
+def _call(reader: Reader, owner: dict[str, Any], pointer: str, kind: str, name: str) -> None:
+    below, function = object_of(owner, kind, pointer)
+    tool = tool_of(function, below)
+    if name in function:
+        reader.call(f"{below}/{name}", tool, function[name])
+    elif tool:  # a client may call a tool without arguments too
+        reader.call(below, tool, function)

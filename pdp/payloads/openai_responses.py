@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pdp.domain.placement import SYSTEM
 from pdp.payloads.pointers import member
-from pdp.payloads.shapes import object_of, objects_of, text_of
+from pdp.payloads.shapes import object_of, objects_of, text_of, tool_of
 from pdp.payloads.turns import last_answer
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ def _call(reader: Reader, item: dict[str, Any], pointer: str, kind: str) -> None
     """Takes a call, and its result if the provider has run the tool."""
     tool = kind.removesuffix("_call")
     if kind not in _HOSTED:
-        tool = text_of(item, "name") or tool
+        tool = tool_of(item, pointer) or tool
     server = text_of(item, "server_label")
     for name in _ARGUMENTS:
         arguments = item.get(name)

@@ -8,6 +8,7 @@ import re
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, get_args
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import (
@@ -49,14 +50,42 @@ def _check_url(text: str) -> str:
     return text
 
 
+def _check_public_url(text: str) -> str:
+    if text and not _is_public_url(text):
+        raise ValueError(
+            f"{text!r} cannot be used. Use https://HOST[:PORT][/PATH] without a slash at the end, "
+            "a query or a user; http only for a loopback address."
+        )
+    return text
+
+
+def _is_public_url(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        host, _ = url.hostname or "", url.port
+    except ValueError:
+        return False
+    plain = url.scheme == "http" and (host == "localhost" or _is_loopback_ip(host))
+    return _PUBLIC_URL.fullmatch(text) is not None and bool(host) and (text[:5] == "https" or plain)
+
+
+def _is_loopback_ip(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
 
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_PUBLIC_URL: Final = re.compile(r"https?://[A-Za-z0-9._:\[\]-]+(?:/[A-Za-z0-9._~%-]+)*")
 
 Address = Annotated[str, AfterValidator(_check_address)]
 StoreUrl = Annotated[str, AfterValidator(_check_url)]
+PublicUrl = Annotated[str, AfterValidator(_check_public_url)]
 NamedPath = Annotated[Path, BeforeValidator(_check_path)]
 
 
@@ -76,6 +105,10 @@ class Settings(BaseSettings):
     )
     http_listen: Address = Field(
         "127.0.0.1:8080", description="Address of the HTTP server: host:port, or unix:PATH."
+    )
+    public_url: PublicUrl = Field(
+        "",
+        description="URL at which clients reach HTTP, for AuthZEN metadata; if empty, the address.",
     )
     data_dir: NamedPath = Field(Path("var"), description="Directory of the default database.")
     database_url: StoreUrl = Field(
@@ -334,12 +367,7 @@ def is_loopback(address: str) -> bool:
     if address.startswith("unix:"):
         return True
     host, _ = split_address(address)
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return host == "localhost" or _is_loopback_ip(host)
 
 
 def check_auth(settings: Settings) -> None:

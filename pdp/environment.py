@@ -59,6 +59,7 @@ SETTINGS: Final = frozenset(
         "PDP_NER_MODEL_DIR",
         "PDP_OTEL_ENDPOINT",
         "PDP_PREWARM_TENANTS",
+        "PDP_PUBLIC_URL",
         "PDP_RATE_BURST",
         "PDP_RATE_PER_S",
         "PDP_RISK_FILE",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from pdp.adapters.authzen import authzen_routes, public_url
 from pdp.adapters.hooks import hook_routes
 from pdp.adapters.http_checks import http_check_routes
 from pdp.adapters.mapping import load_mapping
@@ -42,7 +43,7 @@ class Adapter(NamedTuple):
         handlers: how its RPCs are handled, by gRPC path.
     """
 
-    routes: tuple[AdapterRoute, ...] = (http_checks_and_hooks,)
+    routes: tuple[AdapterRoute, ...] = ()
     methods: Mapping[str, Method] = {}
     handlers: Mapping[str, Handler] = {}
 
@@ -54,7 +55,13 @@ def http_checks_and_hooks(context: AdapterContext) -> Adapter:
     return Adapter(routes=(*http_check_routes(port, mapping), *hook_routes(port, mapping)))
 
 
-BUILDERS: tuple[Callable[[AdapterContext], Adapter], ...] = (http_checks_and_hooks,)
+def authzen(context: AdapterContext) -> Adapter:
+    """Returns the HTTP routes of AuthZEN."""
+    url = public_url(context.settings)
+    return Adapter(routes=authzen_routes(context.port, context.decider, url))
+
+
+BUILDERS: tuple[Callable[[AdapterContext], Adapter], ...] = (authzen, http_checks_and_hooks)
 """Each returns an adapter, which serves nothing if the settings do not ask for it."""
 
 

@@ -33,6 +33,7 @@ _METAVARS: Final = {
     "grpc_listen": "ADDRESS",
     "grpc_server": "grpcio|native|auto",
     "http_listen": "ADDRESS",
+    "public_url": "URL",
     "data_dir": "DIRECTORY",
     "database_url": "URL",
     "auth": "required|local-pep|dev",

@@ -1,0 +1,188 @@
+"""Access Evaluation and Access Evaluations."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from pdp._gen.pdp.v1 import decide_pb2 as pb
+from pdp.adapters.authzen.answers import error_answer, to_answer
+from pdp.adapters.authzen.documents import (
+    check_defaults,
+    read_evaluation,
+    with_defaults,
+)
+from pdp.adapters.authzen.mapping import renamed, to_message
+from pdp.errors import InvalidArgument, PdpError, RequestTooLarge, Unauthenticated, Violation
+from pdp.strictjson.problems import type_mismatch
+from pdp.transport.admission import TENANT_HEADER
+from pdp.transport.guards import settle_tenant
+
+if TYPE_CHECKING:
+    from pdp.adapters.authzen.answers import JsonAnswer
+    from pdp.adapters.authzen.documents import JsonObject
+    from pdp.adapters.authzen.mapping import Mapped, ToolAction
+    from pdp.decisions.decider import Decider
+    from pdp.transport.call import Call
+    from pdp.transport.decide_port import DecidePort
+
+MAX_EVALUATIONS: Final = 1000
+"""Evaluations of one request."""
+
+MAX_BYTES: Final = 8 * 1024 * 1024
+"""The size of all evaluations of one request, once each has its defaults."""
+
+EXECUTE_ALL: Final = "execute_all"
+DENY_ON_FIRST_DENY: Final = "deny_on_first_deny"
+PERMIT_ON_FIRST_PERMIT: Final = "permit_on_first_permit"
+
+SEMANTICS: Final = (EXECUTE_ALL, DENY_ON_FIRST_DENY, PERMIT_ON_FIRST_PERMIT)
+
+
+class _Item(NamedTuple):
+    """One of several evaluations: what is asked, or why it cannot be."""
+
+    mapped: Mapped | None
+    error: PdpError | None = None
+
+
+class Evaluations:
+    """Answers evaluations by decisions, which count and are recorded."""
+
+    def __init__(self, port: DecidePort, decider: Decider) -> None:
+        self._port = port
+        self._decider = decider
+
+    async def evaluate(self, call: Call, document: JsonObject) -> JsonAnswer:
+        """Returns the answer to one evaluation.
+
+        Raises:
+            PdpError: the document is no valid evaluation, or it cannot be evaluated now.
+        """
+        tool_action = await self._tool_action(call)
+        mapped = await asyncio.to_thread(_mapped, document, tool_action)
+        try:
+            response = await self._port.decide(call, mapped.message)
+        except InvalidArgument as error:
+            raise renamed(error) from None
+        return to_answer(response, mapped)
+
+    async def evaluate_all(self, call: Call, document: JsonObject) -> JsonAnswer:
+        """Returns the answers to several evaluations, in order; to one, if there is no list.
+
+        An evaluation that is not valid is denied in its place.
+
+        Raises:
+            PdpError: the document as a whole is not valid, or it cannot be evaluated now.
+        """
+        items = _items_of(document)
+        if not items:
+            return await self.evaluate(call, document)
+        semantic = _semantic_of(document)
+        check_defaults(document)
+        tool_action = await self._tool_action(call)
+        read = await asyncio.to_thread(_read_all, items, document, tool_action)
+        if semantic == EXECUTE_ALL:
+            answers = await self._execute_all(call, read)
+        else:
+            answers = await self._until(call, read, decision=semantic == PERMIT_ON_FIRST_PERMIT)
+        return {"evaluations": answers}
+
+    async def _tool_action(self, call: Call) -> ToolAction:
+        """Returns the tenant's table of the actions of tools."""
+        tenant_id = settle_tenant(call, "", TENANT_HEADER)
+        return (await self._decider.snapshot(tenant_id)).tool_actions.action_of
+
+    async def _execute_all(self, call: Call, items: list[_Item]) -> list[JsonAnswer]:
+        asked = [item.mapped.message for item in items if item.mapped is not None]
+        responses = iter(())  # type: Any
+        if asked:
+            batch = pb.DecideBatchRequest(requests=asked)
+            responses = iter((await self._port.decide_all(call, batch)).responses)
+        return [
+            to_answer(next(responses), item.mapped) if item.mapped else _refusal(item)
+            for item in items
+        ]
+
+    async def _until(self, call: Call, items: list[_Item], *, decision: bool) -> list[JsonAnswer]:
+        """Evaluates one after the other, up to the first that is decided so."""
+        answers: list[JsonAnswer] = []
+        for index, item in enumerate(items):
+            answers.append(await self._one(call, item, first=index == 0))
+            if answers[-1]["decision"] is decision:
+                break
+        return answers
+
+    async def _one(self, call: Call, item: _Item, *, first: bool) -> JsonAnswer:
+        if item.mapped is None:
+            return _refusal(item)
+        try:
+            if not first:  # each evaluation counts against the caller's rate
+                call = self._port.call(call.metadata, call.transport, call.peer, call.deadline)
+                self._port.admit(call)
+            response = await self._port.decide(call, item.mapped.message)
+        except Unauthenticated:
+            raise  # the credential has ended meanwhile
+        except InvalidArgument as error:
+            return error_answer(renamed(error))
+        except PdpError as error:
+            return error_answer(error)
+        return to_answer(response, item.mapped)
+
+
+def _refusal(item: _Item) -> JsonAnswer:
+    assert item.error is not None  # noqa: S101 - an item has either a request or an error
+    return error_answer(item.error)
+
+
+def _mapped(document: JsonObject, tool_action: ToolAction) -> Mapped:
+    return to_message(read_evaluation(document), tool_action)
+
+
+def _items_of(document: JsonObject) -> list[Any]:
+    items = document.get("evaluations", [])
+    if type(items) is not list:
+        raise InvalidArgument.of(Violation("evaluations", type_mismatch("an array", items)))
+    if len(items) > MAX_EVALUATIONS:
+        reason = f"must have at most {MAX_EVALUATIONS} items, not {len(items)}"
+        raise InvalidArgument.of(Violation("evaluations", reason))
+    return items
+
+
+def _semantic_of(document: JsonObject) -> str:
+    options = document.get("options", {})
+    if not isinstance(options, Mapping):
+        raise InvalidArgument.of(Violation("options", type_mismatch("an object", options)))
+    semantic = options.get("evaluations_semantic", EXECUTE_ALL)
+    if semantic not in SEMANTICS:
+        reason = f"must be one of {', '.join(SEMANTICS)}"
+        raise InvalidArgument.of(Violation("options.evaluations_semantic", reason))
+    return str(semantic)
+
+
+def _read_all(items: list[Any], defaults: JsonObject, tool_action: ToolAction) -> list[_Item]:
+    """Returns what each item asks for, or why it cannot be asked.
+
+    Raises:
+        RequestTooLarge: the items together are too large.
+    """
+    read: list[_Item] = []
+    size = 0
+    for index, item in enumerate(items):
+        try:
+            if not isinstance(item, dict):
+                path = f"evaluations[{index}]"
+                raise InvalidArgument.of(Violation(path, type_mismatch("an object", item)))
+            mapped = _mapped(with_defaults(item, defaults), tool_action)
+        except InvalidArgument as error:
+            read.append(_Item(None, error))
+            continue
+        size += mapped.message.ByteSize()
+        if size > MAX_BYTES:
+            raise RequestTooLarge(
+                f"the evaluations with their defaults are larger than {MAX_BYTES} bytes; "
+                "send fewer of them at once"
+            )
+        read.append(_Item(mapped))
+    return read

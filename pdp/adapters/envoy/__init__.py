@@ -1,0 +1,1 @@
+"""Envoy asks for decisions in its own words: external authorization and processing."""

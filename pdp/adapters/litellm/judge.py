@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pdp.adapters.litellm import messages
@@ -12,12 +11,8 @@ from pdp.adapters.litellm.payload import build_payload, redacted_texts
 from pdp.adapters.litellm.requests import decide_request
 from pdp.adapters.litellm.rounds import Rounds, findings_of
 from pdp.adapters.mapping.verdicts import may_pass, obligation_names
-from pdp.domain.layers import LIMITS
-from pdp.errors import InvalidArgument
-from pdp.messages.conversion import to_response
+from pdp.adapters.simulations import Simulator
 from pdp.transport.admission import TENANT_HEADER
-from pdp.transport.guards import settle_tenant
-from pdp.transport.servicers.request_conversion import convert, read_payload
 
 if TYPE_CHECKING:
     from pdp._gen.pdp.v1 import decide_pb2 as pb
@@ -77,42 +72,16 @@ class Judge:
         key = (call.principal.name, tenant, question.call_id)
         previous = self._rounds.previous(key, question)
         if previous is not None:
-            decision = await self._simulate(call, request)
+            # Limits have let the first round pass, and do not stop the stream in its middle.
+            call.request_id = request.request_id
+            simulator = await Simulator.of(self._decider, call, request)
+            decision = await simulator.decide(request)
             if not decision.incomplete and findings_of(decision) == previous.findings:
                 self._rounds.remember(key, question, decision)
                 return decision
         decision = await self._port.decide(call, request)
         self._rounds.remember(key, question, decision)
         return decision
-
-    async def _simulate(self, call: Call, request: pb.DecideRequest) -> pb.DecideResponse:
-        """Returns the decision on a later round. It neither counts nor is recorded.
-
-        Limits have let the first round pass, and must not stop the stream in its middle.
-        """
-        call.request_id = request.request_id
-        tenant_id = settle_tenant(call, request.tenant_id, "tenant_id")
-        decider = self._decider
-        heavy = decider.evaluator.heavy
-        simulated = await convert(
-            heavy,
-            request,
-            tenant_id,
-            request.request_id,
-            groups_trusted=call.principal.groups_trusted,
-            takes_payload=True,
-        )
-        payload = await read_payload(heavy, tenant_id, request)
-        if payload is None:
-            raise InvalidArgument("the payload is missing")
-        snapshot = await decider.snapshot(tenant_id, deadline=call.deadline)
-        without_limits = replace(
-            snapshot,
-            limits=None,
-            gates=tuple(each for each in snapshot.gates if each.name != LIMITS),
-        )
-        simulation = await decider.simulate_payload(without_limits, simulated, payload)
-        return to_response(simulation.decision, request)
 
 
 def answer_of(

@@ -1,0 +1,1 @@
+"""agentgateway: the webhook of its prompt guard, and its guardrails for MCP."""

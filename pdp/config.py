@@ -80,10 +80,29 @@ def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
 
+_LITELLM_FIELDS: Final = (
+    "user_api_key_alias",
+    "user_api_key_end_user_id",
+    "user_api_key_org_id",
+    "user_api_key_team_alias",
+    "user_api_key_team_id",
+    "user_api_key_user_email",
+    "user_api_key_user_id",
+)
+"""The fields of LiteLLM that can say who asks."""
+
+
+def _check_litellm_field(text: str) -> str:
+    if text and text not in _LITELLM_FIELDS:
+        raise ValueError(f"{text!r} is no such field. Use one of {', '.join(_LITELLM_FIELDS)}.")
+    return text
+
+
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _PUBLIC_URL: Final = re.compile(r"https?://[A-Za-z0-9._:\[\]-]+(?:/[A-Za-z0-9._~%-]+)*")
 
 Address = Annotated[str, AfterValidator(_check_address)]
+LiteLLMField = Annotated[str, AfterValidator(_check_litellm_field)]
 StoreUrl = Annotated[str, AfterValidator(_check_url)]
 PublicUrl = Annotated[str, AfterValidator(_check_public_url)]
 NamedPath = Annotated[Path, BeforeValidator(_check_path)]
@@ -166,6 +185,15 @@ class Settings(BaseSettings):
     )
     rate_burst: int = Field(
         0, ge=0, description="Calls of one credential at once; 0 for the calls of a second."
+    )
+    litellm_user: LiteLLMField = Field(
+        "user_api_key_user_id", description="The field of LiteLLM's request_data that is the user."
+    )
+    litellm_tenant: LiteLLMField = Field(
+        "", description="The field that is the tenant; if empty, the credential names it."
+    )
+    litellm_customer: LiteLLMField = Field(
+        "", description="The field that is the customer; if empty, there is none."
     )
     audit_mode: Annotated[Literal["durable", "async"], BeforeValidator(_lower)] = Field(
         "durable",

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from pdp.adapters.agentgateway import ext_mcp
+from pdp.adapters.agentgateway.webhook import webhook_routes
 from pdp.adapters.authzen import authzen_routes, public_url
 from pdp.adapters.hooks import hook_routes
 from pdp.adapters.http_checks import http_check_routes
+from pdp.adapters.litellm.routes import litellm_routes
 from pdp.adapters.mapping import load_mapping
 
 if TYPE_CHECKING:
@@ -61,7 +64,26 @@ def authzen(context: AdapterContext) -> Adapter:
     return Adapter(routes=authzen_routes(context.port, context.decider, url))
 
 
-BUILDERS: tuple[Callable[[AdapterContext], Adapter], ...] = (authzen, http_checks_and_hooks)
+def agentgateway(context: AdapterContext) -> Adapter:
+    """Returns the webhook of agentgateway's prompt guard, and its guardrails for MCP."""
+    return Adapter(
+        webhook_routes(context.port),
+        ext_mcp.methods(),
+        ext_mcp.handlers(context.port, context.decider),
+    )
+
+
+def litellm(context: AdapterContext) -> Adapter:
+    """Returns the HTTP route of LiteLLM's generic guardrail."""
+    return Adapter(routes=litellm_routes(context.port, context.decider, context.settings))
+
+
+BUILDERS: tuple[Callable[[AdapterContext], Adapter], ...] = (
+    authzen,
+    agentgateway,
+    litellm,
+    http_checks_and_hooks,
+)
 """Each returns an adapter, which serves nothing if the settings do not ask for it."""
 
 

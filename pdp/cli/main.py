@@ -25,6 +25,7 @@ _COMMANDS: Final = (
     "audit",
     "siem",
     "policies",
+    "adapters",
     "backup",
     "restore",
     "health",

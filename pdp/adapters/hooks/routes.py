@@ -18,8 +18,7 @@ from pdp.transport.http.rpc_routes import LARGE_BODY
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pdp.adapters.mapping import Hook
-    from pdp.adapters.mapping import Mapping as MappingFile
+    from pdp.adapters.mapping import Hook, MappingFile
     from pdp.transport.call import Call
     from pdp.transport.decide_port import DecidePort
     from pdp.transport.http.requests import HttpRequest

@@ -21,7 +21,7 @@ from pdp.transport.http.requests import ClientGone, check_json
 from pdp.transport.http.rpc_routes import LARGE_BODY
 
 if TYPE_CHECKING:
-    from pdp.adapters.mapping import Mapping as MappingFile
+    from pdp.adapters.mapping import MappingFile
     from pdp.transport.call import Call
     from pdp.transport.decide_port import DecidePort
     from pdp.transport.http.requests import HttpRequest

@@ -6,28 +6,37 @@ from pdp.adapters.mapping.context import Context, fill_context
 from pdp.adapters.mapping.hooks import Answer, Answers, Hook
 from pdp.adapters.mapping.reading import (
     InvalidMapping,
-    Mapping,
+    MappingFile,
     PlacedFault,
     find_faults,
     load_mapping,
     read_mapping,
 )
-from pdp.adapters.mapping.refusals import Refusal, refusal_of, refusal_of_error
-from pdp.adapters.mapping.routes import Match, Route, RouteMatch, find_route, payload_format
+from pdp.adapters.mapping.refusals import ClientRefusal, Refusal, refusal_of, refusal_of_error
+from pdp.adapters.mapping.routes import (
+    MappedRoute,
+    Route,
+    RouteConditions,
+    RouteMatch,
+    find_route,
+    payload_format,
+)
 from pdp.adapters.mapping.sources import Source, SourceView
 from pdp.adapters.mapping.verdicts import added_headers, may_pass
 
 __all__ = [
     "Answer",
     "Answers",
+    "ClientRefusal",
     "Context",
     "Hook",
     "InvalidMapping",
-    "Mapping",
-    "Match",
+    "MappedRoute",
+    "MappingFile",
     "PlacedFault",
     "Refusal",
     "Route",
+    "RouteConditions",
     "RouteMatch",
     "Source",
     "SourceView",

@@ -13,11 +13,11 @@ from pdp.adapters.mapping.routes import (
     DETECT,
     NONE,
     VARIABLE,
-    Match,
     Route,
+    RouteConditions,
     path_pattern,
 )
-from pdp.adapters.mapping.schema_check import Fault, faults_of
+from pdp.adapters.mapping.schema_check import MappingFault, faults_of
 from pdp.adapters.mapping.sources import Source
 from pdp.adapters.mapping.templates import REDACTED, names_in, template_problems
 from pdp.errors import ConfigError, InvalidArgument
@@ -49,7 +49,7 @@ _SUCCESS: Final = range(200, 300)
 
 
 class PlacedFault(NamedTuple):
-    """A fault with its line, from 1; see `Fault`."""
+    """A fault with its line, from 1; see `MappingFault`."""
 
     line: int
     path: str
@@ -73,7 +73,7 @@ class InvalidMapping(ConfigError):
 
 
 @dataclass(frozen=True, slots=True)
-class Mapping:
+class MappingFile:
     """A mapping file.
 
     Attributes:
@@ -85,7 +85,7 @@ class Mapping:
     hooks: dict[str, Hook] = field(default_factory=dict)
 
 
-def load_mapping(file: Path | None) -> Mapping:
+def load_mapping(file: Path | None) -> MappingFile:
     """Reads the mapping file of a server.
 
     Args:
@@ -95,7 +95,7 @@ def load_mapping(file: Path | None) -> Mapping:
         ConfigError: the file cannot be read, or has faults; the message names all of them.
     """
     if file is None:
-        return Mapping()
+        return MappingFile()
     try:
         raw = file.read_bytes()
     except OSError as error:
@@ -115,7 +115,7 @@ def find_faults(raw: bytes) -> Sequence[PlacedFault]:
     return ()
 
 
-def read_mapping(raw: bytes, name: str = "FILE") -> Mapping:
+def read_mapping(raw: bytes, name: str = "FILE") -> MappingFile:
     """Returns the mapping in a file.
 
     Args:
@@ -137,7 +137,7 @@ def read_mapping(raw: bytes, name: str = "FILE") -> Mapping:
         raise InvalidMapping(name, sorted(placed, key=lambda each: each.line))
     routes = tuple(_route(each) for each in document.get("routes", ()))
     hooks = {key: _hook(key, each) for key, each in document.get("hooks", {}).items()}
-    return Mapping(routes, hooks)
+    return MappingFile(routes, hooks)
 
 
 def _unparsed(reason: str) -> PlacedFault:
@@ -145,33 +145,37 @@ def _unparsed(reason: str) -> PlacedFault:
     return PlacedFault(int(line[1]) if line else 1, "", reason)
 
 
-def _meaning_faults(document: dict[str, Any]) -> Iterator[Fault]:
+def _meaning_faults(document: dict[str, Any]) -> Iterator[MappingFault]:
     """Yields what the schema cannot say, of a document that fits the schema."""
     names: set[str] = set()
     for index, route in enumerate(document.get("routes", ())):
         path = f"routes[{index}]"
         if route["name"] in names:
-            yield Fault(f"{path}.name", f'"{route["name"]}" is the name of another route, too')
+            yield MappingFault(
+                f"{path}.name", f'"{route["name"]}" is the name of another route, too'
+            )
         names.add(route["name"])
         yield from _route_faults(route, path)
     for name, hook in document.get("hooks", {}).items():
         yield from _hook_faults(hook, f"hooks.{name}")
 
 
-def _route_faults(route: dict[str, Any], path: str) -> Iterator[Fault]:
+def _route_faults(route: dict[str, Any], path: str) -> Iterator[MappingFault]:
     match = route["match"]
     if "path" in match and "path_prefix" in match:
-        yield Fault(f"{path}.match.path_prefix", "cannot stand beside path; remove one of them")
+        yield MappingFault(
+            f"{path}.match.path_prefix", "cannot stand beside path; remove one of them"
+        )
     template = match.get("path", "")
     variables = VARIABLE.findall(template)
     if re.search(r"[{}]", VARIABLE.sub("", template)):
-        yield Fault(f"{path}.match.path", "has a brace that is not of a {name}")
+        yield MappingFault(f"{path}.match.path", "has a brace that is not of a {name}")
     if len(set(variables)) != len(variables):
-        yield Fault(f"{path}.match.path", "has a variable twice; name each once")
+        yield MappingFault(f"{path}.match.path", "has a variable twice; name each once")
     for part in ("path", "path_prefix"):
         if re.search(r"//|%|;|\\|\?|#|/\.{1,2}(/|$)", match.get(part, "")):
             reason = "must be a plain path, without //, dots, escapes, semicolons and query"
-            yield Fault(f"{path}.match.{part}", reason)
+            yield MappingFault(f"{path}.match.{part}", reason)
     for key in ("request_payload", "response_payload"):
         yield from _format_faults(route.get(key, NONE), f"{path}.{key}", (DETECT, NONE))
     context = route.get("context", {})
@@ -180,75 +184,77 @@ def _route_faults(route: dict[str, Any], path: str) -> Iterator[Fault]:
         for key in ("action", "tool"):
             if key in context:
                 reason = "comes from the payload; remove it, or set request_payload: none"
-                yield Fault(f"{path}.context.{key}", reason)
+                yield MappingFault(f"{path}.context.{key}", reason)
 
 
-def _format_faults(name: str, path: str, others: tuple[str, ...]) -> Iterator[Fault]:
+def _format_faults(name: str, path: str, others: tuple[str, ...]) -> Iterator[MappingFault]:
     known = (*others, *NAMES)
     if name not in known:
         close = get_close_matches(name, known, 1)
         advice = f"did you mean {close[0]}?" if close else f"use {', '.join(known)}"
-        yield Fault(path, f'"{name}" is no format of payloads; {advice}')
+        yield MappingFault(path, f'"{name}" is no format of payloads; {advice}')
 
 
 def _context_faults(
     context: dict[str, Any], path: str, variables: Sequence[str], *, is_hook: bool
-) -> Iterator[Fault]:
+) -> Iterator[MappingFault]:
     for name, written in context.items():
         many = written if isinstance(written, list) else [written]
         for index, source in enumerate(many):
             place = f"{path}.{name}[{index}]" if isinstance(written, list) else f"{path}.{name}"
             yield from _source_faults(source, place, variables, is_hook=is_hook)
             if source.get("required") and index < len(many) - 1:
-                yield Fault(f"{place}.required", "belongs to the last source of the list")
+                yield MappingFault(f"{place}.required", "belongs to the last source of the list")
             if "split" in source and name != GROUPS:
-                yield Fault(f"{place}.split", "is only for groups; remove it")
+                yield MappingFault(f"{place}.split", "is only for groups; remove it")
         if len({each["split"] for each in many if "split" in each}) > 1:
-            yield Fault(f"{path}.{name}", "has different values of split; write one")
+            yield MappingFault(f"{path}.{name}", "has different values of split; write one")
 
 
 def _source_faults(
     source: dict[str, Any], path: str, variables: Sequence[str], *, is_hook: bool
-) -> Iterator[Fault]:
+) -> Iterator[MappingFault]:
     kinds = [kind for kind in _KINDS if kind in source]
     if "jwt_claim" in kinds and "header" not in kinds:
-        yield Fault(path, "has jwt_claim without header; name the header with the token")
+        yield MappingFault(path, "has jwt_claim without header; name the header with the token")
     elif len(kinds) != 1 and kinds != ["jwt_claim", "header"]:
-        yield Fault(path, f"must have one of {', '.join(_KINDS)}")
+        yield MappingFault(path, f"must have one of {', '.join(_KINDS)}")
     if "body" in source and not is_hook:
-        yield Fault(f"{path}.body", "is only for hooks; use another source")
+        yield MappingFault(f"{path}.body", "is only for hooks; use another source")
     if is_hook and {"context_extension", "metadata", "path_variable"} & source.keys():
-        yield Fault(path, "is something that only routes have; use header, body or value")
+        yield MappingFault(path, "is something that only routes have; use header, body or value")
     if not is_hook and "path_variable" in source and source["path_variable"] not in variables:
         reason = f"is no variable of match.path; it has {', '.join(variables) or 'none'}"
-        yield Fault(f"{path}.path_variable", reason)
+        yield MappingFault(f"{path}.path_variable", reason)
 
 
-def _hook_faults(hook: dict[str, Any], path: str) -> Iterator[Fault]:
+def _hook_faults(hook: dict[str, Any], path: str) -> Iterator[MappingFault]:
     if ("text" in hook) == ("payload" in hook):
-        yield Fault(path, "must have either text or payload")
+        yield MappingFault(path, "must have either text or payload")
     payload = hook.get("payload", {})
     yield from _format_faults(payload.get("format", DETECT), f"{path}.payload.format", (DETECT,))
     yield from _context_faults(hook.get("context", {}), f"{path}.context", (), is_hook=True)
     if "payload" in hook:
         for key in {"action", "tool"} & hook.get("context", {}).keys():
-            yield Fault(f"{path}.context.{key}", "comes from the payload; remove it")
+            yield MappingFault(f"{path}.context.{key}", "comes from the payload; remove it")
     answers = hook["answers"]
     for key, answer in answers.items():
         for problem in template_problems(answer["body"], redacted=key == "redact"):
-            yield Fault(f"{path}.answers.{key}.body", problem)
+            yield MappingFault(f"{path}.answers.{key}.body", problem)
     yield from _answers_faults(answers, f"{path}.answers")
 
 
-def _answers_faults(answers: dict[str, Any], path: str) -> Iterator[Fault]:
+def _answers_faults(answers: dict[str, Any], path: str) -> Iterator[MappingFault]:
     allow, deny, redact = (answers.get(key) for key in ("allow", "deny", "redact"))
     for key, answer in (("allow", allow), ("redact", redact)):
         if answer and answer["status"] not in _SUCCESS:
-            yield Fault(f"{path}.{key}.status", "must be from 200 to 299")
+            yield MappingFault(f"{path}.{key}.status", "must be from 200 to 299")
     if deny == allow:
-        yield Fault(f"{path}.deny", "is the same as allow, so that a denial would pass")
+        yield MappingFault(f"{path}.deny", "is the same as allow, so that a denial would pass")
     if redact and REDACTED not in names_in(redact["body"]):
-        yield Fault(f"{path}.redact.body", "has no $redacted, so that nothing would be redacted")
+        yield MappingFault(
+            f"{path}.redact.body", "has no $redacted, so that nothing would be redacted"
+        )
 
 
 def _context(written: dict[str, Any]) -> Context:
@@ -284,7 +290,7 @@ def _route(written: dict[str, Any]) -> Route:
     match = written["match"]
     return Route(
         name=written["name"],
-        match=Match(
+        match=RouteConditions(
             tuple(each.lower() for each in match.get("hosts", ())),
             path_pattern(match["path"]) if "path" in match else None,
             match.get("path_prefix", ""),

@@ -32,7 +32,7 @@ _ANTHROPIC_TYPES: Final[Mapping[int, str]] = {
 }
 
 
-class Refusal(NamedTuple):
+class ClientRefusal(NamedTuple):
     """A refusal.
 
     Attributes:
@@ -67,13 +67,16 @@ class Refusal(NamedTuple):
         return headers
 
 
-def refusal_of(response: pb.DecideResponse) -> Refusal:
+Refusal = ClientRefusal
+
+
+def refusal_of(response: pb.DecideResponse) -> ClientRefusal:
     """Returns the refusal of a request that may not pass.
 
     The status is the one that the policy hints at; 403 if that is not one of a refusal.
     """
     hint = response.status_hint
-    return Refusal(
+    return ClientRefusal(
         status=hint if hint in range(400, 600) else FORBIDDEN,
         reason=response.reason_code or outcome_name(response),
         message=response.message or DEFAULT_MESSAGE,
@@ -83,12 +86,12 @@ def refusal_of(response: pb.DecideResponse) -> Refusal:
     )
 
 
-def refusal_of_error(error: PdpError) -> Refusal:
+def refusal_of_error(error: PdpError) -> ClientRefusal:
     """Returns the refusal of a request on which there is no decision."""
-    return Refusal(http_status(error), error.reason, error.message)
+    return ClientRefusal(http_status(error), error.reason, error.message)
 
 
-def _openai(refusal: Refusal) -> dict[str, Any]:
+def _openai(refusal: ClientRefusal) -> dict[str, Any]:
     if refusal.status == TOO_MANY:
         kind = "rate_limit_error"
     else:
@@ -104,14 +107,14 @@ def _openai(refusal: Refusal) -> dict[str, Any]:
     return {"error": error}
 
 
-def _anthropic(refusal: Refusal) -> dict[str, Any]:
+def _anthropic(refusal: ClientRefusal) -> dict[str, Any]:
     usual = "api_error" if refusal.status >= INTERNAL else "invalid_request_error"
     kind = _ANTHROPIC_TYPES.get(refusal.status, usual)
     error = {"type": kind, "message": refusal.message, "code": refusal.reason}
     return {"type": "error", "error": error, "request_id": refusal.decision_id or None}
 
 
-def _pdp(refusal: Refusal) -> dict[str, Any]:
+def _pdp(refusal: ClientRefusal) -> dict[str, Any]:
     error: dict[str, Any] = {"code": refusal.reason, "message": refusal.message, "details": []}
     body: dict[str, Any] = {"error": error}
     if refusal.decision_id:

@@ -29,7 +29,7 @@ LAST_ASCII: Final = 0x7F
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class RouteConditions:
     """Which requests a route is for. Empty parts match all.
 
     Attributes:
@@ -62,7 +62,7 @@ class Route:
     """
 
     name: str
-    match: Match = field(default_factory=Match)
+    match: RouteConditions = field(default_factory=RouteConditions)
     request_payload: str = NONE
     response_payload: str = NONE
     history: str = "all"
@@ -72,11 +72,14 @@ class Route:
     ext_proc_follows: bool = False
 
 
-class RouteMatch(NamedTuple):
+class MappedRoute(NamedTuple):
     """A route that matches, with the variables of the path."""
 
     route: Route
     path_variables: Mapping[str, str]
+
+
+RouteMatch = MappedRoute
 
 
 def payload_format(payload: str) -> str:
@@ -97,7 +100,7 @@ def path_pattern(template: str) -> re.Pattern[str]:
     return re.compile("".join(texts))
 
 
-def find_route(routes: Iterable[Route], method: str, host: str, target: str) -> RouteMatch | None:
+def find_route(routes: Iterable[Route], method: str, host: str, target: str) -> MappedRoute | None:
     """Returns the first route that matches a request; None if none does.
 
     Args:
@@ -126,7 +129,7 @@ def find_route(routes: Iterable[Route], method: str, host: str, target: str) -> 
             variables = {key: unquote(text) for key, text in found.groupdict().items()}
         elif has_separator or not _is_below(path, match.prefix):
             continue  # an escaped slash is certain to stay in its segment only in a variable
-        return RouteMatch(route, variables)
+        return MappedRoute(route, variables)
     return None
 
 

@@ -38,7 +38,7 @@ _WORDS: Final = {
 }
 
 
-class Fault(NamedTuple):
+class MappingFault(NamedTuple):
     """A fault of a mapping file.
 
     Attributes:
@@ -50,9 +50,9 @@ class Fault(NamedTuple):
     problem: str
 
 
-def faults_of(document: Any) -> list[Fault]:
+def faults_of(document: Any) -> list[MappingFault]:
     """Returns the faults of a document: at most `MAX_FAULTS` of them."""
-    faults: list[Fault] = []
+    faults: list[MappingFault] = []
     for fault in _faults(document, SCHEMA, ""):
         faults.append(fault)
         if len(faults) == MAX_FAULTS:
@@ -68,7 +68,7 @@ def _resolved(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     return target
 
 
-def _faults(value: Any, schema: Mapping[str, Any], path: str) -> Iterator[Fault]:
+def _faults(value: Any, schema: Mapping[str, Any], path: str) -> Iterator[MappingFault]:
     schema = _resolved(schema)
     for alternative in map(_resolved, schema.get("anyOf", ())):
         if _has_type(value, alternative["type"]):
@@ -76,15 +76,15 @@ def _faults(value: Any, schema: Mapping[str, Any], path: str) -> Iterator[Fault]
             return
     if "anyOf" in schema:
         words = " or ".join(_WORDS[_resolved(each)["type"]] for each in schema["anyOf"])
-        yield Fault(path, f"must be {words}")
+        yield MappingFault(path, f"must be {words}")
         return
     if "type" in schema and not _has_type(value, schema["type"]):
-        yield Fault(path, f"must be {_WORDS[schema['type']]}")
+        yield MappingFault(path, f"must be {_WORDS[schema['type']]}")
         return
     if "const" in schema and (type(value), value) != (type(schema["const"]), schema["const"]):
-        yield Fault(path, f"must be {json.dumps(schema['const'])}")
+        yield MappingFault(path, f"must be {json.dumps(schema['const'])}")
     if "enum" in schema and value not in schema["enum"]:
-        yield Fault(path, f"must be {_or(schema['enum'])}{_similar(value, schema['enum'])}")
+        yield MappingFault(path, f"must be {_or(schema['enum'])}{_similar(value, schema['enum'])}")
         return
     if isinstance(value, dict):
         yield from _mapping_faults(value, schema, path)
@@ -93,52 +93,54 @@ def _faults(value: Any, schema: Mapping[str, Any], path: str) -> Iterator[Fault]
     elif isinstance(value, str):
         yield from _text_faults(value, schema, path)
     elif "minimum" in schema and not schema["minimum"] <= value <= schema["maximum"]:
-        yield Fault(path, f"must be from {schema['minimum']} to {schema['maximum']}")
+        yield MappingFault(path, f"must be from {schema['minimum']} to {schema['maximum']}")
 
 
 def _has_type(value: Any, name: str) -> bool:
     return isinstance(value, _TYPES[name]) and (name == "boolean" or type(value) is not bool)
 
 
-def _mapping_faults(value: dict[str, Any], schema: Mapping[str, Any], path: str) -> Iterator[Fault]:
+def _mapping_faults(
+    value: dict[str, Any], schema: Mapping[str, Any], path: str
+) -> Iterator[MappingFault]:
     known, others = schema.get("properties", {}), schema.get("additionalProperties", {})
     if len(value) > schema.get("maxProperties", len(value)):
-        yield Fault(path, f"must have at most {schema['maxProperties']} entries")
+        yield MappingFault(path, f"must have at most {schema['maxProperties']} entries")
         return
     if len(value) < schema.get("minProperties", 0):
-        yield Fault(path, "must not be empty")
+        yield MappingFault(path, "must not be empty")
     for key in schema.get("required", ()):
         if key not in value:
-            yield Fault(path, f'has no "{key}"; write it')
+            yield MappingFault(path, f'has no "{key}"; write it')
     for key, member in value.items():
         place = f"{path}.{key}" if path else key
         if key in known:
             yield from _faults(member, known[key], place)
         elif others is False:
             advice = _similar(key, known) or f"; it can be {_or(list(known))}"
-            yield Fault(place, f"is unknown{advice}")
+            yield MappingFault(place, f"is unknown{advice}")
         else:
             if "propertyNames" in schema:
                 yield from _faults(key, schema["propertyNames"], place)
             yield from _faults(member, others, place)
 
 
-def _list_faults(value: list[Any], schema: Mapping[str, Any], path: str) -> Iterator[Fault]:
+def _list_faults(value: list[Any], schema: Mapping[str, Any], path: str) -> Iterator[MappingFault]:
     if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)):
         least, most = schema.get("minItems", 0), schema["maxItems"]
-        yield Fault(path, f"must have {least} to {most} items")
+        yield MappingFault(path, f"must have {least} to {most} items")
         return
     for index, item in enumerate(value):
         yield from _faults(item, schema.get("items", {}), f"{path}[{index}]")
 
 
-def _text_faults(value: str, schema: Mapping[str, Any], path: str) -> Iterator[Fault]:
+def _text_faults(value: str, schema: Mapping[str, Any], path: str) -> Iterator[MappingFault]:
     longest = schema.get("maxLength", len(value))
     if not schema.get("minLength", 0) <= len(value) <= longest:
         least = schema.get("minLength", 0)
-        yield Fault(path, f"must have {least} to {longest} characters")
+        yield MappingFault(path, f"must have {least} to {longest} characters")
     elif "pattern" in schema and not re.fullmatch(schema["pattern"][1:-1], value, re.DOTALL):
-        yield Fault(path, f'is "{excerpt(value)}"; it must match {schema["pattern"]}')
+        yield MappingFault(path, f'is "{excerpt(value)}"; it must match {schema["pattern"]}')
 
 
 def _or(choices: list[Any]) -> str:

@@ -114,7 +114,7 @@ def _models(request: Request, payload: Payload) -> Sequence[Request]:
 
 
 def _request(snapshot: Snapshot, base: Request, payload: Payload, part: Part) -> Request:
-    if part.tool:
+    if part.scope == ARGUMENTS and not part.is_wrapped and part.values is not None:
         return base._replace(
             text=part.text,
             arguments=part.values,

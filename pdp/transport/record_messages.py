@@ -55,6 +55,7 @@ def to_record(read: LogEntry) -> pb.DecisionRecord:
         logging_level=record.logging_level,
         session_id=record.session_id,
         sample_rate=record.sample_rate,
+        payload_format=record.payload_format,
         cursor=str(read.cursor),
     )
     if record.redacted_arguments is not None:

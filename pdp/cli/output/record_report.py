@@ -107,6 +107,7 @@ def _facts(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "logging level", record["logging_level"]
     yield "sample rate", str(record.get("sample_rate", ""))
     yield "session", record.get("session_id", "")
+    yield "payload", record.get("payload_format", "")
     yield "request", record["request_id"]
     yield "decision", record["decision_id"]
     yield "tenant", record["tenant_id"]

@@ -44,7 +44,7 @@ def connect(options: TargetOptions, *, create: bool = False) -> Iterator[Client]
                 settings.store_url,
                 risk_file=settings.risk_file,
                 records=RecordingOptions.of(settings),
-                ner=_load_models(settings),
+                ner=load_models(settings),
             ) as local,
         ):
             yield local
@@ -63,7 +63,7 @@ def connect(options: TargetOptions, *, create: bool = False) -> Iterator[Client]
             print(f"pdp: the server at {address} answered", file=sys.stderr)
 
 
-def _load_models(settings: Settings) -> NerEngine | None:
+def load_models(settings: Settings) -> NerEngine | None:
     """Loads the models of the settings; None if the settings name no model."""
     if settings.ner_model_dir is settings.gliner_model_dir is None:
         return None

@@ -26,6 +26,7 @@ _COMMANDS: Final = (
     "siem",
     "policies",
     "adapters",
+    "mcp-proxy",
     "backup",
     "restore",
     "health",
@@ -50,7 +51,7 @@ class _Group(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in _COMMANDS:
             return None
-        command = import_module(f"pdp.cli.commands.{cmd_name}")
+        command = import_module(f"pdp.cli.commands.{cmd_name.replace('-', '_')}")
         if hasattr(command, "group"):  # a command with subcommands
             return command.group()
         single = typer.Typer(add_completion=False, rich_markup_mode=None)

@@ -1,0 +1,206 @@
+"""Judges messages: each is a payload that the policy decision point decides on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+from pdp._gen.pdp.v1 import decide_pb2 as pb
+from pdp.adapters.mcp.messages import (
+    DENIED,
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    MalformedMessage,
+    McpMessage,
+    read_aside,
+)
+from pdp.adapters.mcp.methods import NAMED, Judgement
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FORMAT: Final = "mcp.jsonrpc"
+
+SERVER: Final = "mcp_server"
+"""The type of the resource that a request is for: the MCP server."""
+
+LIMIT_EXCEEDED: Final = "LIMIT_EXCEEDED"
+
+_PASSING: Final = frozenset({pb.OUTCOME_ALLOW, pb.OUTCOME_WARN, pb.OUTCOME_ALLOW_WITH_OVERRIDE})
+
+
+class DecisionFailed(Exception):
+    """There is no decision.
+
+    Attributes:
+        code: the error reason of the policy decision point, for example `INVALID_ARGUMENT`.
+        message: a sentence for people, without anything of the request.
+        at_fault: whether the request is at fault, and not the policy decision point.
+    """
+
+    def __init__(self, code: str, message: str, *, at_fault: bool) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.at_fault = at_fault
+
+
+class DecisionSource(Protocol):
+    """Makes decisions: a server, or an engine in this process."""
+
+    async def decide(self, request: pb.DecideRequest) -> pb.DecideResponse:
+        """Returns the decision on a request. It counts and is recorded.
+
+        Raises:
+            DecisionFailed: there is none.
+        """
+
+    async def simulate(self, request: pb.DecideRequest) -> pb.DecideResponse:
+        """Returns the same decision. It neither counts nor is recorded.
+
+        Raises:
+            DecisionFailed: there is none.
+        """
+
+
+class McpCaller(NamedTuple):
+    """For whom the proxy works. Nothing of it comes from messages.
+
+    Attributes:
+        tenant: the tenant whose policies apply; empty for that of the credential.
+        customer: the customer whose policy applies in addition; empty for none.
+        user, groups, agent: the subject.
+        session: the conversation.
+    """
+
+    tenant: str = ""
+    customer: str = ""
+    user: str = ""
+    groups: tuple[str, ...] = ()
+    agent: str = ""
+    session: str = ""
+
+
+class McpRefusal(NamedTuple):
+    """Why a message does not pass.
+
+    Attributes:
+        code: the JSON-RPC error code.
+        message: for people.
+        data: for programs: the reason, and the decision.
+    """
+
+    code: int
+    message: str
+    data: Mapping[str, Any]
+
+    @property
+    def reason(self) -> str:
+        """The reason code."""
+        return str(self.data.get("reason", ""))
+
+
+class Judge:
+    """Asks for decisions on messages, and carries them out."""
+
+    def __init__(self, source: DecisionSource, server: str, *, simulates: bool = True) -> None:
+        """Args:
+        source: makes the decisions.
+        server: the name of the MCP server, for the actions of its tools.
+        simulates: whether messages that need not count are simulated; otherwise they are decided.
+        """
+        self._source = source
+        self._server = server
+        self._simulates = simulates
+
+    async def judge(
+        self, message: McpMessage, caller: McpCaller, judgement: Judgement, answers: str = ""
+    ) -> McpMessage | McpRefusal:
+        """Returns the message as it may pass, with its redactions; or why it may not.
+
+        Args:
+            message: a request, a notification or an answer.
+            caller: for whom it is judged.
+            judgement: whether the decision counts.
+            answers: the method of the request that an answer belongs to; empty if it is not known.
+        """
+        request = self._request(message, caller, message.method or answers)
+        try:
+            if self._simulates and judgement is Judgement.SIMULATE:
+                decision = await self._source.simulate(request)
+            else:
+                decision = await self._source.decide(request)
+        except DecisionFailed as failure:
+            return _without_decision(failure)
+        if not decision.obligations and decision.outcome in _PASSING:
+            return message
+        if _is_redaction(decision):
+            return await _redacted(message, decision)
+        return refusal_of(decision)
+
+    def _request(self, message: McpMessage, caller: McpCaller, method: str) -> pb.DecideRequest:
+        request = pb.DecideRequest(
+            tenant_id=caller.tenant,
+            customer_id=caller.customer,
+            subject=pb.Subject(user_id=caller.user, groups=caller.groups, agent_id=caller.agent),
+            session_id=caller.session,
+            direction="input" if message.method else "output",
+            channel="api",
+            target=pb.Target(resource_type=SERVER, resource_id=self._server),
+            payload=pb.Payload(format=FORMAT, body=message.text),
+        )
+        request.context.update({"mcp": {"method": method, "servers": [self._server]}})
+        return request
+
+
+def refusal_of(decision: pb.DecideResponse) -> McpRefusal:
+    """Returns the refusal that a decision is."""
+    data: dict[str, Any] = {
+        "reason": decision.reason_code or "UNSUPPORTED_OBLIGATION",
+        "outcome": pb.Outcome.Name(decision.outcome).removeprefix("OUTCOME_"),
+        "decisionId": decision.decision_id,
+        "statusHint": decision.status_hint,
+    }
+    if decision.HasField("retry_after_s"):
+        data["retryAfterS"] = decision.retry_after_s
+    return McpRefusal(DENIED, decision.message or "A policy does not allow this.", data)
+
+
+def local_refusal(reason: str, message: str) -> McpRefusal:
+    """Returns a denial of the proxy itself, without a decision."""
+    return McpRefusal(DENIED, message, {"reason": reason})
+
+
+def _without_decision(failure: DecisionFailed) -> McpRefusal:
+    code = INVALID_PARAMS if failure.at_fault else INTERNAL_ERROR
+    return McpRefusal(code, f"There is no decision: {failure.message}", {"reason": failure.code})
+
+
+def _is_redaction(decision: pb.DecideResponse) -> bool:
+    """Whether all that a decision demands is that the redacted message is passed on."""
+    return (
+        decision.allowed
+        and decision.outcome in (*_PASSING, pb.OUTCOME_REDACT)
+        and decision.HasField("redacted_payload")
+        and all(each.type == pb.OBLIGATION_TYPE_REDACT for each in decision.obligations)
+    )
+
+
+async def _redacted(message: McpMessage, decision: pb.DecideResponse) -> McpMessage | McpRefusal:
+    """Returns the redacted message. If a redaction changes what it acts on, it is refused."""
+    try:
+        redacted = await read_aside(decision.redacted_payload.encode())
+    except MalformedMessage:
+        return _unredactable(decision)
+    name = NAMED.get(message.method, "")
+    same = (
+        redacted.id == message.id
+        and redacted.method == message.method
+        and redacted.params.get(name) == message.params.get(name)
+    )
+    return redacted if same else _unredactable(decision)
+
+
+def _unredactable(decision: pb.DecideResponse) -> McpRefusal:
+    refusal = refusal_of(decision)
+    text = "The name or the id of the request would have to be redacted, so it is refused."
+    return refusal._replace(message=text, data={**refusal.data, "reason": "NOT_REDACTABLE"})

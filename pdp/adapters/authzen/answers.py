@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
-from pdp.adapters.authzen.mapping import PAYLOAD_POINTER, rename
+from pdp.adapters.authzen.mapping import PAYLOAD_POINTER, renamed_message
 from pdp.transport.status import STATUSES, http_status
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def to_answer(response: pb.DecideResponse, mapped: Mapped) -> JsonAnswer:
     if response.incomplete and response.reason_code in STATUSES:  # the request is at fault
         context["error"] = {
             "status": STATUSES[response.reason_code].http,
-            "message": rename(response.message),
+            "message": renamed_message(response.message, mapped),
         }
     elif not decision:
         context.update(_reasons(response))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.adapters.authzen.answers import error_answer, to_answer
@@ -14,18 +14,29 @@ from pdp.adapters.authzen.documents import (
     with_defaults,
 )
 from pdp.adapters.authzen.mapping import renamed, to_message
-from pdp.errors import InvalidArgument, PdpError, RequestTooLarge, Unauthenticated, Violation
+from pdp.errors import (
+    InvalidArgument,
+    PdpError,
+    RequestTooLarge,
+    Unauthenticated,
+    Violation,
+)
 from pdp.strictjson.problems import type_mismatch
 from pdp.transport.admission import TENANT_HEADER
 from pdp.transport.guards import settle_tenant
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pdp.adapters.authzen.answers import JsonAnswer
     from pdp.adapters.authzen.documents import JsonObject
     from pdp.adapters.authzen.mapping import Mapped, ToolAction
     from pdp.decisions.decider import Decider
     from pdp.transport.call import Call
     from pdp.transport.decide_port import DecidePort
+
+    _Item = Mapped | PdpError
+    """One of several evaluations: the request for its decision, or why it cannot be asked."""
 
 MAX_EVALUATIONS: Final = 1000
 """Evaluations of one request."""
@@ -40,13 +51,6 @@ PERMIT_ON_FIRST_PERMIT: Final = "permit_on_first_permit"
 SEMANTICS: Final = (EXECUTE_ALL, DENY_ON_FIRST_DENY, PERMIT_ON_FIRST_PERMIT)
 
 
-class _Item(NamedTuple):
-    """One of several evaluations: what is asked, or why it cannot be."""
-
-    mapped: Mapped | None
-    error: PdpError | None = None
-
-
 class Evaluations:
     """Answers evaluations by decisions, which count and are recorded."""
 
@@ -54,31 +58,44 @@ class Evaluations:
         self._port = port
         self._decider = decider
 
-    async def evaluate(self, call: Call, document: JsonObject) -> JsonAnswer:
+    async def evaluate(self, call: Call, document: JsonObject, *, large: bool) -> JsonAnswer:
         """Returns the answer to one evaluation.
+
+        Args:
+            call: the call, which has been admitted.
+            document: the body.
+            large: whether the body is so large that a thread converts it.
 
         Raises:
             PdpError: the document is no valid evaluation, or it cannot be evaluated now.
         """
         tool_action = await self._tool_action(call)
-        mapped = await asyncio.to_thread(_mapped, document, tool_action)
+        if large:
+            mapped = await asyncio.to_thread(_mapped, document, tool_action)
+        else:
+            mapped = _mapped(document, tool_action)
         try:
             response = await self._port.decide(call, mapped.message)
         except InvalidArgument as error:
-            raise renamed(error) from None
+            raise renamed(error, mapped) from None
         return to_answer(response, mapped)
 
-    async def evaluate_all(self, call: Call, document: JsonObject) -> JsonAnswer:
+    async def evaluate_all(self, call: Call, document: JsonObject, *, large: bool) -> JsonAnswer:
         """Returns the answers to several evaluations, in order; to one, if there is no list.
 
         An evaluation that is not valid is denied in its place.
+
+        Args:
+            call: the call, which has been admitted.
+            document: the body.
+            large: whether the body is so large that a thread converts it.
 
         Raises:
             PdpError: the document as a whole is not valid, or it cannot be evaluated now.
         """
         items = _items_of(document)
         if not items:
-            return await self.evaluate(call, document)
+            return await self.evaluate(call, document, large=large)
         semantic = _semantic_of(document)
         check_defaults(document)
         tool_action = await self._tool_action(call)
@@ -95,15 +112,23 @@ class Evaluations:
         return (await self._decider.snapshot(tenant_id)).tool_actions.action_of
 
     async def _execute_all(self, call: Call, items: list[_Item]) -> list[JsonAnswer]:
-        asked = [item.mapped.message for item in items if item.mapped is not None]
-        responses = iter(())  # type: Any
-        if asked:
-            batch = pb.DecideBatchRequest(requests=asked)
-            responses = iter((await self._port.decide_all(call, batch)).responses)
+        asked = [each for each in items if not isinstance(each, PdpError)]
+        responses = iter(await self._batch(call, asked))
         return [
-            to_answer(next(responses), item.mapped) if item.mapped else _refusal(item)
-            for item in items
+            error_answer(each) if isinstance(each, PdpError) else to_answer(next(responses), each)
+            for each in items
         ]
+
+    async def _batch(self, call: Call, asked: list[Mapped]) -> Sequence[pb.DecideResponse]:
+        if not asked:
+            return ()
+        batch = pb.DecideBatchRequest(requests=[each.message for each in asked])
+        try:
+            return (await self._port.decide_all(call, batch)).responses
+        except InvalidArgument as error:
+            places = [field.replace("requests", "evaluations", 1) for field, _ in error.violations]
+            reasons = [reason for _, reason in error.violations]
+            raise InvalidArgument.of(*map(Violation, places, reasons)) from None
 
     async def _until(self, call: Call, items: list[_Item], *, decision: bool) -> list[JsonAnswer]:
         """Evaluates one after the other, up to the first that is decided so."""
@@ -115,25 +140,20 @@ class Evaluations:
         return answers
 
     async def _one(self, call: Call, item: _Item, *, first: bool) -> JsonAnswer:
-        if item.mapped is None:
-            return _refusal(item)
+        if isinstance(item, PdpError):
+            return error_answer(item)
         try:
             if not first:  # each evaluation counts against the caller's rate
                 call = self._port.call(call.metadata, call.transport, call.peer, call.deadline)
                 self._port.admit(call)
-            response = await self._port.decide(call, item.mapped.message)
+            response = await self._port.decide(call, item.message)
         except Unauthenticated:
             raise  # the credential has ended meanwhile
         except InvalidArgument as error:
-            return error_answer(renamed(error))
+            return error_answer(renamed(error, item))
         except PdpError as error:
             return error_answer(error)
-        return to_answer(response, item.mapped)
-
-
-def _refusal(item: _Item) -> JsonAnswer:
-    assert item.error is not None  # noqa: S101 - an item has either a request or an error
-    return error_answer(item.error)
+        return to_answer(response, item)
 
 
 def _mapped(document: JsonObject, tool_action: ToolAction) -> Mapped:
@@ -176,7 +196,7 @@ def _read_all(items: list[Any], defaults: JsonObject, tool_action: ToolAction) -
                 raise InvalidArgument.of(Violation(path, type_mismatch("an object", item)))
             mapped = _mapped(with_defaults(item, defaults), tool_action)
         except InvalidArgument as error:
-            read.append(_Item(None, error))
+            read.append(error)
             continue
         size += mapped.message.ByteSize()
         if size > MAX_BYTES:
@@ -184,5 +204,5 @@ def _read_all(items: list[Any], defaults: JsonObject, tool_action: ToolAction) -
                 f"the evaluations with their defaults are larger than {MAX_BYTES} bytes; "
                 "send fewer of them at once"
             )
-        read.append(_Item(mapped))
+        read.append(mapped)
     return read

@@ -273,19 +273,32 @@ _MAX_TEXT: Final = 256
 _NOT_FOR_CONDITIONS: Final = frozenset({*CONTENT_KEYS, SUPPORTED_OBLIGATIONS, AUTHZEN})
 
 
-def renamed(error: InvalidArgument) -> InvalidArgument:
+def renamed(error: InvalidArgument, mapped: Mapped) -> InvalidArgument:
     """Returns an error of a DecideRequest with the names of the AuthZEN request."""
     return InvalidArgument.of(
-        *(Violation(rename(field), reason) for field, reason in error.violations)
+        *(Violation(rename(field, mapped), reason) for field, reason in error.violations)
     )
 
 
-def rename(text: str) -> str:
-    """Returns a text with the fields of a DecideRequest as AuthZEN calls them."""
-    for field, name in _NAMES:
-        text = text.replace(field, name)
-    return text
+def renamed_message(message: str, mapped: Mapped) -> str:
+    """Returns the message of an error of a DecideRequest with the names of the AuthZEN request."""
+    return _FIELD.sub(lambda found: found[1] + rename(found[2], mapped), message)
 
+
+def rename(field: str, mapped: Mapped) -> str:
+    """Returns a field of a DecideRequest as the AuthZEN request calls it."""
+    places = {"content.text": mapped.text_pointer, "arguments_json": mapped.arguments_pointer}
+    for own, place in places.items():
+        if field.startswith(own) and place:
+            return place.removeprefix("/").replace("/", ".") + field.removeprefix(own)
+    for own, name in _NAMES:
+        if field.startswith(own):
+            return name + field.removeprefix(own)
+    return field
+
+
+_FIELD: Final = re.compile(r"(^|; )(?:requests\[\d+\]\.)?([a-z_]+(?:\.[a-z_]+)*)(?=[:.\[])")
+"""A field at the begin of a message, or of a part of it; without its place in a batch."""
 
 _NAMES: Final = (
     ("subject.attributes_json", "subject.properties"),
@@ -298,9 +311,13 @@ _NAMES: Final = (
     ("target.", "resource.properties."),
     ("model.provider", "resource.properties.provider"),
     ("model.model", "resource.id"),
-    ("arguments_json", "context.arguments"),
+    ("tool", "resource.id"),
+    ("action", "action.name"),
     ("context_json", "context"),
-    ("content.text", "context.text"),
-    ("payload.", "context.payload."),
+    ("payload", "context.payload"),
+    ("customer_id", "context.customer_id"),
+    ("session_id", "context.session_id"),
+    ("direction", "context.direction"),
+    ("channel", "context.channel"),
 )
 """The fields of a DecideRequest, and what they are made from; the first that fits counts."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pdp.adapters.authzen import metadata as places
 from pdp.adapters.authzen import search
@@ -24,7 +24,7 @@ from pdp.transport.http.responses import HttpResponse, error_response, json_resp
 from pdp.transport.http.rpc_routes import LARGE_BODY, request_id
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Mapping
 
     from pdp.adapters.authzen.answers import JsonAnswer
     from pdp.adapters.authzen.documents import JsonObject
@@ -33,7 +33,13 @@ if TYPE_CHECKING:
     from pdp.transport.decide_port import DecidePort
     from pdp.transport.http.rpc_routes import Route
 
-    Answer = Callable[[Call, JsonObject], Awaitable[JsonAnswer]]
+    class Answer(Protocol):
+        """Answers the document of an admitted call."""
+
+        def __call__(
+            self, call: Call, document: JsonObject, *, large: bool
+        ) -> Awaitable[JsonAnswer]: ...
+
 
 NO_URL: Final = "the server does not know its own URL; set PDP_PUBLIC_URL"
 
@@ -87,7 +93,7 @@ def _handle(answer: Answer, most: int) -> Any:
             raise RequestTooLarge(f"the body of a search is larger than {most} bytes")
         large = len(body) > LARGE_BODY
         document = await asyncio.to_thread(read_document, body) if large else read_document(body)
-        value = await answer(call, document)
+        value = await answer(call, document, large=large)
         reply = {**call.reply, REQUEST_ID_HEADER: call.request_id}
         if large:
             return await asyncio.to_thread(json_response, 200, value, reply)

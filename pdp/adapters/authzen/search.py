@@ -93,10 +93,18 @@ class Searches:
     def __init__(self, decider: Decider) -> None:
         self._decider = decider
 
-    async def search(self, call: Call, document: JsonObject, kind: Kind) -> JsonAnswer:
+    async def search(
+        self, call: Call, document: JsonObject, kind: Kind, *, large: bool = False
+    ) -> JsonAnswer:
         """Returns a page of results.
 
         A page may have fewer results than its limit, or none, and still not be the last one.
+
+        Args:
+            call: the call, which has been admitted.
+            document: the body.
+            kind: what the search looks for.
+            large: ignored: the body of a search is small.
 
         Raises:
             PdpError: the document is no valid search, or it cannot be answered now.
@@ -134,7 +142,7 @@ class Searches:
             )
             check_requirements(snapshot, request)
         except InvalidArgument as error:
-            raise renamed(error) from None
+            raise renamed(error, mapped) from None
         simulation = await self._decider.simulate(snapshot, request)
         response = to_response(simulation.decision, mapped.message)
         if not permits(response, mapped.supported):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pdp.adapters.agentgateway import ext_mcp
 from pdp.adapters.agentgateway.webhook import webhook_routes
 from pdp.adapters.authzen import authzen_routes, public_url
+from pdp.adapters.envoy import adapter as envoy_adapter
 from pdp.adapters.hooks import hook_routes
 from pdp.adapters.http_checks import http_check_routes
 from pdp.adapters.litellm.routes import litellm_routes
@@ -51,13 +52,6 @@ class Adapter(NamedTuple):
     handlers: Mapping[str, Handler] = {}
 
 
-def http_checks_and_hooks(context: AdapterContext) -> Adapter:
-    """Returns the HTTP routes of plain checks and of webhooks."""
-    mapping = load_mapping(context.settings.adapters_file)
-    port = context.port
-    return Adapter(routes=(*http_check_routes(port, mapping), *hook_routes(port, mapping)))
-
-
 def authzen(context: AdapterContext) -> Adapter:
     """Returns the HTTP routes of AuthZEN."""
     url = public_url(context.settings)
@@ -78,11 +72,28 @@ def litellm(context: AdapterContext) -> Adapter:
     return Adapter(routes=litellm_routes(context.port, context.decider, context.settings))
 
 
+def http_checks_and_hooks(context: AdapterContext) -> Adapter:
+    """Returns the HTTP routes of plain checks and of webhooks."""
+    mapping = load_mapping(context.settings.adapters_file)
+    port = context.port
+    return Adapter(routes=(*http_check_routes(port, mapping), *hook_routes(port, mapping)))
+
+
+def envoy(context: AdapterContext) -> Adapter:
+    """Returns the RPCs of Envoy, if the mapping file has routes."""
+    routes = load_mapping(context.settings.adapters_file).routes
+    if not routes:
+        return Adapter()
+    handlers = envoy_adapter.handlers(context.port, routes)
+    return Adapter(methods=envoy_adapter.methods(), handlers=handlers)
+
+
 BUILDERS: tuple[Callable[[AdapterContext], Adapter], ...] = (
     authzen,
     agentgateway,
     litellm,
     http_checks_and_hooks,
+    envoy,
 )
 """Each returns an adapter, which serves nothing if the settings do not ask for it."""
 

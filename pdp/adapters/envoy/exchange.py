@@ -151,6 +151,8 @@ class Exchange:
     async def _later(self, call: Call, kind: str, message: Any) -> Any:
         """Returns the answer to a message after the first."""
         name, _, part = kind.partition("_")
+        if self._asked is None and kind == "response_headers":
+            return self._refuse(_refused_before(message.response_headers))
         if self._asked is None or name not in self._sides:
             raise MalformedRequest(
                 "the first message must have the headers of the request; set "
@@ -371,6 +373,18 @@ class Exchange:
             reason = "have come before the end of a body that is judged; send none"
             raise InvalidArgument.of(Violation("trailers", reason))
         return answers.passed_trailers(side.kind("trailers"))
+
+
+def _refused_before(content: Any) -> Refusal:
+    """Returns the refusal for an answer to a request that Envoy has not passed on.
+
+    A filter before this one has refused the request. Its status counts, and nothing else of it,
+    because the answer could be the upstream's, if the filter is set up wrongly.
+    """
+    status = _status(headers_of(content.headers.headers))
+    if status < FAILURES:
+        raise MalformedRequest("response_headers: set processing_mode.request_header_mode to SEND")
+    return Refusal(status, "GATEWAY_REFUSED", "The gateway has refused the request.")
 
 
 def _mode(value: int) -> BodyMode:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from google.protobuf.json_format import MessageToDict
+
 from pdp.adapters.mapping import SourceView
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ def facts_of_check(check: Any) -> Facts:
     view = SourceView(
         headers={name.lower(): value for name, value in headers.items()},
         context_extensions=dict(attributes.context_extensions),
-        metadata=dict(attributes.metadata_context.filter_metadata),
+        metadata=_plain(attributes.metadata_context),
         certificate=attributes.source.principal,
     )
     return Facts(http.method, http.host, http.path, view)
@@ -71,7 +73,7 @@ def facts_of_processing(message: Any, metadata: Mapping[str, str]) -> Facts:
     view = SourceView(
         headers=headers,
         context_extensions=extensions,
-        metadata=dict(message.metadata_context.filter_metadata),
+        metadata=_plain(message.metadata_context),
         certificate=_certificate(message.attributes),
     )
     return Facts(
@@ -90,6 +92,11 @@ def headers_of(pairs: Iterable[Any]) -> dict[str, str]:
         value = pair.value or pair.raw_value.decode("utf-8", "replace")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers
+
+
+def _plain(metadata: Any) -> dict[str, Any]:
+    """Returns dynamic metadata as plain values, by filter."""
+    return {name: MessageToDict(fields) for name, fields in metadata.filter_metadata.items()}
 
 
 def _certificate(attributes: Mapping[str, Any]) -> str:

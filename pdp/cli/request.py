@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from pdp.cli.failures import UsageError
-from pdp.cli.input import read_json_object
+from pdp.cli.input import read_bytes, read_json_object
 from pdp.client import rpc
 from pdp.jsonpb import decode
 
@@ -41,7 +41,7 @@ def decide_request(options: RequestOptions) -> dict[str, Any]:
         name, value = _argument(argument)
         fields.append((["arguments", name], value))
     if not fields and not options.request:
-        raise UsageError("there is no request: give --text, --action, --tool or --request")
+        raise UsageError("there is no request: give --text, --payload, --tool or --request")
     for path, value in fields:
         _set(request, path, value)
     return request
@@ -54,6 +54,9 @@ def _fields(options: RequestOptions) -> list[tuple[str, Any]]:
         provider, _, model = model.partition("/")
     return [
         ("content.text", options.text),
+        ("payload.format", options.payload_format),
+        ("payload.history", options.history),
+        ("payload.body", _payload(options.payload)),
         ("action", options.action),
         ("tool", options.tool),
         ("arguments", _json(options.arguments, "--arguments")),
@@ -73,6 +76,15 @@ def _fields(options: RequestOptions) -> list[tuple[str, Any]]:
         ("min_revision", options.min_revision),
         ("explain", options.explain or None),
     ]
+
+
+def _payload(file: str | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        return read_bytes(file, "--payload").decode()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"--payload {file} is not UTF-8: see byte {error.start}") from None
 
 
 def _set(request: dict[str, Any], path: list[str], value: Any) -> None:

@@ -98,6 +98,17 @@ class TestDecide:
         request = json.dumps({"content": {"text": ATTACK}})
         assert cli("decide", "--request", "-", stdin=request).code == Exit.NO
 
+    def test_a_payload(self, cli: Callable[..., CommandResult], tmp_path: Path) -> None:
+        """A file or standard input holds what goes to the model."""
+        body = json.dumps({"messages": [{"role": "user", "content": ATTACK}]})
+        file = tmp_path / "chat.json"
+        file.write_text(body)
+        ran = cli("decide", "--payload", str(file), "--history", "latest")
+        assert ran.code == Exit.NO
+        assert "(in /messages/0/content)" in ran.out
+        assert "payload:  openai.chat_completions" in " ".join(ran.out.split(" "))
+        assert cli("decide", "--payload", "-", "--format", "text", stdin="hello").code == Exit.OK
+
     def test_a_model_without_a_provider(self, cli: Callable[..., CommandResult]) -> None:
         """A model may be named without its provider."""
         assert cli("decide", "--model", "gpt-4o").code == Exit.OK
@@ -107,6 +118,7 @@ class TestDecide:
         [
             ((), "there is no request"),
             (("--request", "missing.json"), "cannot be read: No such file"),
+            (("--payload", "missing.json"), "cannot be read: No such file"),
             (("--arguments", "{"), "--arguments is not JSON"),
             (("--context", "nope"), "--context is not JSON"),
             (("--arg", "novalue"), "is neither NAME=VALUE nor NAME:=JSON"),

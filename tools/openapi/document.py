@@ -36,7 +36,10 @@ field counts as absent. All errors have the same envelope, \
 `{"error": {"code", "message", "details"}}`. A trailing slash in a path is ignored.
 
 This JSON is not ProtoJSON. With the header `Accept: application/json;profile=protojson`, answers \
-are canonical ProtoJSON, except errors; requests keep the form that this document describes."""
+are canonical ProtoJSON, except errors; requests keep the form that this document describes.
+
+`POST /v1/decide/payload/{format}` and the routes of adapters take documents of others as they \
+are: docs/payloads.md and docs/integrations describe them."""
 
 _SECURITY_SCHEMES: Final = {
     "ApiKey": {

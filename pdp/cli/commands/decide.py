@@ -24,6 +24,7 @@ Examples:
   pdp decide --text "1 UNION SELECT password FROM users"
   pdp decide --tool run_sql --arg sql="DROP TABLE users" --tenant acme --explain
   echo '{"content": {"text": "hello"}}' | pdp decide --request - --json
+  pdp decide --payload chat.json --format openai.chat_completions --history latest
   pdp decide --embedded --database-url sqlite:///var/pdp.db --text hello
 """
 

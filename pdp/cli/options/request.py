@@ -23,6 +23,31 @@ class RequestOptions:
         ),
     ] = None
     text: Annotated[str | None, typer.Option(metavar="TEXT", help="The text to check.")] = None
+    payload: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Check the body of a request or a response of a provider, from FILE or from "
+            "standard input if FILE is -.",
+        ),
+    ] = None
+    payload_format: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="The format of the payload, for instance openai.chat_completions.  "
+            "[default: look at it]",
+        ),
+    ] = None
+    history: Annotated[
+        str | None,
+        typer.Option(
+            metavar="all|latest",
+            help="With latest, what stands before the last answer in the payload does not stop "
+            "the request.",
+        ),
+    ] = None
     action: Annotated[
         str | None,
         typer.Option(metavar="DOMAIN:SCOPE:VERB", help="The action that an agent wants to take."),

@@ -26,7 +26,7 @@ def decision_report(decision: Mapping[str, Any]) -> Report:
             Table(
                 "Matches",
                 ("layer", "policy", "name", "action", "severity", "reason"),
-                [[each[key] for key in _MATCH_FIELDS] for each in decision["matches"]],
+                [_match_row(each) for each in decision["matches"]],
             ),
             Table(
                 "Warnings",
@@ -77,6 +77,12 @@ def _facts(decision: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "redacted text", decision["redacted_text"]
     if decision.get("redacted_arguments") is not None:
         yield "redacted arguments", json.dumps(decision["redacted_arguments"], ensure_ascii=False)
+    if decision.get("payload_format"):
+        yield "payload", decision["payload_format"]
+    if decision.get("redacted_payload") is not None:
+        yield "redacted payload", decision["redacted_payload"]
+    if decision.get("unjudged"):
+        yield "not judged", ", ".join(decision["unjudged"])
     yield "revision", str(decision["revision"])
     yield "decision", decision["decision_id"]
 
@@ -86,6 +92,13 @@ def _risk(risk: Mapping[str, Any]) -> str:
         f"{each['points']} {each['layer']} {each['id']}" for each in risk["factors"]
     )
     return f"{risk['score']} {risk['level']}" + (f" ({factors})" if factors else "")
+
+
+def _match_row(match: Mapping[str, Any]) -> list[str]:
+    row = [match[key] for key in _MATCH_FIELDS]
+    if match.get("pointer"):
+        row[-1] += f" (in {match['pointer']})"
+    return row
 
 
 def _obligation(obligation: Mapping[str, Any]) -> list[str]:

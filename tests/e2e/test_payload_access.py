@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from pdp.domain.access import ROLES
+from pdp.domain.access import INCLUDED_ROLES, PEP, ROLES
 from tests.support.authenticated_servers import AuthenticatedServer, authenticated_server
 
 if TYPE_CHECKING:
@@ -43,11 +43,13 @@ def test_no_credential_is_the_first_thing_that_is_refused(
 
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize(("bound_to", "tenant"), [(OWN, OWN), (OWN, OTHER), ("*", OTHER)])
-def test_each_role_decides_for_its_tenants(
+def test_roles_that_may_decide_do_so_for_their_tenants(
     server: AuthenticatedServer, role: str, bound_to: str, tenant: str
 ) -> None:
     answer = server.request("POST", PATH, server.key(role, bound_to), tenant, content=b"hello")
-    if bound_to == tenant or bound_to == "*":
+    if PEP not in INCLUDED_ROLES[role]:
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "ACCESS_DENIED")
+    elif bound_to in {tenant, "*"}:
         assert answer.status_code == 200, answer.text
         assert answer.json()["outcome"] == "ALLOW"
     else:

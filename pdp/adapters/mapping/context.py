@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from pdp.adapters.mapping.sources import first_of
@@ -157,9 +158,10 @@ def _check_text(text: str, name: str) -> None:
 
 def _groups(value: Any, separator: str) -> list[str]:
     if isinstance(value, Sequence) and not isinstance(value, str):
-        if not all(isinstance(each, str) for each in value[: MAX_GROUPS + 1]):
+        listed = list(islice(value, MAX_GROUPS + 1))
+        if not all(isinstance(each, str) for each in listed):
             raise InvalidArgument.of(Violation("context.groups", "must be texts"))
-        items = [_text(each, GROUPS) for each in value[: MAX_GROUPS + 1]]
+        items = [_text(each, GROUPS) for each in listed]
     else:
         text = _text(value, GROUPS)
         items = text.split(separator, MAX_GROUPS + 1) if separator else [text]

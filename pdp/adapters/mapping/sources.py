@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
@@ -143,7 +142,7 @@ def _claims(token: str, field: str) -> dict[str, Any]:
     try:
         raw = base64.b64decode(parts[1] + "=" * (-len(parts[1]) % 4), b"-_", validate=True)
         return read_object(raw.decode("utf-8"))
-    except (binascii.Error, UnicodeError, InvalidValue):
+    except (ValueError, InvalidValue):  # not Base64, or not UTF-8
         raise _unreadable(field, "comes from a token whose claims cannot be read") from None
 
 

@@ -5,7 +5,9 @@ So a field that this version does not know is judged too.
 
 from __future__ import annotations
 
+import json
 import re
+import sys
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -20,8 +22,8 @@ from pdp.payloads.payload import (
     Payload,
     PayloadError,
 )
-from pdp.payloads.pointers import member
-from pdp.strictjson.objects import to_text
+from pdp.payloads.pointers import member, value_at
+from pdp.strictjson.objects import OUT_OF_RANGE, to_text
 from pdp.strictjson.parsing import parse
 from pdp.strictjson.problems import LONE_SURROGATE, InvalidValue, type_mismatch
 
@@ -33,6 +35,8 @@ MAX_NAME: Final = 256
 
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9_.:@|/+=-]{1,128}")
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
+_MEDIUM: Final = re.compile(r"(?i:data:[^,]{0,256};base64,)?[A-Za-z0-9+/_\r\n-]*={0,2}[\r\n]*")
+_LARGEST: Final = sys.float_info.max
 
 
 def read_json(body: str) -> Any:
@@ -41,19 +45,33 @@ def read_json(body: str) -> Any:
     Raises:
         PayloadError: it is not JSON, has a name twice in one object, or exceeds a bound.
     """
-    if len(body.encode("utf-8", "surrogatepass")) > MAX_BODY_BYTES:
+    if size_of(body) > MAX_BODY_BYTES:
         raise PayloadError(f"is larger than {MAX_BODY_BYTES} bytes")
     try:
         value = parse(body)
     except InvalidValue as error:
         raise PayloadError(f"is not JSON: {error}") from None
-    _Bounds().check(value, 1)
-    if "\\ud" in body or "\\uD" in body:
-        try:
-            to_text(value).encode()
-        except UnicodeEncodeError:
-            raise PayloadError(LONE_SURROGATE) from None
+    _check(value, body)
     return value
+
+
+def size_of(text: str) -> int:
+    """Returns the size of a text, in bytes of UTF-8.
+
+    Raises:
+        PayloadError: it has half of a surrogate pair.
+    """
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:
+        raise PayloadError(LONE_SURROGATE) from None
+
+
+def _check(value: Any, text: str) -> None:
+    """Checks the JSON value of a text."""
+    _Bounds().check(value, 1)
+    if "\\ud" in text or "\\uD" in text:
+        size_of(to_text(value))
 
 
 class _Bounds:
@@ -64,7 +82,7 @@ class _Bounds:
         """Checks the size of a document.
 
         Raises:
-            PayloadError: it is nested too deep, or has too many values.
+            PayloadError: it is nested too deep, or has too many values or a number out of range.
         """
         self._values += 1
         if depth > MAX_DEPTH:
@@ -77,6 +95,8 @@ class _Bounds:
         elif isinstance(value, list):
             for item in value:
                 self.check(item, depth + 1)
+        elif isinstance(value, (int, float)) and not -_LARGEST <= value <= _LARGEST:
+            raise PayloadError(OUT_OF_RANGE)
 
 
 class Reader:
@@ -85,12 +105,14 @@ class Reader:
     Attributes:
         document: the document.
         is_output: whether it is an answer.
+        answers: the method of the request that it answers; empty if that is not known.
         provider, model, session_id: see `Payload`.
     """
 
     def __init__(self, format_: str, body: str, document: Any, *, is_output: bool) -> None:
         self.document = document
         self.is_output = is_output
+        self.answers = ""
         self.provider = ""
         self.model = ""
         self.session_id = ""
@@ -116,7 +138,7 @@ class Reader:
             role: who wrote it.
             scope: its scope; by default `text_scope`.
         """
-        if len(value.encode()) > MAX_TEXT_BYTES:
+        if size_of(value) > MAX_TEXT_BYTES:
             raise PayloadError(f"has a text of more than {MAX_TEXT_BYTES} bytes at {pointer}")
         self._taken.add(pointer)
         if value:
@@ -152,7 +174,7 @@ class Reader:
         self._taken.add(pointer)
         values, as_text = arguments, False
         if isinstance(arguments, str):
-            if len(arguments.encode()) > MAX_TEXT_BYTES:
+            if size_of(arguments) > MAX_TEXT_BYTES:
                 raise PayloadError(f"has arguments of more than {MAX_TEXT_BYTES} bytes")
             values, as_text = _object_in(arguments), True
         elif arguments is None:
@@ -166,8 +188,19 @@ class Reader:
             self._add(part._replace(values=values, as_text=as_text))
 
     def media(self, pointer: str) -> None:
-        """Takes data that is not judged: an image, audio, or a file."""
+        """Takes data that is not judged: an image, audio, or a file in base64, or a URL with it.
+
+        What is no base64 is left to the rest, which is judged: it may be a text.
+        """
+        try:
+            value = value_at(self.document, pointer)
+        except KeyError:
+            return
+        if not isinstance(value, str) or not _MEDIUM.fullmatch(value):
+            return
         self._taken.add(pointer)
+        if not value:
+            return
         if len(self._unjudged) >= MAX_UNJUDGED:
             raise PayloadError(f"has more than {MAX_UNJUDGED} images, sounds and files")
         self._unjudged.append(pointer)
@@ -183,7 +216,7 @@ class Reader:
             self._taken.add(pointer)
 
     def url_or_media(self, pointer: str, value: Any) -> None:
-        """Takes a `data:` URL as media. Any other address is left to the rest, which is judged."""
+        """Takes a `data:` URL in base64 as media; another address is left to the rest."""
         if isinstance(value, str) and value[:5].lower() == "data:":
             self.media(pointer)
 
@@ -236,12 +269,24 @@ def _object_in(text: str) -> dict[str, Any] | None:
     """Returns the object that a text is; None if it is no JSON object."""
     try:
         value = parse(text or "{}")
-    except InvalidValue:
+    except InvalidValue as error:
+        if _reads_as_object(text):
+            raise PayloadError(f"has arguments that are ambiguous: {error}") from None
         return None
     if not isinstance(value, dict):
         return None
-    _Bounds().check(value, 1)
+    _check(value, text)
     return value
+
+
+def _reads_as_object(text: str) -> bool:
+    """Whether another parser may take a text for an object, although this one refuses it."""
+    try:
+        return isinstance(json.loads(text), dict)
+    except json.JSONDecodeError:
+        return False
+    except (ValueError, RecursionError):  # a number with thousands of digits, or deep nesting
+        return True
 
 
 def _without(value: Any, taken: set[str], pointer: str) -> Any:
@@ -269,4 +314,4 @@ def _has_content(value: Any) -> bool:
 
 
 def _is_unusual(key: str) -> bool:
-    return not re.fullmatch(r"[A-Za-z_$@][A-Za-z0-9_.$-]{0,40}", key)
+    return not re.fullmatch(r"[A-Za-z_$@][A-Za-z_.$-]{0,40}", key)

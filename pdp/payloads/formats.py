@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pdp.payloads import openai_chat, plain
+from pdp.payloads import (
+    a2a,
+    anthropic,
+    bedrock,
+    gemini,
+    mcp,
+    openai_chat,
+    openai_responses,
+    plain,
+)
 from pdp.payloads.payload import MAX_TEXT_BYTES, Part, Payload, PayloadError
-from pdp.payloads.reader import Reader, read_json
+from pdp.payloads.reader import Reader, read_json, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +30,9 @@ class Format(NamedTuple):
         is_request, is_response: whether a document looks like one.
         read_request, read_response: read the parts of one.
         provider: the provider of the models, if the format has only one.
+        looks_like: if given, it says instead of `is_request` and `is_response` whether a document
+            without the name of a format is of this one; its second argument is whether answers are
+            meant. Then no other format may claim the document.
     """
 
     is_request: Callable[[Any], bool]
@@ -28,16 +40,57 @@ class Format(NamedTuple):
     read_request: Callable[[Reader], None]
     read_response: Callable[[Reader], None]
     provider: str = ""
+    looks_like: Callable[[Any, bool], bool] | None = None
 
 
 _ANY: Final = Format(plain.is_any, plain.is_any, plain.read_any, plain.read_any)
 
 FORMATS: Final[dict[str, Format]] = {
+    mcp.NAME: Format(
+        mcp.is_request,
+        mcp.is_response,
+        mcp.read_request,
+        mcp.read_response,
+        looks_like=mcp.looks_like,
+    ),
+    a2a.NAME: Format(
+        a2a.is_request,
+        a2a.is_response,
+        a2a.read_request,
+        a2a.read_response,
+        looks_like=a2a.looks_like,
+    ),
     openai_chat.NAME: Format(
         openai_chat.is_request,
         openai_chat.is_response,
         openai_chat.read_request,
         openai_chat.read_response,
+    ),
+    openai_responses.NAME: Format(
+        openai_responses.is_request,
+        openai_responses.is_response,
+        openai_responses.read_request,
+        openai_responses.read_response,
+    ),
+    anthropic.NAME: Format(
+        anthropic.is_request,
+        anthropic.is_response,
+        anthropic.read_request,
+        anthropic.read_response,
+        provider="anthropic",
+    ),
+    gemini.NAME: Format(
+        gemini.is_request,
+        gemini.is_response,
+        gemini.read_request,
+        gemini.read_response,
+        provider="google",
+    ),
+    bedrock.NAME: Format(
+        bedrock.is_request,
+        bedrock.is_response,
+        bedrock.read_request,
+        bedrock.read_response,
     ),
     plain.JSON: _ANY,
 }
@@ -46,13 +99,14 @@ FORMATS: Final[dict[str, Format]] = {
 NAMES: Final = (*FORMATS, plain.TEXT)
 
 
-def read_payload(format_: str, body: str, direction: str = "") -> Payload:
+def read_payload(format_: str, body: str, direction: str = "", *, answers: str = "") -> Payload:
     """Returns a payload.
 
     Args:
         format_: one of `NAMES`; empty to look at the document.
         body: the document as it was sent.
         direction: `input` for a request, `output` for an answer; empty to look at the document.
+        answers: the method of the request that an answer of MCP belongs to, if it is known.
 
     Raises:
         PayloadError: the document is not of this format and direction, or exceeds a bound. An
@@ -80,22 +134,34 @@ def read_payload(format_: str, body: str, direction: str = "") -> Payload:
         raise PayloadError(f"is not {kind} of {name}")
     reader = Reader(name, body, document, is_output=looks[0])
     reader.provider = own.provider
+    reader.answers = answers
     (own.read_response if looks[0] else own.read_request)(reader)
     return reader.payload()
 
 
 def _format_of(document: Any, direction: str) -> str:
-    for name, each in FORMATS.items():
-        is_request = direction != "output" and each.is_request(document)
-        if name != plain.JSON and (
-            is_request or (direction != "input" and each.is_response(document))
-        ):
-            return name
-    raise PayloadError(f"is of no known format; name it: one of {', '.join(NAMES)}")
+    names = [name for name, each in FORMATS.items() if _looks_like(each, document, direction)]
+    if not names:
+        raise PayloadError(f"is of no known format; name it: one of {', '.join(NAMES)}")
+    if len(names) > 1 and FORMATS[names[0]].looks_like:
+        raise PayloadError(f"may be {names[0]} or {names[1]}; name its format")
+    return names[0]
+
+
+def _looks_like(format_: Format, document: Any, direction: str) -> bool:
+    if format_ is _ANY:
+        return False
+    if format_.looks_like:
+        return (direction != "output" and format_.looks_like(document, False)) or (
+            direction != "input" and format_.looks_like(document, True)
+        )
+    return (direction != "output" and format_.is_request(document)) or (
+        direction != "input" and format_.is_response(document)
+    )
 
 
 def _plain_text(body: str, direction: str) -> Payload:
-    if len(body.encode("utf-8", "surrogatepass")) > MAX_TEXT_BYTES:
+    if size_of(body) > MAX_TEXT_BYTES:
         raise PayloadError(f"has a text of more than {MAX_TEXT_BYTES} bytes")
     is_output = direction == "output"
     part = Part("", "output" if is_output else "text", text=body)

@@ -23,44 +23,42 @@ _IDENTIFIERS: Final = frozenset({"id", "type", "role", "index"})
 """Members that are not texts in pieces: they have the same value wherever they are."""
 
 
-def data_of(raw: bytes) -> list[str]:
-    """Returns the data of each event of a stream.
+def events_of(raw: bytes) -> tuple[list[str], list[str]]:
+    """Returns the data of each event of a stream, and the other texts in it: comments and ids.
 
     Raises:
-        InvalidArgument: the stream is not UTF-8, ends within an event, or is too long.
+        InvalidArgument: the stream is not UTF-8, has other lines, or is too long.
     """
     try:
         text = raw.decode()
     except UnicodeDecodeError:
         raise _refused("is not UTF-8") from None
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     events: list[str] = []
+    notes: list[str] = []
     data: list[str] = []
-    for line in lines:
-        if not line:
-            if data:
-                events.append("\n".join(data))
-                data = []
-            continue
-        name, _, value = line.partition(":")
-        value = value.removeprefix(" ")
-        if name == "data":
+    for line in (*text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), ""):
+        name, _, rest = line.partition(":")
+        value = rest.removeprefix(" ")
+        if not line and data:
+            events.append("\n".join(data))
+            data = []
+        elif name == "data":
             data.append(value)
         elif name == "event" and value not in _NAMES:
             raise _refused("has an event of an unknown name")
         elif name not in ("", "event", "id", "retry"):
             raise _refused("is not a stream of events")
-        if len(events) > MAX_EVENTS:
+        elif value and name != "event":
+            notes.append(value)
+        if len(events) + len(notes) > MAX_EVENTS:
             raise _refused(f"has more than {MAX_EVENTS} events")
-    if data:
-        raise _refused("ends within an event")
-    return events
+    return events, notes
 
 
 def assemble(raw: bytes) -> str:
     """Returns the answer that a stream makes, as the JSON of a chat completion.
 
-    What is in the events besides is in its member `rest`, so that it is judged, too.
+    What is in the events besides is in its members `rest` and `notes`, so that it is judged, too.
 
     Raises:
         InvalidArgument: the stream is not understood.
@@ -69,7 +67,8 @@ def assemble(raw: bytes) -> str:
     choices: dict[int, dict[str, Any]] = {}
     rest: list[Any] = []
     is_done = False
-    for data in data_of(raw):
+    events, notes = events_of(raw)
+    for data in events:
         if is_done:
             raise _refused(f"goes on after {DONE}")
         if data.strip() == DONE:
@@ -82,6 +81,8 @@ def assemble(raw: bytes) -> str:
     document["choices"] = [choices[index] for index in sorted(choices)]
     if rest:
         document["rest"] = rest
+    if notes:
+        document["notes"] = notes
     return msgspec.json.encode(document).decode()
 
 
@@ -90,6 +91,7 @@ def disassemble(body: bytes) -> bytes:
     document = read_object(body.decode())
     choices = document.pop("choices")
     rest = document.pop("rest", [])
+    document.pop("notes", None)  # clients ignore them
     document["object"] = "chat.completion.chunk"
     usage = document.pop("usage", None)
     events: list[dict[str, Any]] = []

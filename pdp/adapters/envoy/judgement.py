@@ -127,8 +127,11 @@ def _question(found: RouteMatch, facts: Facts) -> pb.DecideRequest:
 def _judgement(decision: pb.DecideResponse, supported: Collection[str]) -> Judgement:
     if not may_pass(decision, supported):
         return Judgement(decision, refusal_of(decision))
-    if decision.HasField("redacted_payload"):
-        return Judgement(decision, body=decision.redacted_payload.encode())
+    if supported == CHANGES:
+        if decision.HasField("redacted_payload"):
+            return Judgement(decision, body=decision.redacted_payload.encode())
+        if decision.obligations:  # nothing says what to send in place of the body
+            return Judgement(decision, refusal_of(decision))
     return Judgement(decision)
 
 

@@ -1,0 +1,609 @@
+"""ext_proc: what Envoy gets for each message, in each of its modes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pdp.adapters.envoy.bodies import Budget, HeldBody
+from pdp.adapters.envoy.contract import PROCESS, BodyMode, ProcessingRequest
+from pdp.adapters.envoy.judgement import Judge
+from pdp.adapters.envoy.processing import Processing
+from pdp.errors import InvalidArgument, PdpError, RateLimited
+from pdp.payloads.payload import MAX_BODY_BYTES
+from pdp.transport.call import Call, Session
+from pdp.transport.foreign import foreign_method
+from tests.support.envoy import (
+    CARD,
+    CHAT,
+    FakePort,
+    Peer,
+    body_message,
+    header_changes,
+    refused,
+    replaced,
+    request_headers,
+    response_headers,
+    streamed,
+    trailers_message,
+)
+
+if TYPE_CHECKING:
+    from pdp.transport.decide_port import DecidePort
+
+BUFFERED, STREAMED, DUPLEX = (
+    BodyMode.BUFFERED,
+    BodyMode.STREAMED,
+    BodyMode.FULL_DUPLEX_STREAMED,
+)
+WHOLE = (BUFFERED, BUFFERED)
+
+
+def chat(text: str) -> bytes:
+    """Returns a chat request."""
+    return json.dumps({"messages": [{"role": "user", "content": text}]}).encode()
+
+
+def completion(text: str) -> bytes:
+    """Returns the answer to a chat request."""
+    message = {"role": "assistant", "content": text}
+    return json.dumps({"choices": [{"index": 0, "message": message}]}).encode()
+
+
+async def passed_request(peer: Peer, modes: tuple[BodyMode, BodyMode] = WHOLE) -> None:
+    """Sends a request that passes."""
+    assert not refused(await peer.send(request_headers(modes)))
+    assert not refused(await peer.send(body_message("request", chat("hi"))))
+
+
+# Requests
+
+
+async def test_a_request_in_one_piece_passes_unchanged() -> None:
+    peer = Peer(x_pdp_extension_agent="bot")
+    body = chat("hi")
+    first = await peer.send(request_headers(x_user="ann", content_length=str(len(body))))
+    assert header_changes(first) == ({}, ["accept-encoding"])
+    answer = await peer.send(body_message("request", body))
+    assert replaced(answer, "request") is None
+    changed, _ = header_changes(answer)
+    assert changed == {
+        "x-decision": "d1",
+        "x-outcome": "ALLOW",
+        "content-length": str(len(body)),
+    }
+    (asked,) = peer.port.asked
+    assert (asked.subject.user_id, asked.subject.agent_id) == ("ann", "bot")
+    assert (asked.payload.format, asked.payload.body) == (CHAT, body.decode())
+    assert dict(answer.dynamic_metadata)["pdp"]["decision_id"] == "d1"
+
+
+async def test_a_redacted_request_takes_the_place_of_the_body() -> None:
+    peer = Peer()
+    body = chat(CARD)
+    await peer.send(request_headers(content_length=str(len(body))))
+    answer = await peer.send(body_message("request", body))
+    redacted = replaced(answer, "request")
+    assert redacted == chat("[CARD]")
+    assert header_changes(answer)[0]["content-length"] == str(len(redacted))
+
+
+@pytest.mark.parametrize("text", ["hi", CARD])
+async def test_nothing_of_a_streamed_body_passes_before_it_is_judged(text: str) -> None:
+    peer = Peer()
+    body, expected = chat(text), chat(text.replace(CARD, "[CARD]"))
+    first = await peer.send(request_headers((STREAMED, BUFFERED)))
+    assert "content-length" in header_changes(first)[1]
+    assert replaced(await peer.send(body_message("request", body[:9], end=False)), "request") == b""
+    assert replaced(await peer.send(body_message("request", body[9:])), "request") == expected
+
+
+@pytest.mark.parametrize("text", ["hi", CARD])
+async def test_nothing_of_a_duplex_body_passes_before_it_is_judged(text: str) -> None:
+    peer = Peer()
+    body, expected = chat(text), chat(text.replace(CARD, "[CARD]"))
+    first = await peer.send(request_headers((DUPLEX, BUFFERED)))
+    assert "content-length" in header_changes(first)[1]
+    for part in (body[:9], body[9:]):
+        answer = await peer.send(body_message("request", part, end=False))
+        assert streamed(answer, "request") == (b"", False)
+    answer = await peer.send(body_message("request", b""))
+    assert streamed(answer, "request") == (expected, True)
+
+
+@pytest.mark.parametrize("mode", [BUFFERED, STREAMED, DUPLEX])
+async def test_a_refused_request_is_answered_in_place_of_the_upstream(mode: BodyMode) -> None:
+    peer = Peer()
+    await peer.send(request_headers((mode, BUFFERED)))
+    answer = await peer.send(body_message("request", chat("deny")))
+    assert refused(answer) == 429
+    changed, _ = header_changes(answer)
+    assert changed == {
+        "content-type": "application/json",
+        "retry-after": "7",
+        "x-decision": "d1",
+        "x-outcome": "BLOCK",
+    }
+    assert json.loads(answer.immediate_response.body)["error"]["decision_id"] == "d1"
+    assert answer.immediate_response.details == "pdp_limit_exceeded_d1"
+    again = await peer.send(response_headers())  # nothing passes in this stream any more
+    assert refused(again) == 429
+
+
+@pytest.mark.parametrize("word", ["mask", "route", "lost"])
+async def test_what_cannot_be_carried_out_is_refused(word: str) -> None:
+    peer = Peer()
+    await peer.send(request_headers())
+    assert refused(await peer.send(body_message("request", chat(word)))) == 403
+
+
+async def test_a_route_without_a_payload_is_judged_by_its_headers() -> None:
+    peer = Peer()
+    modes = (BodyMode.NONE, BodyMode.NONE)
+    answer = await peer.send(request_headers(modes, "/open/x", "GET", end=True, x_user="ann"))
+    assert header_changes(answer) == ({"x-decision": "d1"}, [])
+    assert not peer.port.asked[0].HasField("payload")
+    assert header_changes(await peer.send(response_headers()))[0] == {"x-decision": "d1"}
+
+
+async def test_a_body_without_a_payload_passes_as_it_is() -> None:
+    peer = Peer()
+    await peer.send(request_headers((DUPLEX, BUFFERED), "/open/x", x_user="ann"))
+    assert streamed(await peer.send(body_message("request", b"\xff", end=False)), "request") == (
+        b"\xff",
+        False,
+    )
+    await peer.send(response_headers())
+    assert replaced(await peer.send(body_message("response", b"\xff")), "response") is None
+
+
+async def test_history_is_as_the_mapping_says() -> None:
+    mapping = """
+version: 1
+routes:
+  - {name: a, match: {}, request_payload: json, history: latest, context: {tenant: {value: a}}}
+"""
+    peer = Peer(mapping)
+    await peer.send(request_headers((BUFFERED, BodyMode.NONE)))
+    await peer.send(body_message("request", b"{}"))
+    assert peer.port.asked[0].payload.history == "latest"
+
+
+async def test_what_ext_authz_has_judged_is_not_judged_again() -> None:
+    peer = Peer()
+    message = request_headers((BodyMode.NONE, BUFFERED))
+    metadata = message.metadata_context.filter_metadata["envoy.filters.http.ext_authz"]
+    metadata.update({"request_judged": True})
+    assert not refused(await peer.send(message))
+    assert not peer.port.asked
+    await peer.send(response_headers())
+    assert refused(await peer.send(body_message("response", completion("deny")))) == 429
+
+
+MISCONFIGURED = {
+    "a request body is not sent": request_headers((BodyMode.NONE, BUFFERED)),
+    "an answer is not sent": request_headers((BUFFERED, BodyMode.NONE)),
+    "messages of gRPC": request_headers((BodyMode.GRPC, BUFFERED)),
+    "an unknown mode": request_headers((9, BUFFERED)),  # type: ignore[arg-type]
+}
+
+
+@pytest.mark.parametrize("message", MISCONFIGURED.values(), ids=MISCONFIGURED)
+async def test_a_filter_that_would_let_something_pass_unjudged_is_refused(message: Any) -> None:
+    answer = await Peer().send(message)
+    assert refused(answer) == 500
+    error = json.loads(answer.immediate_response.body)["error"]
+    assert error["code"] == "GATEWAY_MISCONFIGURED"
+    assert "mode" in error["message"]
+
+
+async def test_an_envoy_that_does_not_say_its_modes_is_refused() -> None:
+    message = request_headers()
+    message.ClearField("protocol_config")
+    assert refused(await Peer().send(message)) == 500
+
+
+async def test_metadata_of_ext_authz_do_not_help_if_it_left_something_to_do() -> None:
+    message = request_headers((BodyMode.NONE, BUFFERED))
+    metadata = message.metadata_context.filter_metadata["envoy.filters.http.ext_authz"]
+    metadata.update({"request_judged": False})
+    assert refused(await Peer().send(message)) == 500
+
+
+async def test_an_observer_gets_no_answers() -> None:
+    """Envoy would send the traffic on whatever the answer is."""
+    message = request_headers()
+    message.observability_mode = True
+    with pytest.raises(InvalidArgument, match="observability_mode"):
+        await Peer().send(message)
+
+
+FIRST = {
+    "no body": (request_headers(end=True), 400),
+    "compressed": (request_headers(content_encoding="gzip"), 415),
+    "an upgrade": (request_headers(upgrade="websocket"), 400),
+    "no route": (request_headers(path="/v2"), 403),
+    "a path of two readings": (request_headers(path="/open/%2e%2e/v1"), 400),
+    "a required fact is missing": (request_headers(WHOLE, "/open/x", "GET", end=True), 400),
+    "a body before headers": (body_message("request", b"{}"), 400),
+    "trailers before headers": (trailers_message("request"), 400),
+    "an answer without a request": (response_headers(), 502),
+    "an answer of a filter before": (response_headers(status=401), 401),
+    "a message of no kind": (ProcessingRequest(), 400),
+}
+
+
+@pytest.mark.parametrize(("message", "status"), FIRST.values(), ids=FIRST)
+async def test_first_messages_that_are_refused(message: Any, status: int) -> None:
+    assert refused(await Peer().send(message)) == status
+
+
+async def test_a_request_can_come_only_once() -> None:
+    peer = Peer()
+    await peer.send(request_headers())
+    assert refused(await peer.send(request_headers())) == 400
+
+
+async def test_part_of_a_body_is_refused() -> None:
+    peer = Peer()
+    await peer.send(request_headers((BodyMode.BUFFERED_PARTIAL, BUFFERED)))
+    assert refused(await peer.send(body_message("request", chat("hi"), end=False))) == 400
+
+
+async def test_a_body_that_is_shorter_than_declared_is_refused() -> None:
+    peer = Peer()
+    await peer.send(request_headers(content_length="999"))
+    assert refused(await peer.send(body_message("request", chat("hi")))) == 400
+
+
+async def test_a_body_that_goes_on_is_refused() -> None:
+    peer = Peer()
+    await passed_request(peer)
+    assert refused(await peer.send(body_message("request", b"more"))) == 400
+
+
+async def test_a_body_that_is_too_large_is_refused_before_it_is_whole() -> None:
+    peer = Peer()
+    await peer.send(request_headers((DUPLEX, BUFFERED)))
+    half = b"x" * (MAX_BODY_BYTES // 2 + 1)
+    assert not refused(await peer.send(body_message("request", half, end=False)))
+    assert refused(await peer.send(body_message("request", half, end=False))) == 413
+
+
+@pytest.mark.parametrize("mode", [STREAMED, DUPLEX])
+async def test_trailers_before_the_end_of_a_body_are_refused(mode: BodyMode) -> None:
+    peer = Peer()
+    await peer.send(request_headers((mode, BUFFERED)))
+    await peer.send(body_message("request", chat("hi"), end=False))
+    assert refused(await peer.send(trailers_message("request"))) == 400
+
+
+async def test_trailers_after_a_buffered_body_pass() -> None:
+    peer = Peer()
+    await peer.send(request_headers())
+    answer = await peer.send(body_message("request", chat("hi"), end=False))
+    assert not refused(answer)
+    assert peer.port.asked  # the body is whole, although it is not the last message
+    answer = await peer.send(trailers_message("request"))
+    assert answer.WhichOneof("one") == "request_trailers"
+
+
+# Answers
+
+
+async def test_an_answer_passes_with_the_headers_of_its_decision() -> None:
+    peer = Peer()
+    await passed_request(peer)
+    assert header_changes(await peer.send(response_headers()))[0]["x-decision"] == "d1"
+    answer = await peer.send(body_message("response", completion("hello")))
+    assert replaced(answer, "response") is None
+    assert header_changes(answer)[0]["x-decision"] == "d2"
+    asked = peer.port.asked[1]
+    assert (asked.direction, asked.payload.format) == ("output", CHAT)
+    metadata = dict(answer.dynamic_metadata)["pdp"]
+    assert (metadata["decision_id"], metadata["response_decision_id"]) == ("d1", "d2")
+
+
+async def test_a_redacted_answer_takes_the_place_of_the_body() -> None:
+    peer = Peer()
+    await passed_request(peer)
+    body = completion(CARD)
+    await peer.send(response_headers(content_length=str(len(body))))
+    answer = await peer.send(body_message("response", body))
+    assert replaced(answer, "response") == completion("[CARD]")
+    assert header_changes(answer)[0]["content-length"] == str(len(completion("[CARD]")))
+
+
+@pytest.mark.parametrize("mode", [BUFFERED, STREAMED, DUPLEX])
+@pytest.mark.parametrize(("word", "status"), [("deny", 429), ("mask", 403), ("broken", 502)])
+async def test_a_refused_answer_does_not_pass(mode: BodyMode, word: str, status: int) -> None:
+    peer = Peer()
+    await passed_request(peer, (BUFFERED, mode))
+    await peer.send(response_headers())
+    assert refused(await peer.send(body_message("response", completion(word)))) == status
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        response_headers(content_encoding="br"),
+        response_headers(status=101),
+        response_headers(status="x"),
+    ],
+    ids=["compressed", "an upgrade", "no status"],
+)
+async def test_answers_that_cannot_be_judged_are_refused(message: Any) -> None:
+    peer = Peer()
+    await passed_request(peer)
+    assert refused(await peer.send(message)) == 502
+
+
+async def test_an_answer_without_a_body_passes() -> None:
+    peer = Peer()
+    await passed_request(peer)
+    assert not refused(await peer.send(response_headers(status=204, end=True)))
+
+
+@pytest.mark.parametrize(
+    ("media_type", "format_"), [("application/json", "json"), ("text/plain; charset=utf-8", "text")]
+)
+async def test_an_answer_that_reports_a_failure_has_its_own_form(
+    media_type: str, format_: str
+) -> None:
+    peer = Peer()
+    await passed_request(peer)
+    await peer.send(response_headers(media_type, 429))
+    assert not refused(await peer.send(body_message("response", b'{"error": "slow down"}')))
+    assert peer.port.asked[1].payload.format == format_
+
+
+async def test_an_early_answer_is_judged_although_the_request_is_not() -> None:
+    peer = Peer()
+    await peer.send(request_headers((STREAMED, BUFFERED)))
+    await peer.send(response_headers())
+    assert refused(await peer.send(body_message("response", completion("deny")))) == 429
+
+
+# Streams of events
+
+
+def events(*texts: str, done: bool = True) -> bytes:
+    """Returns a stream of events with a text in pieces."""
+    deltas: list[dict[str, Any]] = [{"role": "assistant"}, *({"content": each} for each in texts)]
+    chunks = [
+        {"model": "m", "choices": [{"index": 0, "delta": each, "finish_reason": None}]}
+        for each in deltas
+    ]
+    lines = [json.dumps(each) for each in chunks]
+    return "".join(f"data: {each}\n\n" for each in [*lines, *(["[DONE]"] * done)]).encode()
+
+
+async def stream_of(peer: Peer, raw: bytes, size: int) -> tuple[bytes, Any]:
+    """Sends a stream in parts; returns what passes, and the last answer."""
+    passed = b""
+    answer: Any = None
+    for start in range(0, len(raw), size):
+        answer = await peer.send(body_message("response", raw[start : start + size], end=False))
+        if refused(answer):
+            return passed, answer
+        passed += streamed(answer, "response")[0]
+    answer = await peer.send(body_message("response", b""))
+    if not refused(answer):
+        body, last = streamed(answer, "response")
+        assert last
+        passed += body
+    return passed, answer
+
+
+def text_in(raw: bytes) -> str:
+    """Returns the text that a stream of events makes."""
+    lines = [line.removeprefix("data: ") for line in raw.decode().split("\n\n") if line]
+    assert lines[-1] == "[DONE]"
+    choices = [choice for line in lines[:-1] for choice in json.loads(line)["choices"]]
+    return "".join(choice["delta"].get("content") or "" for choice in choices)
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+async def test_a_stream_passes_as_it_is(size: int) -> None:
+    peer = Peer()
+    await passed_request(peer, (BUFFERED, DUPLEX))
+    await peer.send(response_headers("text/event-stream"))
+    raw = events("hel", "lo")
+    passed, _ = await stream_of(peer, raw, size)
+    assert passed == raw
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+async def test_a_value_that_is_split_over_events_is_redacted(size: int) -> None:
+    peer = Peer()
+    await passed_request(peer, (BUFFERED, DUPLEX))
+    await peer.send(response_headers("text/event-stream"))
+    passed, _ = await stream_of(peer, events("card ", CARD[:7], CARD[7:], "."), size)
+    assert text_in(passed) == "card [CARD]."
+
+
+async def test_a_stream_that_is_refused_ends_with_the_reason() -> None:
+    """Its headers have gone to the client, so that the status cannot say it any more."""
+    peer = Peer()
+    await passed_request(peer, (BUFFERED, DUPLEX))
+    await peer.send(response_headers("text/event-stream"))
+    passed, answer = await stream_of(peer, events("de", "ny"), 10_000)
+    assert streamed(answer, "response")[1]
+    (line,) = passed.decode().split("\n\n")[:-1]
+    assert json.loads(line.removeprefix("data: "))["error"]["decision_id"] == "d2"
+
+
+async def test_a_stream_that_is_held_whole_is_refused_with_a_status() -> None:
+    peer = Peer()
+    await passed_request(peer)
+    await peer.send(response_headers("text/event-stream"))
+    assert refused(await peer.send(body_message("response", events("deny")))) == 429
+
+
+async def test_streams_are_streamed_and_all_else_is_buffered_if_the_filter_allows_it() -> None:
+    for media_type, mode in (("text/event-stream", DUPLEX), ("application/json", BUFFERED)):
+        for configured in (BUFFERED, DUPLEX):
+            peer = Peer(x_pdp_mode_override="allowed")
+            await passed_request(peer, (BUFFERED, configured))
+            answer = await peer.send(response_headers(media_type))
+            expected = BodyMode.NONE if mode is configured else mode
+            assert answer.mode_override.response_body_mode == expected
+
+
+async def test_the_mode_is_left_as_it_is_unless_the_filter_allows_it() -> None:
+    peer = Peer()
+    await passed_request(peer)
+    answer = await peer.send(response_headers("text/event-stream"))
+    assert not answer.HasField("mode_override")
+
+
+BROKEN = {
+    "not JSON": b"data: {\n\n",
+    "not UTF-8": b"data: \xff\n\n",
+    "cut": b'data: {"choices":[',
+    "no events": b"hello\n\n",
+    "of another name": b'event: ping\ndata: {"choices":[]}\n\n',
+    "after its end": b"data: [DONE]\n\ndata: {}\n\n",
+    "a choice without an index": b'data: {"choices":[{"delta":{}}]}\n\n',
+    "a choice that is no object": b'data: {"choices":[1]}\n\n',
+    "a delta that is no object": b'data: {"choices":[{"index":0,"delta":1}]}\n\n',
+    "two models": b'data: {"model":"a"}\n\ndata: {"model":"b"}\n\n',
+    "a call out of order": (
+        b'data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":3}]}}]}\n\n'
+    ),
+    "duplicate keys": b'data: {"model":"a","model":"b"}\n\n',
+}
+
+
+@pytest.mark.parametrize("raw", BROKEN.values(), ids=BROKEN)
+async def test_a_stream_that_is_not_understood_does_not_pass(raw: bytes) -> None:
+    peer = Peer()
+    await passed_request(peer)
+    await peer.send(response_headers("text/event-stream"))
+    assert refused(await peer.send(body_message("response", raw))) == 502
+
+
+async def test_calls_in_a_stream_are_judged_as_calls() -> None:
+    peer = Peer()
+    await passed_request(peer)
+    pieces = [
+        {"index": 0, "id": "c1", "type": "function", "function": {"name": "sql", "arguments": ""}},
+        {"index": 0, "function": {"arguments": '{"q": "SEL'}},
+        {"index": 0, "function": {"arguments": 'ECT 1"}'}},
+    ]
+    chunks = [
+        {"choices": [{"index": 0, "delta": {"tool_calls": [each]}, "finish_reason": None}]}
+        for each in pieces
+    ]
+    raw = "".join(f"data: {json.dumps(each)}\n\n" for each in chunks).encode()
+    await peer.send(response_headers("text/event-stream"))
+    await peer.send(body_message("response", raw))
+    (choice,) = json.loads(peer.port.asked[1].payload.body)["choices"]
+    (call,) = choice["message"]["tool_calls"]
+    assert call == {
+        "id": "c1",
+        "type": "function",
+        "function": {"name": "sql", "arguments": '{"q": "SELECT 1"}'},
+    }
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'data: {"choices":[],"x_note":"deny"}\n\ndata: [DONE]\n\n',
+        b': deny\n\ndata: {"choices":[]}\n\n',
+        b'id: deny\ndata: {"choices":[]}\n\n',
+    ],
+    ids=["member", "comment", "id"],
+)
+async def test_all_else_in_a_stream_is_judged_too(raw: bytes) -> None:
+    peer = Peer()
+    await passed_request(peer)
+    await peer.send(response_headers("text/event-stream"))
+    assert refused(await peer.send(body_message("response", raw))) == 429
+
+
+# Bounds
+
+
+async def test_the_streams_under_way_are_bounded() -> None:
+    budget = Budget(max_bytes=100, max_exchanges=2)
+    processing = Processing(Judge(cast("DecidePort", FakePort()), ()), budget)
+    sessions = [Session() for _ in range(3)]
+    answers = []
+    for session in sessions:
+        call = Call(foreign_method(PROCESS), {}, "grpc", session=session)
+        answers.append(refused(await processing.process(call, request_headers())))
+    assert answers == [403, 403, 429]  # there is no route; the third finds no room
+    sessions[0].end()
+    assert budget.exchanges == 1
+
+
+async def test_what_all_streams_hold_is_bounded_and_given_back() -> None:
+    budget = Budget(max_bytes=100)
+    first, second = HeldBody(budget), HeldBody(budget)
+    first.add(b"x" * 60)
+    with pytest.raises(RateLimited, match="100 bytes"):
+        second.add(b"x" * 60)
+    assert first.release() == b"x" * 60
+    second.add(b"x" * 60)
+    assert budget.held == 60
+
+
+SIDES = st.sampled_from(["request", "response"])
+NOISE = st.one_of(
+    st.builds(
+        lambda modes, path, end: request_headers(modes, path, end=end),
+        st.tuples(st.sampled_from(list(BodyMode)), st.sampled_from(list(BodyMode))),
+        st.sampled_from(["/v1/chat/completions", "/open/x", "/followed", "/x"]),
+        st.booleans(),
+    ),
+    st.builds(
+        response_headers,
+        st.sampled_from(["application/json", "text/event-stream", "image/png", ""]),
+        st.sampled_from([101, 200, 204, 400, 500]),
+    ),
+    st.builds(
+        lambda side, body, end: body_message(side, body, end=end),
+        SIDES,
+        st.one_of(
+            st.binary(max_size=30),
+            st.sampled_from([chat("hi"), chat("deny"), completion("x"), events("x")]),
+        ),
+        st.booleans(),
+    ),
+    st.builds(trailers_message, SIDES),
+    st.just(ProcessingRequest()),
+)
+
+
+@given(messages=st.lists(NOISE, max_size=6))
+async def test_nothing_passes_unjudged_whatever_comes(messages: list[Any]) -> None:
+    """Messages in any order: each answer refuses, withholds, or follows a decision that allows."""
+    peer = Peer()
+    is_refused = False
+    for message in messages:
+        before = len(peer.port.asked)
+        try:
+            answer = await peer.send(message)
+        except PdpError:
+            return
+        kind = answer.WhichOneof("one")
+        if is_refused:
+            assert kind == "immediate_response"
+        is_refused = is_refused or kind == "immediate_response"
+        sent = message.WhichOneof("one") or ""
+        if not sent.endswith("_body") or kind == "immediate_response":
+            continue
+        side = sent.partition("_")[0]
+        passes = replaced(answer, side) is None or bool(replaced(answer, side))
+        passes = passes or bool(streamed(answer, side)[0])
+        judged = len(peer.port.asked) > before
+        has_open_route = not peer.port.asked[0].HasField("payload") if peer.port.asked else False
+        has_no_answer_payload = peer.port.asked and peer.port.asked[0].payload.format == "json"
+        assert judged or has_open_route or has_no_answer_payload or not passes
+    peer.session.end()

@@ -31,7 +31,7 @@ class Simulator:
         self._snapshot = replace(
             snapshot,
             limits=None,
-            gates=tuple(each for each in snapshot.gates if each.name != LIMITS),
+            layers=tuple(each for each in snapshot.layers if each.name != LIMITS),
         )
         self._request = request
 

@@ -28,7 +28,7 @@ _REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
 """The texts that each entity must have."""
 
 
-class Entity(NamedTuple):
+class AuthZenEntity(NamedTuple):
     """A subject or a resource. `id` is empty for what a search looks for."""
 
     type: str
@@ -36,7 +36,7 @@ class Entity(NamedTuple):
     properties: JsonObject
 
 
-class Action(NamedTuple):
+class AuthZenAction(NamedTuple):
     """What the subject does with the resource."""
 
     name: str
@@ -46,9 +46,9 @@ class Action(NamedTuple):
 class Evaluation(NamedTuple):
     """One question: may the subject do this with the resource?"""
 
-    subject: Entity
-    action: Action
-    resource: Entity
+    subject: AuthZenEntity
+    action: AuthZenAction
+    resource: AuthZenEntity
     context: JsonObject
 
 
@@ -96,9 +96,9 @@ def read_evaluation(
     problems.raise_if_any()
     subject, action, resource = (read.get(entity, {}) for entity in ENTITIES)
     return Evaluation(
-        Entity(subject["type"], subject.get("id", ""), subject["properties"]),
-        Action(action.get("name", ""), action.get("properties", {})),
-        Entity(resource["type"], resource.get("id", ""), resource["properties"]),
+        AuthZenEntity(subject["type"], subject.get("id", ""), subject["properties"]),
+        AuthZenAction(action.get("name", ""), action.get("properties", {})),
+        AuthZenEntity(resource["type"], resource.get("id", ""), resource["properties"]),
         context,
     )
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pdp.transport.decide_port import DecidePort
     from pdp.transport.http.rpc_routes import Route
 
-    class Answer(Protocol):
+    class DocumentHandler(Protocol):
         """Answers the document of an admitted call."""
 
         def __call__(
@@ -53,7 +53,7 @@ def authzen_routes(port: DecidePort, decider: Decider, url: str) -> tuple[Adapte
         url: the URL of the server; empty if it is not known, and then there is no metadata.
     """
     evaluations, searches = Evaluations(port, decider), search.Searches(decider)
-    answers: Mapping[str, tuple[Answer, int]] = {
+    answers: Mapping[str, tuple[DocumentHandler, int]] = {
         places.EVALUATION: (evaluations.evaluate, 0),
         places.EVALUATIONS: (evaluations.evaluate_all, 0),
         **{
@@ -75,7 +75,7 @@ def authzen_routes(port: DecidePort, decider: Decider, url: str) -> tuple[Adapte
     )
 
 
-def _handle(answer: Answer, most: int) -> Any:
+def _handle(answer: DocumentHandler, most: int) -> Any:
     """Returns what handles an admitted call.
 
     Args:

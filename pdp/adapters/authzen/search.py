@@ -43,7 +43,7 @@ MAX_SEARCH_BYTES: Final = 65_536
 _MAX_TOKEN: Final = 4096
 
 
-class Kind(NamedTuple):
+class SearchKind(NamedTuple):
     """A kind of search.
 
     Attributes:
@@ -59,19 +59,19 @@ class Kind(NamedTuple):
     result: Callable[[Evaluation, str], JsonAnswer]
 
 
-SUBJECT: Final = Kind(
+SUBJECT: Final = SearchKind(
     "subject",
     lambda snapshot, asked: candidates.subjects(snapshot, asked.subject.type),
     lambda asked, name: asked._replace(subject=asked.subject._replace(id=name)),
     lambda asked, name: {"type": asked.subject.type, "id": name},
 )
-RESOURCE: Final = Kind(
+RESOURCE: Final = SearchKind(
     "resource",
     lambda snapshot, asked: candidates.resources(snapshot, asked.resource.type),
     lambda asked, name: asked._replace(resource=asked.resource._replace(id=name)),
     lambda asked, name: {"type": asked.resource.type, "id": name},
 )
-ACTION: Final = Kind(
+ACTION: Final = SearchKind(
     "action",
     lambda snapshot, asked: candidates.actions(snapshot, asked.resource.type),
     lambda asked, name: asked._replace(action=asked.action._replace(name=name)),
@@ -94,7 +94,7 @@ class Searches:
         self._decider = decider
 
     async def search(
-        self, call: Call, document: JsonObject, kind: Kind, *, large: bool = False
+        self, call: Call, document: JsonObject, kind: SearchKind, *, large: bool = False
     ) -> JsonAnswer:
         """Returns a page of results.
 
@@ -128,7 +128,7 @@ class Searches:
         return {"results": results, "page": {"next_token": token, "count": len(results)}}
 
     async def _result(
-        self, call: Call, snapshot: Snapshot, kind: Kind, asked: Evaluation, name: str
+        self, call: Call, snapshot: Snapshot, kind: SearchKind, asked: Evaluation, name: str
     ) -> JsonAnswer | None:
         """Returns the result for a name; None if it is not permitted."""
         evaluation = kind.replace(asked, name)

@@ -14,7 +14,7 @@ from pdp.audit.acknowledgements import LoopAcknowledgements
 from pdp.bootstrap.policies import create_publisher, load_risk_table, open_policies
 from pdp.bootstrap.recording import Recording, RecordingOptions
 from pdp.client.base import CallFailed, rpc
-from pdp.errors import InvalidArgument, MalformedRequest, PdpError, RequestTooLarge
+from pdp.errors import AccessDenied, InvalidArgument, MalformedRequest, PdpError, RequestTooLarge
 from pdp.server.security import local_services
 from pdp.server.wiring import wire
 from pdp.transport.call import Call
@@ -39,6 +39,11 @@ _AT_FAULT: Final = frozenset(
 """Error reasons that mean that the request is at fault."""
 
 
+_SIMULATE_HINT: Final = (
+    ". Lists are simulated: give the credential the role auditor too, or use --count-lists"
+)
+
+
 class RemoteDecisions:
     """Decisions of a server."""
 
@@ -56,7 +61,13 @@ class RemoteDecisions:
     async def simulate(self, request: pb.DecideRequest) -> pb.DecideResponse:
         """See `DecisionSource`."""
         message = simulate_pb.SimulateRequest(request=request)
-        return cast("simulate_pb.SimulateResponse", await self._call("Simulate", message)).decision
+        try:
+            reply = await self._call("Simulate", message)
+        except DecisionFailed as failure:
+            if failure.code == AccessDenied.reason:
+                failure.message += _SIMULATE_HINT
+            raise
+        return cast("simulate_pb.SimulateResponse", reply).decision
 
     async def _call(self, name: str, message: Message) -> Message:
         loop = asyncio.get_running_loop()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
-from pdp.adapters.mcp.exchange import Exchange, McpSide
+from pdp.adapters.mcp.exchange import McpExchange, McpSide
 from pdp.adapters.mcp.lines import TooLong
 from pdp.adapters.mcp.messages import (
     INTERNAL_ERROR,
@@ -46,7 +46,7 @@ class McpConnection:
 
     def __init__(
         self,
-        exchange: Exchange,
+        exchange: McpExchange,
         caller: McpCaller,
         to_client: LineWriter,
         to_server: LineWriter,
@@ -94,7 +94,7 @@ class McpConnection:
         """Answers what is no message.
 
         If the server has sent it, it may be the answer to any request. So all that are open fail,
-        because their client would wait for ever.
+        so that their client does not wait without end.
         """
         _log.warning("malformed message", sender=sender.value, reason=fault.message)
         if sender is McpSide.CLIENT:

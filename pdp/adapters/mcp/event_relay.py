@@ -21,7 +21,7 @@ from pdp.adapters.mcp.upstream import UpstreamFault
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from pdp.adapters.mcp.exchange import Exchange
+    from pdp.adapters.mcp.exchange import McpExchange
     from pdp.adapters.mcp.http_reply import HttpReply
     from pdp.adapters.mcp.judge import McpCaller
     from pdp.adapters.mcp.upstream import UpstreamResponse
@@ -34,7 +34,7 @@ class EventRelay:
 
     def __init__(
         self,
-        exchange: Exchange,
+        exchange: McpExchange,
         caller: McpCaller,
         request: McpMessage | None,
         answer_server: Callable[[str], Awaitable[None]],

@@ -125,8 +125,8 @@ class EventParser:
     def _event(self) -> ServerEvent | None:
         data, kind, event_id, retry = "\n".join(self._data), self._type, self._id, self._retry
         self._clear()
-        if kind not in _MESSAGE_TYPES:
-            raise StreamFault("the stream has an event that is no message")
+        if kind not in _MESSAGE_TYPES:  # clients ignore it too
+            return None
         if not data and event_id is None and not retry:
             return None
         return ServerEvent(data, event_id, retry)

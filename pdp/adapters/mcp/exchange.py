@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import structlog
 
-from pdp.adapters.mcp.judge import Judge, McpRefusal
+from pdp.adapters.mcp.judge import McpRefusal, MessageJudge
 from pdp.adapters.mcp.messages import (
     DENIED,
     INTERNAL_ERROR,
@@ -23,7 +23,7 @@ from pdp.adapters.mcp.methods import (
     SUPPORTED,
     TOOLS_CALL,
     TOOLS_LIST,
-    Judgement,
+    McpJudgement,
     judgement_of_answer,
     needs_no_judgement,
     version_of,
@@ -46,7 +46,7 @@ class McpSide(Enum):
     SERVER = "server"
 
 
-class DenialForm(Enum):
+class ToolDenialForm(Enum):
     """How a denied call of a tool is answered.
 
     Attributes:
@@ -70,11 +70,11 @@ class Passage(NamedTuple):
     answer: str | None = None
 
 
-class Exchange:
+class McpExchange:
     """Judges what one side sends before the other gets it."""
 
     def __init__(
-        self, judge: Judge, tools: ToolGuard, denials: DenialForm = DenialForm.ERROR
+        self, judge: MessageJudge, tools: ToolGuard, denials: ToolDenialForm = ToolDenialForm.ERROR
     ) -> None:
         """Args:
         judge: judges the messages.
@@ -122,7 +122,7 @@ class Exchange:
         return self.tools.check_call(name) if isinstance(name, str) else None
 
     def _refused(self, message: McpMessage, refusal: McpRefusal) -> str:
-        by_result = message.method == TOOLS_CALL and self._denials is DenialForm.RESULT
+        by_result = message.method == TOOLS_CALL and self._denials is ToolDenialForm.RESULT
         if by_result and refusal.code == DENIED:
             return _denied_result(message.id, refusal, modern=bool(version_of(message)))
         return error_answer(message.id, refusal.code, refusal.message, refusal.data)
@@ -160,7 +160,7 @@ class Exchange:
         """Returns a notification as the other side gets it; None if it may not pass."""
         if needs_no_judgement(message):
             return message
-        judged = await self._judge.judge(message, caller, Judgement.SIMULATE)
+        judged = await self._judge.judge(message, caller, McpJudgement.SIMULATE)
         if isinstance(judged, McpMessage):
             return judged
         _log_refusal("notification denied", message.method, judged)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from pdp.adapters.mcp.event_relay import EventRelay
-from pdp.adapters.mcp.exchange import Exchange, McpSide
+from pdp.adapters.mcp.exchange import McpExchange, McpSide
 from pdp.adapters.mcp.headers import VERSION_HEADER, HeaderFault, check_headers, headers_for
 from pdp.adapters.mcp.http_reply import HttpReply
 from pdp.adapters.mcp.messages import (
@@ -48,7 +48,7 @@ _PASSED_ON: Final = frozenset({"accept", "authorization", SESSION_HEADER, "last-
 _log: Final = structlog.get_logger("pdp.mcp")
 
 
-class _HttpFault(Exception):
+class _McpHttpFault(Exception):
     """A request is answered by an HTTP error."""
 
     def __init__(self, status: int, message: str, headers: Headers = ()) -> None:
@@ -63,7 +63,7 @@ class McpHttpProxy:
 
     def __init__(
         self,
-        exchange: Exchange,
+        exchange: McpExchange,
         caller: McpCaller,
         upstream: Upstream,
         max_in_flight: int = MAX_IN_FLIGHT,
@@ -111,7 +111,7 @@ class McpHttpProxy:
             else:
                 work = self._without_body(scope["method"], headers, reply)
             await _until_gone(work, receive)
-        except _HttpFault as fault:
+        except _McpHttpFault as fault:
             await reply.error(
                 fault.status, None, INVALID_REQUEST, fault.message, headers=fault.headers
             )
@@ -229,36 +229,36 @@ def _check_request(scope: HTTPScope, headers: Headers) -> None:
     """Checks what is known before the body is read.
 
     Raises:
-        _HttpFault: the request is not for this endpoint, or cannot be read.
+        _McpHttpFault: the request is not for this endpoint, or cannot be read.
     """
     values = dict(headers)
     try:
         check_loopback(values)
     except HostRefused as error:
-        raise _HttpFault(403, error.message) from None
+        raise _McpHttpFault(403, error.message) from None
     if scope["path"] != PATH:
-        raise _HttpFault(404, f"The endpoint is {PATH}.")
+        raise _McpHttpFault(404, f"The endpoint is {PATH}.")
     if scope["method"] not in ("GET", "POST", "DELETE"):
-        raise _HttpFault(405, "Use POST, GET or DELETE.", [("allow", "GET, POST, DELETE")])
+        raise _McpHttpFault(405, "Use POST, GET or DELETE.", [("allow", "GET, POST, DELETE")])
     names = [name for name, _ in headers if name in (SESSION_HEADER, "authorization")]
     if len(names) != len(set(names)):
-        raise _HttpFault(400, "A header stands there twice.")
+        raise _McpHttpFault(400, "A header stands there twice.")
     if scope["method"] != "POST":
         return
     if values.get("content-encoding", "identity").lower() != "identity":
-        raise _HttpFault(415, "The body must not be compressed.")
+        raise _McpHttpFault(415, "The body must not be compressed.")
     if values.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise _HttpFault(415, "Content-Type must be application/json.")
+        raise _McpHttpFault(415, "Content-Type must be application/json.")
 
 
 async def _read_body(headers: Headers, receive: ASGIReceiveCallable) -> McpMessage:
     """Returns the message in a body.
 
     Raises:
-        _HttpFault: it is too large, or the client has gone.
+        _McpHttpFault: it is too large, or the client has gone.
         MalformedMessage: it is no message.
     """
-    too_large = _HttpFault(413, f"The message is larger than {MAX_MESSAGE_BYTES} bytes.")
+    too_large = _McpHttpFault(413, f"The message is larger than {MAX_MESSAGE_BYTES} bytes.")
     length = dict(headers).get("content-length", "0")
     if length.isdecimal() and int(length) > MAX_MESSAGE_BYTES:
         raise too_large
@@ -266,7 +266,7 @@ async def _read_body(headers: Headers, receive: ASGIReceiveCallable) -> McpMessa
     while True:
         event = await receive()
         if event["type"] != "http.request":
-            raise _HttpFault(400, "The body has not arrived.")
+            raise _McpHttpFault(400, "The body has not arrived.")
         body += event["body"]
         if len(body) > MAX_MESSAGE_BYTES:
             raise too_large

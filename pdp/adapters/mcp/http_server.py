@@ -27,7 +27,7 @@ DRAIN_S: Final = 5
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-class _Uvicorn(uvicorn.Server):
+class _McpUvicorn(uvicorn.Server):
     """uvicorn without its signal handlers."""
 
     @contextmanager
@@ -58,7 +58,7 @@ async def run_http(proxy: McpHttpProxy, address: str, announce: Callable[[str], 
         server_header=False,
         timeout_graceful_shutdown=DRAIN_S,
     )
-    server = _Uvicorn(config)
+    server = _McpUvicorn(config)
     loop = asyncio.get_running_loop()
     for number in SIGNALS:
         loop.add_signal_handler(number, _stop, server)

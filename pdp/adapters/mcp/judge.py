@@ -13,7 +13,7 @@ from pdp.adapters.mcp.messages import (
     McpMessage,
     read_aside,
 )
-from pdp.adapters.mcp.methods import NAMED, Judgement
+from pdp.adapters.mcp.methods import NAMED, McpJudgement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,7 +99,7 @@ class McpRefusal(NamedTuple):
         return str(self.data.get("reason", ""))
 
 
-class Judge:
+class MessageJudge:
     """Asks for decisions on messages, and carries them out."""
 
     def __init__(self, source: DecisionSource, server: str, *, simulates: bool = True) -> None:
@@ -113,7 +113,7 @@ class Judge:
         self._simulates = simulates
 
     async def judge(
-        self, message: McpMessage, caller: McpCaller, judgement: Judgement, answers: str = ""
+        self, message: McpMessage, caller: McpCaller, judgement: McpJudgement, answers: str = ""
     ) -> McpMessage | McpRefusal:
         """Returns the message as it may pass, with its redactions; or why it may not.
 
@@ -125,7 +125,7 @@ class Judge:
         """
         request = self._request(message, caller, message.method or answers)
         try:
-            if self._simulates and judgement is Judgement.SIMULATE:
+            if self._simulates and judgement is McpJudgement.SIMULATE:
                 decision = await self._source.simulate(request)
             else:
                 decision = await self._source.decide(request)

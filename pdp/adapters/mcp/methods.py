@@ -38,7 +38,7 @@ NAMED: Final[Mapping[str, str]] = {
 """Methods that act on one thing, with the parameter that names it."""
 
 
-class Judgement(Enum):
+class McpJudgement(Enum):
     """How a message is judged.
 
     Attributes:
@@ -50,39 +50,39 @@ class Judgement(Enum):
     SIMULATE = "simulate"
 
 
-FROM_CLIENT: Final[Mapping[str, Judgement]] = {
-    INITIALIZE: Judgement.SIMULATE,
-    "server/discover": Judgement.SIMULATE,
-    PING: Judgement.SIMULATE,
-    "logging/setLevel": Judgement.SIMULATE,
-    TOOLS_LIST: Judgement.SIMULATE,
-    TOOLS_CALL: Judgement.DECIDE,
-    "prompts/list": Judgement.SIMULATE,
-    "prompts/get": Judgement.DECIDE,
-    "resources/list": Judgement.SIMULATE,
-    "resources/templates/list": Judgement.SIMULATE,
-    "resources/read": Judgement.DECIDE,
-    "resources/subscribe": Judgement.DECIDE,
-    "resources/unsubscribe": Judgement.SIMULATE,
-    LISTEN: Judgement.DECIDE,
-    "completion/complete": Judgement.DECIDE,
-    TASKS_GET: Judgement.SIMULATE,
-    "tasks/list": Judgement.SIMULATE,
-    "tasks/cancel": Judgement.SIMULATE,
-    "tasks/result": Judgement.DECIDE,
-    "tasks/update": Judgement.DECIDE,
+FROM_CLIENT: Final[Mapping[str, McpJudgement]] = {
+    INITIALIZE: McpJudgement.SIMULATE,
+    "server/discover": McpJudgement.SIMULATE,
+    PING: McpJudgement.SIMULATE,
+    "logging/setLevel": McpJudgement.SIMULATE,
+    TOOLS_LIST: McpJudgement.SIMULATE,
+    TOOLS_CALL: McpJudgement.DECIDE,
+    "prompts/list": McpJudgement.SIMULATE,
+    "prompts/get": McpJudgement.DECIDE,
+    "resources/list": McpJudgement.SIMULATE,
+    "resources/templates/list": McpJudgement.SIMULATE,
+    "resources/read": McpJudgement.DECIDE,
+    "resources/subscribe": McpJudgement.DECIDE,
+    "resources/unsubscribe": McpJudgement.SIMULATE,
+    LISTEN: McpJudgement.DECIDE,
+    "completion/complete": McpJudgement.DECIDE,
+    TASKS_GET: McpJudgement.SIMULATE,
+    "tasks/list": McpJudgement.SIMULATE,
+    "tasks/cancel": McpJudgement.SIMULATE,
+    "tasks/result": McpJudgement.DECIDE,
+    "tasks/update": McpJudgement.DECIDE,
 }
 """The requests that clients send, and servers answer."""
 
-FROM_SERVER: Final[Mapping[str, Judgement]] = {
-    PING: Judgement.SIMULATE,
-    "sampling/createMessage": Judgement.DECIDE,
-    "elicitation/create": Judgement.DECIDE,
-    "roots/list": Judgement.SIMULATE,
-    TASKS_GET: Judgement.SIMULATE,
-    "tasks/list": Judgement.SIMULATE,
-    "tasks/cancel": Judgement.SIMULATE,
-    "tasks/result": Judgement.DECIDE,
+FROM_SERVER: Final[Mapping[str, McpJudgement]] = {
+    PING: McpJudgement.SIMULATE,
+    "sampling/createMessage": McpJudgement.DECIDE,
+    "elicitation/create": McpJudgement.DECIDE,
+    "roots/list": McpJudgement.SIMULATE,
+    TASKS_GET: McpJudgement.SIMULATE,
+    "tasks/list": McpJudgement.SIMULATE,
+    "tasks/cancel": McpJudgement.SIMULATE,
+    "tasks/result": McpJudgement.DECIDE,
 }
 """The requests that servers send, and clients answer, up to version 2025-11-25."""
 
@@ -90,7 +90,7 @@ _TASK_CONTENT: Final = ("result", "error", "inputRequests")
 """Members of a task that its end brings. Until then, a client asks again and again."""
 
 
-def judgement_of_answer(method: str, result: Any) -> Judgement:
+def judgement_of_answer(method: str, result: Any) -> McpJudgement:
     """Returns how the answer to a request is judged.
 
     Args:
@@ -99,8 +99,8 @@ def judgement_of_answer(method: str, result: Any) -> Judgement:
     """
     if method == TASKS_GET and isinstance(result, dict):
         has_content = any(name in result for name in _TASK_CONTENT)
-        return Judgement.DECIDE if has_content else Judgement.SIMULATE
-    return FROM_CLIENT.get(method) or FROM_SERVER.get(method) or Judgement.DECIDE
+        return McpJudgement.DECIDE if has_content else McpJudgement.SIMULATE
+    return FROM_CLIENT.get(method) or FROM_SERVER.get(method) or McpJudgement.DECIDE
 
 
 _NUMBERS: Final = frozenset({"progress", "total"})

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from asyncio.subprocess import Process
     from collections.abc import Sequence
 
-    from pdp.adapters.mcp.exchange import Exchange
+    from pdp.adapters.mcp.exchange import McpExchange
     from pdp.adapters.mcp.judge import McpCaller
 
 GRACE_S: Final = 5.0
@@ -28,7 +28,7 @@ SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 async def run_stdio(
     command: Sequence[str],
-    exchange: Exchange,
+    exchange: McpExchange,
     caller: McpCaller,
     *,
     stdin: int = 0,
@@ -55,7 +55,7 @@ async def run_stdio(
         ConfigError: the program cannot be started.
     """
     child = await _start(command)
-    session = _StdioSession(child, exchange, caller, ClientPipes(stdin, stdout), grace_s)
+    session = _StdioRun(child, exchange, caller, ClientPipes(stdin, stdout), grace_s)
     return await session.run()
 
 
@@ -69,13 +69,13 @@ async def _start(command: Sequence[str]) -> Process:
         ) from None
 
 
-class _StdioSession:
+class _StdioRun:
     """A running server and its client."""
 
     def __init__(
         self,
         child: Process,
-        exchange: Exchange,
+        exchange: McpExchange,
         caller: McpCaller,
         client: ClientPipes,
         grace_s: float,

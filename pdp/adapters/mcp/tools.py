@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from pdp.adapters.mcp.judge import LIMIT_EXCEEDED, Judge, McpRefusal, local_refusal
+from pdp.adapters.mcp.judge import LIMIT_EXCEEDED, McpRefusal, MessageJudge, local_refusal
 from pdp.adapters.mcp.messages import INTERNAL_ERROR, McpMessage, read_message
-from pdp.adapters.mcp.methods import TOOLS_CALL, TOOLS_LIST, Judgement
+from pdp.adapters.mcp.methods import TOOLS_CALL, TOOLS_LIST, McpJudgement
 from pdp.adapters.mcp.pins import PinFault, Pins, PinState, hash_of
 from pdp.strictjson.objects import to_text
 from pdp.strictjson.problems import excerpt
@@ -50,7 +50,7 @@ class ToolGuard:
     """Filters lists of tools, and denies calls of tools that are not trusted."""
 
     def __init__(
-        self, judge: Judge, server: str, pins: Pins, action: PinAction = PinAction.REPORT
+        self, judge: MessageJudge, server: str, pins: Pins, action: PinAction = PinAction.REPORT
     ) -> None:
         """Args:
         judge: simulates calls of the tools.
@@ -150,7 +150,7 @@ class ToolGuard:
     async def _keep_callable(
         self, tools: Sequence[dict[str, Any]], caller: McpCaller
     ) -> list[dict[str, Any]] | McpRefusal:
-        """Returns the tools that the caller may call; or why nobody can tell."""
+        """Returns the tools that the caller may call; or why there are no decisions."""
         refusals = await asyncio.gather(*(self._try_call(each["name"], caller) for each in tools))
         for refusal in refusals:
             if refusal is not None and refusal.code == INTERNAL_ERROR:
@@ -158,7 +158,7 @@ class ToolGuard:
         return [
             tool
             for tool, refusal in zip(tools, refusals, strict=True)
-            # A limit is a matter of time; the call will be told.
+            # A limit passes with time, so the tool stays in the list.
             if refusal is None or refusal.reason == LIMIT_EXCEEDED
         ]
 
@@ -166,7 +166,7 @@ class ToolGuard:
         params = {"name": tool, "arguments": {}}
         document = {"jsonrpc": "2.0", "id": 0, "method": TOOLS_CALL, "params": params}
         async with self._slots:
-            judged = await self._judge.judge(_message(document), caller, Judgement.SIMULATE)
+            judged = await self._judge.judge(_message(document), caller, McpJudgement.SIMULATE)
         return judged if isinstance(judged, McpRefusal) else None
 
     async def _judge_definitions(
@@ -174,14 +174,14 @@ class ToolGuard:
     ) -> McpMessage | McpRefusal:
         """Returns the answer with the tools whose definitions may pass, redacted if need be."""
         whole = await self._judge.judge(
-            _with_tools(message, tools), caller, Judgement.SIMULATE, TOOLS_LIST
+            _with_tools(message, tools), caller, McpJudgement.SIMULATE, TOOLS_LIST
         )
         if not isinstance(whole, McpRefusal) or whole.code == INTERNAL_ERROR or not tools:
             return whole
         judged = await asyncio.gather(*(self._judge_one(message, each, caller) for each in tools))
         passing = [each for each in judged if each is not None]
         return await self._judge.judge(
-            _with_tools(message, passing), caller, Judgement.SIMULATE, TOOLS_LIST
+            _with_tools(message, passing), caller, McpJudgement.SIMULATE, TOOLS_LIST
         )
 
     async def _judge_one(
@@ -189,7 +189,7 @@ class ToolGuard:
     ) -> dict[str, Any] | None:
         async with self._slots:
             judged = await self._judge.judge(
-                _with_tools(message, [tool]), caller, Judgement.SIMULATE, TOOLS_LIST
+                _with_tools(message, [tool]), caller, McpJudgement.SIMULATE, TOOLS_LIST
             )
         if isinstance(judged, McpRefusal):
             name = excerpt(tool["name"])

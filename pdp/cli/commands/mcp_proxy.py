@@ -47,7 +47,7 @@ def command(
         ),
     ] = None,
 ) -> None:
-    """Stand between an MCP client and an MCP server, and let pass what policies allow.
+    """Ask for decisions between an MCP client and an MCP server.
 
     Every call of a tool, prompt or resource is decided on before the MCP server gets it, and every
     result before the client gets it. A server decides; with --embedded, this process decides and

@@ -28,7 +28,7 @@ class McpServerOptions:
         str,
         typer.Option(
             envvar="PDP_MCP_UPSTREAM_AUTHORIZATION",
-            metavar="VALUE",
+            metavar="CREDENTIAL",
             help="With --upstream, the header Authorization for the MCP server, in place of that "
             "of the clients. Prefer the variable: other users can see a command's options.",
         ),

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlsplit
 
 import pdp.cli.output.structlog_without_rich  # noqa: F401 # isort: skip - must be the first import
-from pdp.adapters.mcp.exchange import DenialForm, Exchange
+from pdp.adapters.mcp.exchange import McpExchange, ToolDenialForm
 from pdp.adapters.mcp.http_proxy import McpHttpProxy
 from pdp.adapters.mcp.http_server import run_http
-from pdp.adapters.mcp.judge import Judge, McpCaller
+from pdp.adapters.mcp.judge import McpCaller, MessageJudge
 from pdp.adapters.mcp.pins import Pins
 from pdp.adapters.mcp.stdio import run_stdio
 from pdp.adapters.mcp.tools import PinAction, ToolGuard
@@ -55,13 +55,13 @@ def run_proxy(
             name, Path(rules.pins).expanduser() if rules.pins else None, locked=rules.pins_locked
         )
         action = _choice(PinAction, "--pin-changes", rules.pin_changes)
-        denials = _choice(DenialForm, "--tool-denials", rules.tool_denials)
+        denials = _choice(ToolDenialForm, "--tool-denials", rules.tool_denials)
         works_for = _caller(caller, is_stdio=bool(program))
 
         async def main() -> int:
             async with _decisions(target) as source:
-                judge = Judge(source, name, simulates=not rules.count_lists)
-                exchange = Exchange(judge, ToolGuard(judge, name, pins, action), denials)
+                judge = MessageJudge(source, name, simulates=not rules.count_lists)
+                exchange = McpExchange(judge, ToolGuard(judge, name, pins, action), denials)
                 if program:
                     return await run_stdio(program, exchange, works_for)
                 return await _run_http(server, exchange, works_for)
@@ -70,7 +70,7 @@ def run_proxy(
     sys.exit(code)
 
 
-async def _run_http(server: McpServerOptions, exchange: Exchange, caller: McpCaller) -> int:
+async def _run_http(server: McpServerOptions, exchange: McpExchange, caller: McpCaller) -> int:
     upstream = Upstream(
         server.upstream, idle_s=server.idle_timeout, authorization=server.upstream_authorization
     )

@@ -20,6 +20,10 @@ PIP := $(BIN)/pip --quiet --disable-pip-version-check
 run: $(VENV)/run.stamp ## Serve gRPC on 127.0.0.1:50051 and HTTP on 127.0.0.1:8080, in development mode
 	@PDP_AUTH=$${PDP_AUTH:-dev} exec $(BIN)/pdp serve
 
+.PHONY: demo
+demo: $(VENV)/run.stamp ## Send chats through a real Envoy: redacted, refused, streamed; installs Envoy in build/
+	@$(BIN)/python -m demo
+
 .PHONY: test
 test: $(VENV)/dev.stamp ## Run all tests
 	$(BIN)/pytest -n auto --dist worksteal -q $(ARGS)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-import urllib.request
 from typing import IO, TYPE_CHECKING, Any, Final
 
+import httpx2
 import yaml
 
 from demo.programs import ROOT, envoy
@@ -130,15 +130,13 @@ class Gateway:
         """Returns the URL of the listener.
 
         Raises:
-            OSError: the administration does not answer yet.
+            httpx2.HTTPError: the administration does not answer yet.
             LookupError: there is no listener yet.
         """
-        url = f"{self.admin_url}/listeners?format=json"
-        with urllib.request.urlopen(url, timeout=START_TIMEOUT_S) as answer:  # noqa: S310
-            statuses = json.load(answer)["listener_statuses"]
+        with httpx2.Client(base_url=self.admin_url, trust_env=False) as client:
+            statuses = client.get("/listeners?format=json").json()["listener_statuses"]
+            client.get("/ready").raise_for_status()
         address = statuses[0]["local_address"]["socket_address"]
-        with urllib.request.urlopen(f"{self.admin_url}/ready", timeout=START_TIMEOUT_S) as ready:  # noqa: S310
-            ready.read()
         return f"http://{address['address']}:{address['port_value']}"
 
     def _wait(self, read: Callable[[], str]) -> str:
@@ -151,7 +149,7 @@ class Gateway:
         while True:
             try:
                 return read()
-            except (OSError, LookupError) as error:
+            except (OSError, LookupError, httpx2.HTTPError) as error:
                 ended = self._process is None or self._process.poll() is not None
                 if ended or time.monotonic() > end:
                     raise RuntimeError(f"Envoy does not start: {self.log or error}") from error

@@ -72,7 +72,7 @@ class Upstream:
             while await self._answer(reader, writer):
                 pass
         except (asyncio.IncompleteReadError, ConnectionError):
-            pass  # Envoy has closed the connection
+            pass  # Envoy has closed the connection, perhaps within a request that is refused
         finally:
             writer.close()
 
@@ -97,7 +97,7 @@ async def _body(reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:
     if "chunked" not in headers.get("transfer-encoding", ""):
         return await reader.readexactly(min(int(headers.get("content-length", "0")), MAX_BODY))
     body = b""
-    while (size := int(await reader.readline(), 16)) and len(body) < MAX_BODY:
+    while (size := int(await reader.readuntil(b"\r\n"), 16)) and len(body) < MAX_BODY:
         body += await reader.readexactly(size)
         await reader.readexactly(2)
     await reader.readexactly(2)

@@ -270,22 +270,16 @@ class Exchange:
             raise InvalidArgument.of(Violation(":status", "101: an upgrade cannot be judged"))
         check_encoding(headers)
         media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-        override = BodyMode.NONE
         if media_type == EVENTS:
             side.events = EventStream(self._judge_answer, side.held, side.format)
-            override = BodyMode.FULL_DUPLEX_STREAMED
         elif status >= FAILURES:
             side.format = _format_of_failure(media_type)
-            override = BodyMode.BUFFERED
-        else:
-            override = BodyMode.BUFFERED
-        if not self._may_override or override is side.mode:
+        if side.events is None or not self._may_override or side.mode not in _WHOLE:
             return self._passed_headers(side, [])
-        side.mode = override
+        side.mode = BodyMode.FULL_DUPLEX_STREAMED
         answer = self._passed_headers(side, [])
-        answer.mode_override.response_body_mode = override
-        if override is BodyMode.FULL_DUPLEX_STREAMED:
-            answer.mode_override.response_trailer_mode = SEND
+        answer.mode_override.response_body_mode = side.mode
+        answer.mode_override.response_trailer_mode = SEND
         return answer
 
     async def _judge_answer(self, call: Call, body: bytes, format_: str) -> Judgement:

@@ -37,6 +37,8 @@ def to_payload(message: pb.DecideRequest, prefix: str = "") -> Payload:
         reason = "is required; send the document as it was received"
         raise InvalidArgument.of(Violation(f"{prefix}payload.body", reason))
     try:
-        return read_payload(payload.format, payload.body, message.direction)
+        return read_payload(
+            payload.format, payload.body, message.direction, answers=payload.answers
+        )
     except PayloadError as error:
         raise InvalidArgument.of(Violation(f"{prefix}payload.body", str(error))) from None

@@ -55,7 +55,6 @@ _EVENTS: Final = {
 """What a result of 1.0 has as its only member, with a member that this has."""
 
 _CONTEXTS: Final = ("contextId", "context_id")
-_IDS: Final = ("messageId", "message_id", "taskId", "task_id", "role", "kind", *_CONTEXTS)
 
 MAX_CONTEXT: Final = 128
 """The longest identifier of a conversation, in characters; a longer one is text."""
@@ -138,7 +137,6 @@ def _content(reader: Reader, owner: dict[str, Any], pointer: str) -> None:
     _identifiers(reader, owner, pointer)
     _parts(reader, owner, pointer, text_of(owner, "role"))
     below, status = object_of(owner, "status", pointer)
-    reader.identifier(f"{below}/state", status.get("state"))
     below, message = object_of(status, "message", below)
     _message(reader, message, below)
     below, artifact = object_of(owner, "artifact", pointer)
@@ -155,14 +153,10 @@ def _message(reader: Reader, message: dict[str, Any], pointer: str) -> None:
 
 
 def _artifact(reader: Reader, artifact: dict[str, Any], pointer: str) -> None:
-    for name in ("artifactId", "artifact_id"):
-        reader.identifier(f"{pointer}/{name}", artifact.get(name))
     _parts(reader, artifact, pointer, "agent")
 
 
 def _identifiers(reader: Reader, owner: dict[str, Any], pointer: str) -> None:
-    for name in _IDS:
-        reader.identifier(f"{pointer}/{name}", owner.get(name))
     for name in _CONTEXTS:
         context = text_of(owner, name)
         if len(context) <= MAX_CONTEXT and not reader.session_id:
@@ -175,7 +169,6 @@ def _parts(reader: Reader, owner: dict[str, Any], pointer: str, role: str) -> No
 
 
 def _part(reader: Reader, part: dict[str, Any], pointer: str, role: str) -> None:
-    reader.identifier(f"{pointer}/kind", part.get("kind"))
     text = part.get("text")
     if isinstance(text, str):
         reader.text(f"{pointer}/text", text, role)

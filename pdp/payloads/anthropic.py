@@ -20,9 +20,6 @@ _Take = Callable[[str, str], None]
 _TEXTS: Final = ("text", "thinking", "title", "context", "page_age", "stdout", "stderr")
 """The members of blocks that are texts, in their order in documents."""
 
-_OPAQUE: Final = ("signature", "encrypted_content", "encrypted_stdout")
-_IDENTIFIERS: Final = ("id", "tool_use_id", "file_id")
-
 _RESULT_BLOCKS: Final = frozenset(
     {
         "text",
@@ -67,7 +64,6 @@ def read_request(reader: Reader) -> None:
     messages = document.get("messages")
     last = last_answer(messages, _is_answer)
     for pointer, message in objects_of(messages, "/messages"):
-        reader.identifier(f"{pointer}/role", message.get("role"))
         take = _taker(reader, text_of(message, "role"))
         _content(reader, message.get("content"), f"{pointer}/content", take)
         if pointer == f"/messages/{last}":
@@ -80,14 +76,11 @@ def read_response(reader: Reader) -> None:
     """Reads a response."""
     document = reader.document
     _model(reader)
-    for name in ("id", "role", "stop_reason"):
-        reader.identifier(f"/{name}", document.get(name))
     _content(reader, document.get("content"), "/content", _taker(reader, "assistant"))
 
 
 def _model(reader: Reader) -> None:
     reader.model = text_of(reader.document, "model")
-    reader.identifier("/model", reader.document.get("model"))
 
 
 def _is_answer(message: dict[str, Any]) -> bool:
@@ -107,18 +100,12 @@ def _content(reader: Reader, content: Any, pointer: str, take: _Take) -> None:
 
 
 def _block(reader: Reader, block: dict[str, Any], pointer: str, take: _Take) -> None:
-    for name in _IDENTIFIERS:
-        reader.identifier(f"{pointer}/{name}", block.get(name))
-    for name in _OPAQUE:
-        reader.opaque(f"{pointer}/{name}", block.get(name))
     kind = text_of(block, "type")
     if kind.endswith("tool_use"):
         _call(reader, block, pointer)
     elif kind.endswith("tool_result"):
         _result(reader, block.get("content"), f"{pointer}/content")
     else:
-        if kind == "redacted_thinking":
-            reader.opaque(f"{pointer}/data", block.get("data"))
         for name in _TEXTS:
             text = block.get(name)
             if isinstance(text, str):
@@ -126,8 +113,6 @@ def _block(reader: Reader, block: dict[str, Any], pointer: str, take: _Take) -> 
         _source(reader, block, pointer, take)
         if kind != "web_fetch_result":  # `_result_block` reads the page
             _content(reader, block.get("content"), f"{pointer}/content", take)
-    for below, citation in objects_of(block.get("citations"), f"{pointer}/citations"):
-        reader.opaque(f"{below}/encrypted_index", citation.get("encrypted_index"))
 
 
 def _call(reader: Reader, block: dict[str, Any], pointer: str) -> None:
@@ -170,5 +155,4 @@ def _source(reader: Reader, block: dict[str, Any], pointer: str, take: _Take) ->
     elif isinstance(data, str):
         take(f"{below}/data", data)
     reader.url_or_media(f"{below}/url", source.get("url"))
-    reader.identifier(f"{below}/file_id", source.get("file_id"))
     _content(reader, source.get("content"), f"{below}/content", take)

@@ -44,7 +44,6 @@ def read_request(reader: Reader) -> None:
     """Reads a request."""
     document = reader.document
     reader.model = text_of(document, "modelId")
-    reader.identifier("/modelId", document.get("modelId"))
     _content(reader, document.get("system"), "/system", _taker(reader, "system"))
     messages = document.get("messages")
     last = last_answer(messages, _is_answer)
@@ -63,7 +62,6 @@ def read_response(reader: Reader) -> None:
     pointer, output = object_of(reader.document, "output", "")
     pointer, message = object_of(output, "message", pointer)
     _message(reader, message, pointer)
-    reader.identifier("/stopReason", reader.document.get("stopReason"))
 
 
 def _is_answer(message: dict[str, Any]) -> bool:
@@ -71,7 +69,6 @@ def _is_answer(message: dict[str, Any]) -> bool:
 
 
 def _message(reader: Reader, message: dict[str, Any], pointer: str) -> None:
-    reader.identifier(f"{pointer}/role", message.get("role"))
     take = _taker(reader, text_of(message, "role"))
     _content(reader, message.get("content"), f"{pointer}/content", take)
 
@@ -93,13 +90,11 @@ def _block(reader: Reader, block: dict[str, Any], pointer: str, take: _Take) -> 
         _medium(reader, medium, below, take)
     below, call = object_of(block, "toolUse", pointer)
     if call:
-        reader.identifier(f"{below}/toolUseId", call.get("toolUseId"))
         if "input" in call:
             reader.call(f"{below}/input", tool_of(call, below), call["input"])
         else:
             reader.call(below, tool_of(call, below), call)
     below, result = object_of(block, "toolResult", pointer)
-    reader.identifier(f"{below}/toolUseId", result.get("toolUseId"))
     _result(reader, result.get("content"), f"{below}/content")
     below, found = object_of(block, "searchResult", pointer)
     for name in ("source", "title"):
@@ -110,10 +105,8 @@ def _block(reader: Reader, block: dict[str, Any], pointer: str, take: _Take) -> 
     below, guarded = object_of(block, "guardContent", pointer)
     _guarded(reader, guarded, below, take)
     below, reasoning = object_of(block, "reasoningContent", pointer)
-    reader.opaque(f"{below}/redactedContent", reasoning.get("redactedContent"))
     below, thought = object_of(reasoning, "reasoningText", below)
     _text(thought, "text", below, take)
-    reader.opaque(f"{below}/signature", thought.get("signature"))
 
 
 def _text(owner: dict[str, Any], name: str, pointer: str, take: _Take) -> None:

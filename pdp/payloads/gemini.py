@@ -57,7 +57,6 @@ def read_request(reader: Reader) -> None:
     document = reader.document
     model = text_of(document, "model")
     reader.model = model.rpartition(_MODELS)[2]
-    reader.identifier("/model", model)
     for pointer, instruction in _members(document, "systemInstruction", ""):
         if isinstance(instruction, str):
             reader.text(pointer, instruction, "system", SYSTEM)
@@ -76,17 +75,14 @@ def read_request(reader: Reader) -> None:
 def read_response(reader: Reader) -> None:
     """Reads a response, or a list of streamed ones."""
     for pointer, response in _objects(reader.document, ""):
-        for below, model in _members(response, "modelVersion", pointer):
-            reader.identifier(below, model)
+        for _, model in _members(response, "modelVersion", pointer):
             reader.model = model if isinstance(model, str) else reader.model
-        for below, identifier in _members(response, "responseId", pointer):
-            reader.identifier(below, identifier)
         for below, candidate in objects_of(response.get("candidates"), f"{pointer}/candidates"):
             content = candidate.get("content")
             if isinstance(content, dict):
                 _content(reader, content, f"{below}/content", _MODEL_ROLE)
-            for token_pointer, token in _members(candidate, "continuationToken", below):
-                reader.opaque(token_pointer, token)
+            for place, tokens in _members(candidate, "logprobsResult", below):
+                reader.repetition(place, tokens)
 
 
 def _is_answer(content: dict[str, Any]) -> bool:
@@ -114,7 +110,6 @@ def _objects(value: Any, pointer: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _content(reader: Reader, content: dict[str, Any], pointer: str, role: str) -> None:
-    reader.identifier(f"{pointer}/role", content.get("role"))
     for below, part in _objects(content.get("parts"), f"{pointer}/parts"):
         _part(reader, part, below, role)
 
@@ -123,25 +118,19 @@ def _part(reader: Reader, part: dict[str, Any], pointer: str, role: str) -> None
     text = part.get("text")
     if isinstance(text, str):
         reader.text(f"{pointer}/text", text, role, SYSTEM if role == "system" else "")
-    for below, signature in _members(part, "thoughtSignature", pointer):
-        reader.opaque(below, signature)
     _media(reader, part, pointer)
     for below, call in _nested(part, "functionCall", pointer):
-        reader.identifier(f"{below}/id", call.get("id"))
         _call(reader, call, below, tool_of(call, below))
     for below, call in _nested(part, "toolCall", pointer):
-        reader.identifier(f"{below}/id", call.get("id"))
         kinds = [kind for _, kind in _members(call, "toolType", below) if isinstance(kind, str)]
         _call(reader, call, below, kinds[0] if kinds else "")
     for name in ("functionResponse", "toolResponse"):
         for below, response in _nested(part, name, pointer):
             _response(reader, response, below)
     for below, code in _nested(part, "executableCode", pointer):
-        reader.identifier(f"{below}/id", code.get("id"))
         if isinstance(code.get("code"), str):
             reader.call(f"{below}/code", _CODE_EXECUTION, code["code"])
     for below, result in _nested(part, "codeExecutionResult", pointer):
-        reader.identifier(f"{below}/id", result.get("id"))
         if "output" in result:
             reader.result(f"{below}/output", result["output"])
     for below, transcript in _nested(part, "audioTranscription", pointer):
@@ -157,7 +146,6 @@ def _call(reader: Reader, call: dict[str, Any], pointer: str, tool: str) -> None
 
 
 def _response(reader: Reader, response: dict[str, Any], pointer: str) -> None:
-    reader.identifier(f"{pointer}/id", response.get("id"))
     if "response" in response:
         reader.result(f"{pointer}/response", response["response"])
     for below, part in _objects(response.get("parts"), f"{pointer}/parts"):

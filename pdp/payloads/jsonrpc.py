@@ -49,8 +49,6 @@ def read_envelope(reader: Reader, message: dict[str, Any], pointer: str) -> None
         PayloadError: a receiver could take another member for one that is read here.
     """
     check_names(message, _NAMES, pointer)
-    for name in ("jsonrpc", "id", "method"):
-        reader.identifier(f"{pointer}/{name}", message.get(name))
 
 
 def params_of(message: dict[str, Any], pointer: str) -> tuple[str, dict[str, Any]]:

@@ -260,7 +260,6 @@ def _is_sample(result: dict[str, Any]) -> bool:
 
 
 def _message(reader: Reader, message: dict[str, Any], pointer: str) -> None:
-    reader.identifier(f"{pointer}/role", message.get("role"))
     if "content" in message:
         role = text_of(message, "role")
         _content(reader, message["content"], f"{pointer}/content", role, "")
@@ -281,7 +280,6 @@ def _block(reader: Reader, block: dict[str, Any], pointer: str, role: str, scope
     if kind not in _BLOCKS or kind == "resource_link":
         reader.structure(pointer, block, role, scope)
         return
-    reader.identifier(f"{pointer}/type", kind)
     _text(reader, block, "text", pointer, role, scope=scope)
     if kind in ("image", "audio"):
         reader.media(f"{pointer}/data")
@@ -289,10 +287,8 @@ def _block(reader: Reader, block: dict[str, Any], pointer: str, role: str, scope
         below, resource = object_of(block, "resource", pointer)
         _resource(reader, resource, below, role, scope)
     elif kind == "tool_use":
-        reader.identifier(f"{pointer}/id", block.get("id"))
         _call(reader, block, "input", pointer)
     elif kind == "tool_result":
-        reader.identifier(f"{pointer}/toolUseId", block.get("toolUseId"))
         _content(reader, block.get("content"), f"{pointer}/content", "tool", TOOL_RESULT)
         if "structuredContent" in block:
             reader.result(f"{pointer}/structuredContent", block["structuredContent"])

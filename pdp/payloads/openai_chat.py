@@ -37,7 +37,6 @@ def read_request(reader: Reader) -> None:
     """Reads a request."""
     document = reader.document
     reader.model = text_of(document, "model")
-    reader.identifier("/model", document.get("model"))
     messages = document.get("messages")
     last = last_answer(messages, _is_answer)
     for pointer, message in objects_of(messages, "/messages"):
@@ -53,8 +52,6 @@ def read_response(reader: Reader) -> None:
     """Reads a response."""
     document = reader.document
     reader.model = text_of(document, "model")
-    for name in ("id", "model", "object", "system_fingerprint"):
-        reader.identifier(f"/{name}", document.get(name))
     for pointer, choice in objects_of(document.get("choices"), "/choices"):
         for name in ("message", "delta"):
             below, message = object_of(choice, name, pointer)
@@ -62,6 +59,7 @@ def read_response(reader: Reader) -> None:
         text = choice.get("text")
         if isinstance(text, str):  # the older Completions API
             reader.text(f"{pointer}/text", text, "assistant")
+        reader.repetition(f"{pointer}/logprobs", choice.get("logprobs"))
 
 
 def _is_answer(message: dict[str, Any]) -> bool:
@@ -70,8 +68,6 @@ def _is_answer(message: dict[str, Any]) -> bool:
 
 def _message(reader: Reader, message: dict[str, Any], pointer: str, role: str = "") -> None:
     role = text_of(message, "role") or role
-    reader.identifier(f"{pointer}/role", message.get("role"))
-    reader.identifier(f"{pointer}/tool_call_id", message.get("tool_call_id"))
     content = message.get("content")
     if isinstance(content, str):
         _text(reader, f"{pointer}/content", content, role)
@@ -83,7 +79,6 @@ def _message(reader: Reader, message: dict[str, Any], pointer: str, role: str = 
             reader.text(f"{pointer}/{name}", text, role)
     _audio(reader, message, pointer, role)
     for below, call in objects_of(message.get("tool_calls"), f"{pointer}/tool_calls"):
-        reader.identifier(f"{below}/id", call.get("id"))
         _call(reader, call, below, "function", "arguments")
         _call(reader, call, below, "custom", "input")
     _call(reader, message, pointer, "function_call", "arguments")
@@ -91,7 +86,6 @@ def _message(reader: Reader, message: dict[str, Any], pointer: str, role: str = 
 
 def _audio(reader: Reader, message: dict[str, Any], pointer: str, role: str) -> None:
     below, audio = object_of(message, "audio", pointer)
-    reader.identifier(f"{below}/id", audio.get("id"))
     reader.media(f"{below}/data")
     transcript = audio.get("transcript")
     if isinstance(transcript, str):
@@ -117,7 +111,6 @@ def _content_part(reader: Reader, part: dict[str, Any], pointer: str, role: str)
         reader.url_or_media(f"{below}/url", medium.get("url"))
     elif kind in _DATA:
         reader.media(f"{below}/{_DATA[kind]}")
-        reader.identifier(f"{below}/file_id", medium.get("file_id"))
 
 
 def _call(reader: Reader, owner: dict[str, Any], pointer: str, kind: str, name: str) -> None:

@@ -18,7 +18,6 @@ NAME: Final = "openai.responses"
 
 _MAX_SESSION: Final = 256
 _SYSTEM_ROLES: Final = frozenset({"system", "developer"})
-_IDENTIFIERS: Final = ("id", "call_id", "role", "status", "approval_request_id", "container_id")
 
 _IMAGE_CALL: Final = "image_generation_call"
 _HOSTED: Final = frozenset(
@@ -96,8 +95,6 @@ def read_request(reader: Reader) -> None:
 def read_response(reader: Reader) -> None:
     """Reads a response."""
     document = reader.document
-    for name in ("id", "object", "status", "previous_response_id"):
-        reader.identifier(f"/{name}", document.get(name))
     _head(reader)
     for pointer, item in objects_of(document.get("output"), "/output"):
         _item(reader, item, pointer)
@@ -108,10 +105,7 @@ def _head(reader: Reader) -> None:
     """Reads the model, the conversation and the instructions, which responses repeat."""
     document = reader.document
     reader.model = text_of(document, "model")
-    reader.identifier("/model", document.get("model"))
-    pointer, conversation = object_of(document, "conversation", "")
-    reader.identifier(pointer, document.get("conversation"))
-    reader.identifier(f"{pointer}/id", conversation.get("id"))
+    _, conversation = object_of(document, "conversation", "")
     session = text_of(document, "conversation") or text_of(conversation, "id")
     reader.session_id = session if len(session) <= _MAX_SESSION else ""
     instructions = document.get("instructions")
@@ -124,7 +118,6 @@ def _head(reader: Reader) -> None:
 def _settings(reader: Reader) -> None:
     """Reads the variables of a stored prompt, and the tools, which responses repeat."""
     pointer, prompt = object_of(reader.document, "prompt", "")
-    reader.identifier(f"{pointer}/id", prompt.get("id"))
     pointer, variables = object_of(prompt, "variables", pointer)
     for name, value in variables.items():
         below = member(pointer, name)
@@ -150,10 +143,6 @@ def _is_call(kind: str) -> bool:
 
 def _item(reader: Reader, item: dict[str, Any], pointer: str) -> None:
     kind = text_of(item, "type")
-    for name in _IDENTIFIERS:
-        reader.identifier(f"{pointer}/{name}", item.get(name))
-    for name in ("encrypted_content", "fingerprint"):
-        reader.opaque(f"{pointer}/{name}", item.get(name))
     if _is_call(kind):
         _call(reader, item, pointer, kind)
     elif kind.endswith("_output"):
@@ -181,6 +170,7 @@ def _content(reader: Reader, content: Any, pointer: str, take: Callable[[str, st
         take(pointer, content)
     for below, part in objects_of(content, pointer):
         _content_part(reader, part, below, take)
+        reader.repetition(f"{below}/logprobs", part.get("logprobs"))
 
 
 def _content_part(
@@ -195,7 +185,6 @@ def _content_part(
     for kind, name in _DATA:
         if part.get("type") == kind:
             reader.media(f"{pointer}/{name}")
-    reader.identifier(f"{pointer}/file_id", part.get("file_id"))
 
 
 def _call(reader: Reader, item: dict[str, Any], pointer: str, kind: str) -> None:

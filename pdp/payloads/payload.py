@@ -73,6 +73,7 @@ class Payload(NamedTuple):
         model: the model; empty if the payload does not say.
         session_id: the conversation; empty if the payload does not say.
         document: the parsed document; a text for the format `text`.
+        repetitions: JSON Pointers of what repeats texts token by token.
     """
 
     format: str
@@ -84,6 +85,7 @@ class Payload(NamedTuple):
     model: str = ""
     session_id: str = ""
     document: object = None
+    repetitions: tuple[str, ...] = ()
 
 
 class PayloadError(ValueError):

@@ -120,6 +120,7 @@ class Reader:
         self._body = body
         self._parts: list[Part] = []
         self._unjudged: list[str] = []
+        self._repetitions: list[str] = []
         self._taken: set[str] = set()
         self._earlier_end = 0
         self._texts_bytes = 0
@@ -215,6 +216,15 @@ class Reader:
         if isinstance(value, str) and _BASE64.fullmatch(value):
             self._taken.add(pointer)
 
+    def repetition(self, pointer: str, value: Any) -> None:
+        """Takes what repeats a text token by token. It goes if a text of the document is redacted.
+
+        It is judged as a structure; that alone would not find what is split between two tokens.
+        """
+        if value is not None:
+            self.structure(pointer, value, "tokens")
+            self._repetitions.append(pointer)
+
     def url_or_media(self, pointer: str, value: Any) -> None:
         """Takes a `data:` URL in base64 as media; another address is left to the rest."""
         if isinstance(value, str) and value[:5].lower() == "data:":
@@ -251,6 +261,7 @@ class Reader:
             self.model,
             self.session_id,
             self.document,
+            tuple(self._repetitions),
         )
 
     def _add(self, part: Part) -> None:

@@ -38,12 +38,22 @@ class Change(NamedTuple):
 def redacted_body(payload: Payload, changes: Sequence[Change]) -> str:
     """Returns the body of a payload with changes; all else is as it was sent, byte by byte.
 
+    What repeats texts token by token becomes null, because it may repeat what is redacted.
+
     Raises:
         KeyError: a part is none of the payload's.
     """
     if isinstance(payload.document, str):
         return _whole_text(payload.document, changes)
-    return write(payload.body, (edit for each in changes for edit in _edits(payload, each)))
+    edits = [edit for each in changes for edit in _edits(payload, each)]
+    if payload.repetitions and edits:
+        edits = [each for each in edits if not _is_below(each.pointer, payload.repetitions)]
+        edits += (Edit(pointer, None) for pointer in payload.repetitions)
+    return write(payload.body, edits)
+
+
+def _is_below(pointer: str, places: Iterable[str]) -> bool:
+    return any(pointer == place or pointer.startswith(f"{place}/") for place in places)
 
 
 def _whole_text(text: str, changes: Iterable[Change]) -> str:

@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 SAMPLES: Final = samples()
 DIRECTIONS: Final = ("", "input", "output")
 
-_UNJUDGED: Final = re.compile(r"[A-Za-z0-9_.:@|/+=-]*")
-"""What a format may take as an identifier, or as a signature that only its writer can read."""
-
 _MEDIUM: Final = re.compile(r"(?i:data:[^,]*;base64,)?[A-Za-z0-9+/_\r\n=-]*")
+_KIND: Final = re.compile(r"[a-z_]{1,64}")
+"""The type of a call without arguments stands for these."""
+
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z_$@][A-Za-z_.$-]{0,40}")
 
 REPLACEMENTS: Final[tuple[Any, ...]] = (
@@ -77,7 +77,8 @@ def check_complete(payload: Payload) -> None:
             continue
         assert isinstance(value, str), (pointer, value)
         is_medium = pointer in payload.unjudged and _MEDIUM.fullmatch(value)
-        assert is_medium or _UNJUDGED.fullmatch(value), (pointer, value)
+        is_kind = pointer.endswith("/type") and _KIND.fullmatch(value)
+        assert is_medium or is_kind, (pointer, value)
     for pointer, key in keys(payload.document):
         assert (pointer, True) in places or _PLAIN_KEY.fullmatch(key) or is_below(pointer, places)
 

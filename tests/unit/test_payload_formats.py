@@ -16,6 +16,7 @@ from pdp.payloads import anthropic, bedrock, gemini, openai_chat, openai_respons
 from pdp.payloads.formats import FORMATS, read_payload
 from pdp.payloads.payload import PayloadError
 from pdp.payloads.pointers import member, value_at
+from pdp.payloads.redaction import Change, redacted_body
 from tests.support.payload_samples import Sample, samples
 
 if TYPE_CHECKING:
@@ -467,3 +468,50 @@ def places(part: Part) -> Iterator[str]:
     else:
         value = part.values[""] if part.is_wrapped else part.values
         yield from (pointer for pointer, _ in leaves(value, part.pointer))
+
+
+REPEATED: Final = {
+    "openai.chat_completions": {
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": "my zinc"},
+                "logprobs": {"content": [{"token": "my zi", "logprob": -0.1, "bytes": [109]}]},
+            }
+        ]
+    },
+    "openai.responses": {
+        "object": "response",
+        "output": [
+            {
+                "type": "message",
+                "role": "assistant",
+                "content": [
+                    {"type": "output_text", "text": "my zinc", "logprobs": [{"token": "my zi"}]}
+                ],
+            }
+        ],
+    },
+    "google.generate_content": {
+        "candidates": [
+            {
+                "content": {"role": "model", "parts": [{"text": "my zinc"}]},
+                "logprobsResult": {"chosenCandidates": [{"token": "my zi"}]},
+            }
+        ]
+    },
+}
+
+
+@pytest.mark.parametrize("format_", REPEATED)
+def test_what_repeats_a_redacted_text_goes_with_it(format_: str) -> None:
+    """Its tokens are judged, but a value may be split between two of them."""
+    body = json.dumps(REPEATED[format_])
+    payload = read_payload(format_, body)
+    assert len(payload.repetitions) == 1
+    assert any("my zi" in json.dumps(each.values) for each in payload.parts if each.values)
+    part = next(each for each in payload.parts if each.text == "my zinc")
+    redacted = redacted_body(payload, [Change(part, text="my [REDACTED]")])
+    assert "zi" not in redacted
+    assert value_at(json.loads(redacted), payload.repetitions[0]) is None
+    assert redacted_body(payload, []) == body

@@ -291,6 +291,7 @@ class Payload(_message.Message):
     FORMAT_FIELD_NUMBER: _builtins.int
     BODY_FIELD_NUMBER: _builtins.int
     HISTORY_FIELD_NUMBER: _builtins.int
+    ANSWERS_FIELD_NUMBER: _builtins.int
     format: _builtins.str
     """format is the format of `body`: `openai.chat_completions`,
     `openai.responses`, `anthropic.messages`, `google.generate_content`,
@@ -307,16 +308,22 @@ class Payload(_message.Message):
     `latest` replaces what would stop the request by `[BLOCKED]`, and redacts
     the rest. Empty means `all`.
     """
+    answers: _builtins.str
+    """answers is the method of the request that an answer of `mcp.jsonrpc` belongs
+    to, for instance `tools/call`. The answer does not name it; without it, its
+    shape tells what it is.
+    """
     def __init__(
         self,
         *,
         format: _builtins.str = ...,
         body: _builtins.str = ...,
         history: _builtins.str = ...,
+        answers: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "format", b"format", "history", b"history"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "body", b"body", "format", b"format", "history", b"history"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1094,7 +1101,8 @@ class DecideStreamRequest(_message.Message):
     def request(self) -> Global___DecideRequest:
         """request is the request to evaluate. Together with a chunk, it is allowed
         only on the first chunk of a text. It then holds everything except the
-        text, and an empty direction means `output`.
+        text, and an empty direction means `output`. If it has a `payload`, the
+        chunks are a stream of events, and the payload has at most a `format`.
         """
 
     @_builtins.property
@@ -1117,7 +1125,12 @@ Global___DecideStreamRequest: _TypeAlias = DecideStreamRequest  # noqa: Y015
 
 @_typing.final
 class StreamChunk(_message.Message):
-    """StreamChunk is a chunk of a text, for instance of a model's response."""
+    """StreamChunk is a chunk of a text, for instance of a model's response. Or it
+    is a chunk of a model's streamed response as the provider sends it: as
+    server-sent events, or as JSON objects in a row or in an array. Each event is
+    released when its texts are, in the same form; all of it but what is redacted
+    is as it was sent. Tool calls are judged when their arguments are complete.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1129,8 +1142,10 @@ class StreamChunk(_message.Message):
     can be used for one text only. Up to 16 texts can be open at once.
     """
     text: _builtins.str
-    """text is the next part of the text. All parts of a text together are at
-    most 1 MiB of UTF-8.
+    """text is the next part of the text, or of the events, cut anywhere. All
+    parts of a text together are at most 1 MiB of UTF-8. In a stream of events,
+    this holds for each text of the response, and all of these together have at
+    most 8 MiB. Events that are held have at most 8 MiB, too.
     """
     last: _builtins.bool
     """last is true if the text ends with this chunk."""
@@ -1160,7 +1175,9 @@ class DecideStreamResponse(_message.Message):
     @_builtins.property
     def response(self) -> Global___DecideResponse:
         """response is the decision. For a chunk, it is the decision on the text so
-        far, with the spans of the part that this message releases.
+        far, with the spans of the part that this message releases. For events, the
+        path of a span is the place of its text in a response that is not streamed;
+        if the text is complete in one event, it is the place in this event.
         """
 
     @_builtins.property
@@ -1203,7 +1220,8 @@ class StreamRelease(_message.Message):
     """
     released_end: _builtins.int
     """released_end is the offset in the whole text after the last code point
-    that has been released or redacted so far.
+    that has been released or redacted so far. For events, it is the number of
+    code points of all events that have been released.
     """
     closed: _builtins.bool
     """closed is true if nothing more is released, because the text has ended or

@@ -376,6 +376,17 @@ class TestSearch:
         what = {"subject": ALICE, "resource": tool}
         assert self.found(client, ACTIONS, **what) == [{"name": "tools/call"}]
 
+    def test_pages_have_at_most_a_hundred_names(self, client: httpx2.Client) -> None:
+        """All pages together have every member once, in order."""
+        members = [f"user-{number}" for number in range(250)]
+        for name, some in (("One", members[:150]), ("Two", members[100:])):
+            created_json(client.post(f"{GROUPS}/", json={"name": name, "members": some}))
+        body = {"subject": {"type": "user"}, "action": {"name": "invoke"}, "resource": MODEL}
+        first = ok_json(client.post(SUBJECTS, json={**body, "page": {"limit": 1000}}))
+        assert first["page"]["count"] == len(first["results"]) == 100
+        found = [each["id"] for each in self.found(client, SUBJECTS, **body)]
+        assert found == sorted(members)
+
     def test_results_may_have_obligations(self, client: httpx2.Client) -> None:
         """They are found only if the enforcement point supports them."""
         created_json(client.post(f"{GROUPS}/", json={"name": "Staff", "members": ["alice"]}))

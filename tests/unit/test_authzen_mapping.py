@@ -108,6 +108,14 @@ def test_a_tool_has_the_action_of_the_tenants_table() -> None:
     assert own.message.action == "database:table:drop"
 
 
+def test_the_case_of_a_type_makes_no_difference() -> None:
+    """Otherwise a `Tool` would not be judged as a tool."""
+    message = mapped({"type": "Agent", "id": "bot"}, resource={"type": "TOOL", "id": "t"}).message
+    assert (message.subject.agent_id, message.tool) == ("bot", "t")
+    assert message.action == "tools:none:t"
+    assert mapped(resource={"type": "Model", "id": "gpt-4o"}).message.model.model == "gpt-4o"
+
+
 def test_the_arguments_of_a_tool() -> None:
     """They come from the context, else from the properties of a tool; numbers stay exact."""
     large = 12345678901234567890123

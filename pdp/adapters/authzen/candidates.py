@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from pdp.adapters.authzen.mapping import AGENT, AUTHZEN, MODEL, TOOL, word
+from pdp.adapters.authzen.mapping import AGENT, AUTHZEN, MODEL, TOOL, is_of_type, word
 from pdp.domain import customer_policy, model_catalog, policy_chain, policy_pack
 from pdp.domain.user_group import all_groups
 
@@ -23,39 +23,39 @@ USE_MODEL: Final = "invoke"
 """The action on a model."""
 
 
-def subjects(snapshot: Snapshot, kind: str) -> list[str]:
-    """Returns the ids of the subjects of a type that the policies name, sorted.
+def subjects(snapshot: Snapshot, kind: str) -> set[str]:
+    """Returns the ids of the subjects of a type that the policies name.
 
     Users are the members of user groups, and those with a chain of their own. Agents are those that
     chain rules name.
     """
-    if kind in USER_TYPES:
-        return sorted(set(_users(snapshot)))
-    return sorted(set(_conditions(snapshot, "agent_ids"))) if kind == AGENT else []
+    if kind.lower() in USER_TYPES:
+        return set(_users(snapshot))
+    return set(_conditions(snapshot, "agent_ids")) if is_of_type(kind, AGENT) else set()
 
 
-def resources(snapshot: Snapshot, kind: str) -> list[str]:
-    """Returns the ids of the resources of a type that the server knows, sorted.
+def resources(snapshot: Snapshot, kind: str) -> set[str]:
+    """Returns the ids of the resources of a type that the server knows.
 
     Models are those that the catalog offers, as `provider/model`. Tools are those that customer
     policies, chain rules and the tenant's table of actions name.
     """
-    if kind == MODEL:
+    if is_of_type(kind, MODEL):
         models = snapshot.platform.policies.of_kind(model_catalog.KIND).values()
-        return sorted({each.name for each in models if each.is_active})
-    return sorted(set(_tools(snapshot))) if kind == TOOL else []
+        return {each.name for each in models if each.is_active}
+    return set(_tools(snapshot)) if is_of_type(kind, TOOL) else set()
 
 
-def actions(snapshot: Snapshot, resource_type: str) -> list[str]:
-    """Returns the names of the actions that may be possible on a resource of a type, sorted.
+def actions(snapshot: Snapshot, resource_type: str) -> set[str]:
+    """Returns the names of the actions that may be possible on a resource of a type.
 
     On other resources than tools and models these are the actions that policies name. Actions that
     are made from names, `authzen:<type>:<name>`, are those of their type, by their names.
     """
-    if resource_type == TOOL:
-        return [CALL_TOOL]
-    if resource_type == MODEL:
-        return [USE_MODEL]
+    if is_of_type(resource_type, TOOL):
+        return {CALL_TOOL}
+    if is_of_type(resource_type, MODEL):
+        return {USE_MODEL}
     scope = f"{AUTHZEN}:{word(resource_type)}:"
     names = set()
     for action in _actions(snapshot):
@@ -63,7 +63,7 @@ def actions(snapshot: Snapshot, resource_type: str) -> list[str]:
             names.add(action.removeprefix(scope))
         elif not action.startswith(f"{AUTHZEN}:"):
             names.add(action)
-    return sorted(each for each in names if each and "*" not in each)
+    return {each for each in names if each and "*" not in each}
 
 
 def _users(snapshot: Snapshot) -> Iterator[str]:

@@ -80,6 +80,14 @@ def is_action(name: str) -> bool:
     return len(name) <= 256 and _is_action(name) is not None  # noqa: PLR2004 - as in the contract
 
 
+def is_of_type(name: str, *types: str) -> bool:
+    """Whether a type is one of those that have a meaning here.
+
+    Case makes no difference: a `Tool` that is not judged as a tool would pass unjudged.
+    """
+    return name.lower() in types
+
+
 def word(name: str) -> str:
     """Returns a name as a part of an action: lower case, `_` for other characters."""
     text = _FOREIGN.sub("_", name.lower())[:_MAX_WORD]
@@ -131,7 +139,7 @@ class _Mapping:
         subject, message = self.evaluation.subject, self.message.subject
         properties = subject.properties
         agent = self._text(self.evaluation.context, "agent", "context.agent")
-        if subject.type == AGENT:
+        if is_of_type(subject.type, AGENT):
             message.agent_id = subject.id
             if agent and agent != subject.id:
                 self.problems.add("context.agent", "differs from subject.id, which is an agent")
@@ -160,7 +168,7 @@ class _Mapping:
             target.sensitivity_level = level
         elif level is not None:
             self.problems.add(f"{path}.sensitivity_level", "must be a whole number of 32 bits")
-        if resource.type == MODEL:
+        if is_of_type(resource.type, MODEL):
             self.message.model.model = resource.id
             self.message.model.provider = self._text(properties, "provider", f"{path}.provider")
 
@@ -183,7 +191,7 @@ class _Mapping:
         if "arguments" in context:
             arguments_pointer = ARGUMENTS_POINTER
             self._arguments(context["arguments"], "context.arguments")
-        elif resource.type == TOOL and resource.properties:
+        elif is_of_type(resource.type, TOOL) and resource.properties:
             arguments_pointer = PROPERTIES_POINTER
             self._arguments(resource.properties, "resource.properties")
         return text_pointer, arguments_pointer
@@ -193,12 +201,12 @@ class _Mapping:
 
     def _action(self) -> None:
         action, resource = self.evaluation.action, self.evaluation.resource
-        if resource.type == TOOL:
+        if is_of_type(resource.type, TOOL):
             self.message.tool = resource.id
             server = self._text(resource.properties, "server", "resource.properties.server")
             own = is_action(action.name)
             self.message.action = action.name if own else self.tool_action(resource.id, server)
-        elif resource.type != MODEL or is_action(action.name):
+        elif not is_of_type(resource.type, MODEL) or is_action(action.name):
             self.message.action = action_of(action.name, resource.type)
 
     def _payload(self) -> None:
@@ -207,7 +215,8 @@ class _Mapping:
         if not isinstance(payload, dict):
             self.problems.add("context.payload", type_mismatch("an object", payload))
             return
-        if resource.type not in {MODEL, MCP_SERVER} or is_action(self.evaluation.action.name):
+        holds_payload = is_of_type(resource.type, MODEL, MCP_SERVER)
+        if not holds_payload or is_action(self.evaluation.action.name):
             reason = (
                 "names its own tools and actions: ask with a resource of type "
                 f"{MODEL} or {MCP_SERVER}, and an action that is not domain:scope:verb"

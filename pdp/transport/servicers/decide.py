@@ -10,6 +10,7 @@ from google.protobuf.struct_pb2 import Struct
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.decisions.batches import Batches, BatchItem, LargeItem
 from pdp.decisions.decider import InvalidItem
+from pdp.decisions.payload_streams import CallPayloadStreams
 from pdp.domain.ids import new_id
 from pdp.errors import InvalidArgument, PdpError, TenantMismatch, Violation
 from pdp.messages.conversion import MAX_REVISION, to_request, to_response
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 _TEXTS: Final = "texts"
 """The key of a call's texts in its session."""
+
+_PAYLOADS: Final = "payloads"
+"""The key of a call's streams of events in its session."""
 
 _STRUCTS: Final = "structs"
 """The key of the texts, by id, whose request has its arguments in a Struct."""
@@ -150,7 +154,7 @@ class DecideServicer:
         return pb.DecideBatchResponse(responses=responses, revision=revision)
 
     async def stream_message(self, call: Call, message: Message) -> pb.DecideStreamResponse:
-        """Answers one message of a stream: a whole request, or a chunk of a text.
+        """Answers one message of a stream: a whole request, or a chunk of a text or of events.
 
         Every message is answered, so that the stream goes on.
         """
@@ -168,34 +172,60 @@ class DecideServicer:
     async def _chunk(self, call: Call, message: pb.DecideStreamRequest) -> pb.DecideStreamResponse:
         # A call without a session has one message only. What it holds back is never released.
         session = call.session or Session()
-        texts, structs = self._texts(session), session.state.setdefault(_STRUCTS, set())
+        texts, payloads = self._texts(session), self._payloads(session)
+        structs = session.state.setdefault(_STRUCTS, set())
         chunk = message.chunk
+        stream_id = chunk.stream_id
         try:
             validate(chunk, "chunk.")
-            if not texts.is_open(chunk.stream_id):
-                await self._begin(call, texts, message)
-                if message.request.HasField("arguments"):
-                    structs.add(chunk.stream_id)
+            if not (texts.is_open(stream_id) or payloads.is_open(stream_id)):
+                texts.check_new(stream_id)
+                payloads.check_new(stream_id)
+                if message.request.HasField("payload"):
+                    await self._begin_payload(call, payloads, message)
+                else:
+                    await self._begin(call, texts, message)
+                    if message.request.HasField("arguments"):
+                        structs.add(stream_id)
             elif message.HasField("request"):
                 problem = Violation("request", "belongs to the first chunk of a text")
                 raise InvalidArgument.of(problem)
-            answer = await texts.feed(
-                chunk.stream_id, chunk.text, last=chunk.last, deadline=call.deadline
+            owner = payloads if payloads.is_open(stream_id) else texts
+            answer = await owner.feed(
+                stream_id, chunk.text, last=chunk.last, deadline=call.deadline
             )
         except PdpError as error:
             item = _invalid_item(call, message.request.request_id, error)
-            answer = await texts.refuse(chunk.stream_id, item)
-        request = _STRUCT_REQUEST if chunk.stream_id in structs else None
-        return _stream_response(chunk.stream_id, answer, request)
+            owner = payloads if payloads.is_open(stream_id) else texts
+            answer = await owner.refuse(stream_id, item)
+        request = _STRUCT_REQUEST if stream_id in structs else None
+        return _stream_response(stream_id, answer, request)
+
+    async def _begin_payload(
+        self, call: Call, payloads: CallPayloadStreams, message: pb.DecideStreamRequest
+    ) -> None:
+        """Begins a stream of events, which stand for the body of the payload."""
+        item = message.request
+        problems = [
+            Violation(f"request.payload.{each.name}", "must be empty: the events come in chunks")
+            for each, _ in item.payload.ListFields()
+            if each.name != "format"
+        ]
+        if item.direction == "input":
+            problems.append(Violation("request.direction", "must be output: events are answers"))
+        if problems:
+            raise InvalidArgument.of(*problems)
+        # The rules of a whole payload demand a body.
+        whole = pb.DecideRequest()
+        whole.CopyFrom(item)
+        whole.payload.body = " "
+        request = await self._stream_request(call, whole)
+        payloads.begin(message.chunk.stream_id, request, item.payload.format, item.min_revision)
 
     async def _begin(self, call: Call, texts: CallTexts, message: pb.DecideStreamRequest) -> None:
         stream_id, item = message.chunk.stream_id, message.request
-        texts.check_new(stream_id)
         if item.content.text:
             problem = Violation("request.content.text", "must be empty: the text comes in chunks")
-            raise InvalidArgument.of(problem)
-        if item.HasField("payload"):
-            problem = Violation("request.payload", "cannot be sent with a chunk of a text")
             raise InvalidArgument.of(problem)
         request = await self._stream_request(call, item)
         texts.begin(
@@ -222,6 +252,13 @@ class DecideServicer:
             texts = session.state[_TEXTS] = self._streams.of_call()
             session.at_end(texts.abandon)
         return texts
+
+    def _payloads(self, session: Session) -> CallPayloadStreams:
+        payloads: CallPayloadStreams | None = session.state.get(_PAYLOADS)
+        if payloads is None:
+            payloads = session.state[_PAYLOADS] = CallPayloadStreams(self._streams)
+            session.at_end(payloads.abandon)
+        return payloads
 
 
 def _encoded_bytes(request: Request, size: int) -> int:

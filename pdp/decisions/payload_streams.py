@@ -1,0 +1,779 @@
+"""Answers of models that arrive as streams of events: released event by event, redacted.
+
+    chunk → frames → events → lanes and parts → decisions → frames that are settled
+
+An event is held until all its texts are settled; then it is released in its order, with redactions
+in it. An event without a redaction, and all of an event but its redacted strings, is released as
+it was sent, byte by byte. A redaction over several events stands in the one in which it begins.
+Only an event that says that the stream goes on overtakes others that are held.
+
+A stream is one decision: limits count it once, and it has one record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import deque
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, ParamSpec, TypeVar
+
+from pdp.decisions.payload_lanes import (
+    CallLane,
+    Slot,
+    TextLane,
+    new_lane,
+    placed,
+    without_overlaps,
+)
+from pdp.decisions.payloads import (
+    begin_all,
+    judge,
+    judge_aside,
+    questions_of,
+    record_request,
+    with_model,
+)
+from pdp.decisions.request_requirements import check_requirements
+from pdp.decisions.text_stream import TextTooLong
+from pdp.decisions.text_streams import (
+    LARGE,
+    MAX_HELD,
+    MAX_OPEN,
+    MAX_OPEN_IN_PROCESS,
+    MAX_TEXTS,
+    NAME_OVERLAP,
+    StreamAnswer,
+)
+from pdp.domain.decision import (
+    Decision,
+    Fault,
+    Obligation,
+    ObligationType,
+    Outcome,
+    PayloadResult,
+    Span,
+)
+from pdp.domain.ids import new_id
+from pdp.domain.layers import ENGINE
+from pdp.domain.ner import NerFindings
+from pdp.domain.placement import ARGUMENTS, OUTPUT
+from pdp.engine.evaluate import failed_decision, stopped
+from pdp.errors import InvalidArgument, PdpError, RateLimited, RequestTooLarge, Violation
+from pdp.payloads.edits import Edit, write
+from pdp.payloads.events.formats import DONE, EventStream
+from pdp.payloads.events.framing import Splitter, Utf8Chunks
+from pdp.payloads.payload import MAX_BODY_BYTES, MAX_TEXT_BYTES, Part, Payload, PayloadError
+from pdp.payloads.plain import JSON
+from pdp.payloads.pointers import member, value_at
+from pdp.payloads.reader import size_of
+from pdp.strictjson.objects import to_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from pdp.decisions.decider import InvalidItem
+    from pdp.decisions.payload_lanes import Lane
+    from pdp.decisions.text_streams import TextStreams
+    from pdp.domain.ner import NamedEntity
+    from pdp.domain.request import Request
+    from pdp.engine.snapshot import Snapshot
+    from pdp.payloads.events.frames import Frame
+    from pdp.payloads.events.reading import Event, Piece
+    from pdp.usage.meter import Charge
+
+MAX_STREAM: Final = 1 << 30
+"""Characters of one stream, as far as they count in `released_end`."""
+
+MAX_HELD_EVENTS: Final = MAX_BODY_BYTES
+"""Characters of the events of a stream that are held."""
+
+MAX_TEXTS_LENGTH: Final = MAX_BODY_BYTES
+"""Characters of all lanes of a stream, open and ended: all are evaluated again and recorded."""
+
+MAX_OPEN_LANES: Final = 64
+"""Lanes of a stream that have begun and not ended."""
+
+MAX_LANES: Final = 4096
+"""Lanes of a stream, open and ended."""
+
+MAX_RECORDED_EVENTS: Final = 16
+"""Events with findings beside the lanes that the record of a stream has."""
+
+MAX_UNJUDGED: Final = 1000
+MAX_UNITED: Final = 1000
+"""Matches, warnings and the like of one decision."""
+
+_FIELD: Final = "chunk.text"
+_TEXTS: Final = "texts"
+_CALLS: Final = "calls"
+_EVENTS: Final = "events"
+_NOTES: Final = "notes"
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Held:
+    """A frame that is not released yet.
+
+    Attributes:
+        frame: the frame as it was sent.
+        event: what it holds; None if it has no event.
+        slots: the pieces of lanes in it.
+        data: the text of the event with the redactions of its own parts.
+        notes: the texts beside the event, redacted.
+    """
+
+    frame: Frame
+    event: Event | None
+    slots: tuple[Slot, ...]
+    data: str | None
+    notes: Sequence[str]
+
+
+class _Question(NamedTuple):
+    """What is judged by itself.
+
+    Attributes:
+        payload: what is judged.
+        held: the frame that it belongs to.
+        is_note: whether it is the texts beside the event.
+        call: the call that it is.
+    """
+
+    payload: Payload
+    held: _Held | None = None
+    is_note: bool = False
+    call: CallLane | None = None
+
+
+class PayloadStream:
+    """One streamed answer, from its first chunk to its end. One caller at a time may use it.
+
+    All methods are called on the event loop's thread. Call `abandon` if the stream ends otherwise
+    than by `feed` or `refuse`.
+
+    Attributes:
+        closed: whether nothing more is released.
+    """
+
+    def __init__(
+        self,
+        streams: TextStreams,
+        request: Request,
+        format_: str = "",
+        *,
+        min_revision: int = 0,
+        path: str = "request.",
+    ) -> None:
+        """Begins a stream.
+
+        Args:
+            streams: the streams of this process, whose bounds apply.
+            request: everything but the payload, validated, with its ids and its timestamp set.
+            format_: one of `pdp.payloads.events.formats.NAMES`; empty to look at the first event.
+            min_revision: see `Decider.decide`.
+            path: the prefix of paths in errors about the request.
+
+        Raises:
+            InvalidArgument: the format is none of streams.
+            RateLimited: too many streams are open in this process.
+        """
+        try:
+            self._reader = EventStream(format_)
+        except PayloadError as error:
+            raise InvalidArgument.of(Violation(f"{path}payload.format", str(error))) from None
+        if streams.open >= MAX_OPEN_IN_PROCESS or streams.held >= MAX_HELD:
+            raise RateLimited("too many texts are open; try again later", 1.0)
+        self.closed = False
+        self._streams = streams
+        self._decider = streams.decider
+        self._request = request._replace(direction="output")
+        self._min_revision = min_revision
+        self._path = path
+        self._arrived = time.time()
+        self._decision_id = new_id()
+        self._snapshot: Snapshot | None = None
+        self._charge: Charge | None = None
+        self._is_charged = False
+        self._has_event = False
+        self._provider = self._model = self._session_id = ""
+        self._utf8 = Utf8Chunks()
+        self._splitter = Splitter()
+        self._arrived_length = 0
+        self._end = 0
+        self._accounted = 0
+        self._held: deque[_Held] = deque()
+        self._held_length = 0
+        self._keep_alives: list[_Held] = []
+        self._lanes: dict[str, Lane] = {}
+        self._open: dict[str, Lane] = {}
+        self._ending: list[TextLane] = []
+        self._texts_length = 0
+        self._questions: list[_Question] = []
+        self._findings: dict[int, NerFindings | None] = {}
+        self._missing: NerFindings | None = None
+        self._is_aside = False
+        self._past: Decision | None = None
+        self._fresh: list[Decision] = []
+        self._decision: Decision | None = None
+        self._unjudged: dict[str, None] = {}
+        self._recorded_events: list[Any] = []
+        streams.open += 1
+
+    async def feed(
+        self, raw: str | bytes, last: bool = False, *, deadline: float | None = None
+    ) -> StreamAnswer:
+        """Adds a chunk of the stream, and returns what may be sent on.
+
+        Args:
+            raw: the next chunk, cut anywhere: bytes also inside a character. All chunks of a
+                stream are of one type.
+            last: whether the stream ends with it.
+            deadline: see `Decider.decide`.
+
+        Returns:
+            The decision so far, the frames that are released now, and how many characters of the
+            stream the released frames have.
+
+        Raises:
+            InvalidArgument: the stream is not understood or exceeds a bound, or the request does
+                not have what the tenant's settings require. Call `refuse` then, for this and each
+                other error.
+            RequestTooLarge: a text of the stream is too long.
+            RateLimited: this process holds too much text, or too many large requests of the tenant
+                wait.
+            RevisionUnavailable: `min_revision` was not reached in time.
+            PoliciesUnavailable: the tenant's policies cannot be loaded.
+            ValueError: the stream is closed.
+        """
+        if self.closed:
+            raise ValueError("the stream is closed")
+        snapshot = await self._decider.snapshot(
+            self._request.tenant_id, self._min_revision, deadline
+        )
+        if self._snapshot is None:
+            check_requirements(snapshot, self._request, self._path, self._arrived)
+        self._snapshot = snapshot
+        try:
+            decision, text = await self._advance(snapshot, raw, last=last)
+        except PayloadError as error:
+            raise InvalidArgument.of(Violation(_FIELD, str(error))) from None
+        except TextTooLong:
+            bound = f"each text of a stream may have at most {MAX_TEXT_BYTES} bytes"
+            raise RequestTooLarge(f"{_FIELD}: {bound}", Violation(_FIELD, bound)) from None
+        except PdpError:
+            raise
+        except Exception as error:  # how much may be released is unknown
+            ids = self._request.request_id, self._decision_id
+            decision = failed_decision(*ids, fault=Fault(ENGINE, error))
+            decision, text = decision._replace(revision=snapshot.revision), ""
+        self._decision = decision
+        if not last and decision.allowed:
+            return StreamAnswer(decision, text, self._end, closed=False)
+        acknowledgement = self._close(decision)
+        if acknowledgement is not None and not await acknowledgement:
+            decision = self._decider.observe_unrecorded(decision)
+            return StreamAnswer(decision, "", self._end, closed=True)
+        return StreamAnswer(decision, text, self._end, closed=True)
+
+    async def refuse(self, item: InvalidItem) -> StreamAnswer:
+        """Ends the stream because a chunk is invalid: what is held is never released.
+
+        Args:
+            item: why. The stream's own ids replace those in it.
+        """
+        decision = failed_decision(
+            self._request.request_id,
+            self._decision_id,
+            reason_code=item.reason_code,
+            message=item.message,
+            status_hint=item.status_hint,
+        )
+        acknowledgement = self._close(decision)
+        if acknowledgement is not None and not await acknowledgement:
+            decision = self._decider.observe_unrecorded(decision)
+        return StreamAnswer(decision, "", self._end, closed=True)
+
+    def abandon(self) -> None:
+        """Ends the stream; what is held is never released."""
+        if not self.closed:
+            self._close(self._decision)
+
+    async def _advance(
+        self, snapshot: Snapshot, raw: str | bytes, *, last: bool
+    ) -> tuple[Decision, str]:
+        """Returns the decision so far, and what is released now."""
+        self._fresh = []
+        await self._run(len(raw), self._read, raw, last)
+        self._account()
+        self._begin(snapshot, last=last)
+        if snapshot.ner and not stopped(snapshot, self._request):
+            await self._find_entities(snapshot)
+        size = sum(len(each.payload.body) for each in self._questions)
+        size += sum(each.length for each in self._texts() if each.is_due)
+        is_stopped = await self._run(size, self._judge)
+        decision = self._combined()
+        if is_stopped:
+            return decision, ""
+        text = self._release()
+        if last and self._held:
+            raise RuntimeError("a stream has ended with events that are not settled")
+        if self._held_length > MAX_HELD_EVENTS:
+            raise PayloadError(
+                f"has events of more than {MAX_HELD_EVENTS} characters that must be held"
+            )
+        self._account()
+        return decision, text
+
+    async def _run(
+        self, size: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Calls a function, in a thread if it has much to do."""
+        self._is_aside = size >= LARGE
+        if not self._is_aside:
+            return function(*args, **kwargs)
+        tenant_id = self._request.tenant_id
+        return await self._decider.evaluator.heavy.run(tenant_id, function, *args, **kwargs)
+
+    def _read(self, raw: str | bytes, last: bool) -> None:
+        """Adds the events of a chunk to the lanes and to the questions."""
+        text = raw if isinstance(raw, str) else self._utf8.decode(raw, last=last)
+        size_of(text)
+        self._arrived_length += len(text)
+        if self._arrived_length > MAX_STREAM:
+            raise PayloadError(f"has more than {MAX_STREAM} characters")
+        for frame in self._splitter.feed(text, last=last):
+            self._take(frame)
+        if not last:
+            return
+        if any(isinstance(each, CallLane) for each in self._open.values()):
+            raise PayloadError("ends inside the arguments of a tool call")
+        self._end_lanes("")
+
+    def _take(self, frame: Frame) -> None:
+        held = _Held(frame, None, (), frame.data, frame.notes)
+        if frame.notes:
+            document = {_NOTES: list(frame.notes)}
+            part = Part("", OUTPUT, values=document)
+            notes = self._payload((part,), to_text(document), document)
+            self._questions.append(_Question(notes, held, is_note=True))
+        data = (frame.data or "").strip()
+        if data == DONE:
+            self._end_lanes("")
+        elif data and frame.data is not None:
+            self._take_event(held, self._reader.read(frame.data))
+        if self._held and (frame.is_keep_alive or (held.event and held.event.is_keep_alive)):
+            self._keep_alives.append(held)
+        else:
+            self._held.append(held)
+        self._held_length += len(frame.raw)
+
+    def _take_event(self, held: _Held, event: Event) -> None:
+        payload = event.payload
+        held.event = event
+        self._has_event = True
+        self._session_id = self._session_id or payload.session_id
+        self._provider = payload.provider or self._provider
+        if payload.model and payload.model != self._model:
+            self._model = payload.model
+            self._questions.append(_Question(self._payload(())))
+        if len(self._unjudged) < MAX_UNJUDGED:
+            self._unjudged.update(dict.fromkeys(payload.unjudged))
+        held.slots = tuple(map(self._add, event.pieces))
+        for name in event.complete:
+            lane = self._lanes.get(name)
+            if isinstance(lane, CallLane):
+                lane.is_complete_elsewhere = True
+        for name in event.ends:
+            self._end_lanes(name)
+        if payload.parts or payload.unjudged:
+            payload = payload._replace(provider=self._provider, model=self._model)
+            self._questions.append(_Question(payload, held))
+
+    def _add(self, piece: Piece) -> Slot:
+        lane = self._lanes.get(piece.lane)
+        if lane is None:
+            if len(self._open) >= MAX_OPEN_LANES:
+                raise PayloadError(f"has more than {MAX_OPEN_LANES} texts and calls at once")
+            if len(self._lanes) >= MAX_LANES:
+                raise PayloadError(f"has more than {MAX_LANES} texts and calls")
+            lane = self._lanes[piece.lane] = self._open[piece.lane] = new_lane(piece)
+        self._texts_length += len(piece.text)
+        if self._texts_length > MAX_TEXTS_LENGTH:
+            raise PayloadError(f"has texts of more than {MAX_TEXTS_LENGTH} characters")
+        return lane.add(piece)
+
+    def _end_lanes(self, name: str) -> None:
+        """Ends a lane and those below it; all if the name is empty."""
+        for key, lane in list(self._open.items()):
+            if name and key != name and not key.startswith(f"{name}/"):
+                continue
+            del self._open[key]
+            lane.ended = True
+            if isinstance(lane, TextLane):
+                self._ending.append(lane)
+            elif lane.is_complete_elsewhere and not lane.length:
+                lane.settle(None)
+            else:
+                payload = lane.payload(self._format, self._provider, self._model)
+                self._questions.append(_Question(payload, call=lane))
+
+    @property
+    def _format(self) -> str:
+        return self._reader.format or JSON
+
+    def _payload(self, parts: tuple[Part, ...], body: str = "", document: object = None) -> Payload:
+        return Payload(
+            self._format, body, True, parts, (), self._provider, self._model, document=document
+        )
+
+    def _begin(self, snapshot: Snapshot, *, last: bool) -> None:
+        """Charges the stream when its model is known: with the first event."""
+        if self._is_charged or not (self._has_event or last):
+            return
+        self._is_charged = True
+        payload = self._payload(())._replace(session_id=self._session_id)
+        self._request = with_model(self._request, payload)
+        self._charge = self._decider.meter.charge(snapshot, self._request)
+        if self._charge is not None:
+            self._request = self._charge.request
+        self._questions.append(_Question(payload))
+
+    async def _find_entities(self, snapshot: Snapshot) -> None:
+        """Runs models on the parts of this chunk, and on what is new of the texts."""
+        find = self._decider.find_entities
+        asked = {
+            id(each.part): each.request
+            for question in self._questions
+            for each in questions_of(snapshot, self._request, question.payload)
+        }
+        found = await asyncio.gather(*(find(snapshot, each) for each in asked.values()))
+        self._findings = {key: request.ner for key, request in zip(asked, found, strict=True)}
+        for lane in self._texts():
+            if lane.is_due:
+                begin = max(0, lane.settled - NAME_OVERLAP)
+                part = self._request._replace(text=lane.text[begin:])
+                lane.note_entities((await find(snapshot, part)).ner or NerFindings(), begin)
+
+    def _judge(self) -> bool:
+        """Decides what is new; returns whether the stream is stopped."""
+        is_stopped = False
+        questions, self._questions = self._questions, []
+        if not questions and self._past is None:  # no event is complete yet
+            questions = [_Question(self._payload(()))]
+        for question in questions:
+            decision = self._ask(question.payload)
+            call = question.call
+            shown = placed(decision, call.name) if call is not None else decision
+            self._fresh.append(shown)
+            if self._has_event or not decision.allowed:
+                self._keep(shown)
+            if decision.allowed:
+                self._apply(question, decision)
+            else:
+                is_stopped = True
+        self._findings = {}
+        for lane in self._texts():
+            is_stopped = self._judge_text(lane) or is_stopped
+        self._ending = []
+        return is_stopped
+
+    def _texts(self) -> list[TextLane]:
+        """Returns the texts that have not ended before this chunk."""
+        return [
+            *self._ending,
+            *(each for each in self._open.values() if isinstance(each, TextLane)),
+        ]
+
+    def _judge_text(self, lane: TextLane) -> bool:
+        """Settles a part of a text; returns whether it stops the stream."""
+
+        def decide(text: str) -> Decision:
+            findings = lane.findings(len(text))
+            payload = lane.payload(text, self._provider, self._model)
+            return without_overlaps(self._ask(payload, findings))
+
+        decision = lane.advance(decide)
+        if decision is None:
+            return False
+        self._fresh.append(placed(decision, lane.name))
+        if lane.is_done and lane.decision is not None:
+            self._keep(placed(lane.decision, lane.name))
+        return not decision.allowed
+
+    def _ask(self, payload: Payload, findings: NerFindings | None = None) -> Decision:
+        """Returns the decision on a payload; see `judge`."""
+        snapshot = self._snapshot
+        if snapshot is None:
+            raise RuntimeError("a stream is judged before it has begun")
+        questions = [
+            each._replace(
+                request=each.request._replace(
+                    ner=findings or self._findings.get(id(each.part), each.request.ner)
+                )
+            )
+            for each in questions_of(snapshot, self._request, payload)
+        ]
+        if self._is_aside:
+            return judge_aside(snapshot, questions, payload, self._decision_id)
+        begun = begin_all(snapshot, questions, self._decision_id)
+        return judge(snapshot, questions, payload, begun)
+
+    def _apply(self, question: _Question, decision: Decision) -> None:
+        """Puts the redactions of a decision into what it is on."""
+        redacted = decision.payload.redacted if decision.payload else None
+        held = question.held
+        if question.call is not None:
+            question.call.settle(decision)
+        elif held is not None and question.is_note:
+            if redacted is not None:
+                held.notes = json.loads(redacted)[_NOTES]
+        elif held is not None:
+            if redacted is not None:
+                held.data = redacted
+            if not decision.plain and len(self._recorded_events) < MAX_RECORDED_EVENTS:
+                self._recorded_events.append(json.loads(held.data or "null"))
+
+    def _keep(self, decision: Decision) -> None:
+        """Keeps a decision that is final, without its redactions."""
+        self._past = _strongest([each for each in (self._past, decision) if each], ())
+
+    def _combined(self) -> Decision:
+        """Returns one decision of all, with the redactions of this chunk."""
+        decisions = [] if self._past is None else [self._past]
+        decisions += (
+            placed(each.decision, each.name)
+            for each in self._open.values()
+            if isinstance(each, TextLane) and each.decision is not None
+        )
+        combined = _strongest(decisions or self._fresh, self._fresh)
+        return combined._replace(
+            payload=PayloadResult(self._reader.format, unjudged=tuple(self._unjudged))
+        )
+
+    def _release(self) -> str:
+        """Returns the frames that are settled, in order."""
+        written: list[str] = []
+        while self._held and all(each.is_settled for each in self._held[0].slots):
+            written.append(self._written(self._held.popleft()))
+        written += map(self._written, self._keep_alives)
+        self._keep_alives = []
+        return "".join(written)
+
+    def _written(self, held: _Held) -> str:
+        """Returns a frame with the redactions of its texts in it."""
+        frame, event, data = held.frame, held.event, held.data
+        raw = frame.raw
+        self._held_length -= len(raw)
+        self._end += len(raw)
+        if event is not None and data is not None:
+            edits = list(_edits(event, held.slots, frame.data or "", data))
+            if edits:
+                data = write(data, edits)
+        if data == frame.data and list(held.notes) == list(frame.notes):
+            return raw
+        return frame.write(data, held.notes)
+
+    def _account(self) -> None:
+        """Counts what is held in this process.
+
+        Raises:
+            RateLimited: it is too much.
+        """
+        length = self._texts_length + self._held_length + self._splitter.pending
+        self._streams.held += length - self._accounted
+        self._accounted = length
+        if self._streams.held > MAX_HELD:
+            raise RateLimited("too much text is held; try again later", 1.0)
+
+    def _close(self, decision: Decision | None) -> Any:
+        """Ends the stream: counts, observes and records its decision.
+
+        Returns:
+            The acknowledgement of the record; see `DecisionRecorder.take`.
+        """
+        if self.closed:
+            return None
+        self.closed = True
+        self._streams.open -= 1
+        self._streams.held -= self._accounted
+        self._held.clear()
+        if decision is None:
+            return None
+        request, obligations = self._record()
+        others = (each for each in decision.obligations if each.type is not ObligationType.REDACT)
+        recorded = decision._replace(obligations=(*obligations, *others))
+        return self._decider.conclude(self._snapshot, request, self._charge, recorded)
+
+    def _record(self) -> tuple[Request, list[Obligation]]:
+        """Returns the stream as one request, for its record, and the redactions in it."""
+        texts: dict[str, Any] = {}
+        calls: dict[str, Any] = {}
+        parts: list[Part] = []
+        obligations: list[Obligation] = []
+        entities: list[NamedEntity] = []
+        for name, lane in self._lanes.items():
+            if isinstance(lane, CallLane):
+                calls[name] = {"tool": lane.tool, "arguments": lane.redacted}
+                parts.append(Part(name, ARGUMENTS, tool=lane.tool))
+                continue
+            texts[name] = lane.text
+            path = member(f"/{_TEXTS}", name)
+            entities += (each._replace(path=path) for each in lane.entities)
+            if lane.decision is not None:
+                obligations += _redactions([placed(lane.decision, path)])
+        document: dict[str, Any] = {_TEXTS: texts, _CALLS: calls, _EVENTS: self._recorded_events}
+        payload = self._payload(tuple(parts), document=document)
+        request = self._request
+        if entities:
+            request = request._replace(ner=NerFindings(tuple(entities)))
+        return record_request(request, payload), obligations
+
+
+def _edits(event: Event, slots: Sequence[Slot], before: str, after: str) -> Iterator[Edit]:
+    """Yields the changes of an event beyond those of its own parts.
+
+    Args:
+        event: the event.
+        slots: the pieces of lanes in it.
+        before: the event as it was sent.
+        after: the event with the redactions of its own parts.
+    """
+    changed: set[str] = set()
+    for slot in slots:
+        if slot.pointer is not None:
+            text = slot.lane.text_of(slot)
+            if text != slot.lane.text[slot.start : slot.end]:
+                changed.add(slot.pointer)
+                yield Edit(slot.pointer, text)
+    if not event.repeats:
+        return
+    document = event.payload.document
+    redacted = document if before == after else json.loads(after)
+    for repeat in event.repeats:
+        if any(
+            each in changed or value_at(document, each) != value_at(redacted, each)
+            for each in repeat.texts
+        ):
+            yield Edit(repeat.pointer, repeat.replacement)
+
+
+def _strongest(decisions: Sequence[Decision], fresh: Sequence[Decision]) -> Decision:
+    """Returns one decision of several: the strongest outcome counts, and the highest risk.
+
+    Args:
+        decisions: the decisions, whose redactions are left out.
+        fresh: decisions whose redactions are named.
+    """
+    deciding = max(decisions, key=lambda each: (each.outcome, each.risk.score))
+    redactions = _redactions(fresh)
+    if len(decisions) == 1 and deciding.plain and not redactions:
+        return deciding._replace(unmatched=None)
+    others = dict.fromkeys(
+        obligation
+        for each in decisions
+        for obligation in each.obligations
+        if obligation.type not in {ObligationType.REDACT, ObligationType.ROUTE_TO}
+    )
+    routes = [
+        obligation
+        for each in decisions
+        for obligation in each.obligations
+        if obligation.type is ObligationType.ROUTE_TO and deciding.outcome < Outcome.CANCEL
+    ]
+    return deciding._replace(
+        risk=max((each.risk for each in decisions), key=lambda risk: risk.score),
+        obligations=(*redactions, *others, *routes[:1]),
+        redacted_text=None,
+        redacted_arguments=None,
+        warnings=_united(each.warnings for each in decisions if each.outcome < Outcome.BLOCK),
+        matches=_united(each.matches for each in decisions),
+        pii_detected=any(each.pii_detected for each in decisions),
+        frameworks=_united(each.frameworks for each in decisions),
+        trace=deciding.trace,
+        incomplete=any(each.incomplete for each in decisions),
+        faults=_united(each.faults for each in decisions),
+        counted=all(each.counted for each in decisions),
+        plain=all(each.plain for each in decisions),
+        unmatched=None,
+    )
+
+
+def _redactions(decisions: Iterable[Decision]) -> list[Obligation]:
+    """Returns the redactions of decisions, one for each replacement."""
+    spans: dict[tuple[str | None, str], dict[Span, None]] = {}
+    for each in decisions:
+        for obligation in each.obligations:
+            if obligation.type is ObligationType.REDACT:
+                own = spans.setdefault((obligation.replacement, obligation.kind), {})
+                own.update(dict.fromkeys(obligation.spans))
+    return [
+        Obligation(ObligationType.REDACT, replacement, tuple(own), kind=kind)
+        for (replacement, kind), own in spans.items()
+    ]
+
+
+def _united(groups: Iterable[Iterable[T]]) -> tuple[T, ...]:
+    """Returns all items, each once, in order; at most `MAX_UNITED`."""
+    items = dict.fromkeys(item for group in groups for item in group)
+    return tuple(islice(items, MAX_UNITED))
+
+
+class CallPayloadStreams:
+    """The streamed answers of one call, by their ids; like `CallTexts`."""
+
+    def __init__(self, streams: TextStreams) -> None:
+        """Begins without any."""
+        self._streams = streams
+        self._open: dict[str, PayloadStream] = {}
+        self._used: set[str] = set()
+
+    def is_open(self, stream_id: str) -> bool:
+        """Whether a stream has begun and not ended."""
+        return stream_id in self._open
+
+    def check_new(self, stream_id: str) -> None:
+        """Checks that a text or a stream with this id may begin.
+
+        Raises:
+            InvalidArgument: the call used the id for a stream before, or has too many streams.
+        """
+        problem = ""
+        if stream_id in self._used:
+            problem = "this stream has ended; give another stream another id"
+        elif len(self._open) >= MAX_OPEN:
+            problem = f"at most {MAX_OPEN} streams may be open in one call"
+        elif len(self._used) >= MAX_TEXTS:
+            problem = f"at most {MAX_TEXTS} streams may be sent in one call; begin another call"
+        if problem:
+            raise InvalidArgument.of(Violation("chunk.stream_id", problem))
+
+    def begin(self, stream_id: str, request: Request, format_: str, min_revision: int) -> None:
+        """Begins a stream that `check_new` has let pass; see `PayloadStream`."""
+        stream = PayloadStream(self._streams, request, format_, min_revision=min_revision)
+        self._open[stream_id] = stream
+        self._used.add(stream_id)
+
+    async def feed(
+        self, stream_id: str, chunk: str, *, last: bool, deadline: float | None = None
+    ) -> StreamAnswer:
+        """Adds a chunk to an open stream; see `PayloadStream.feed`."""
+        answer = await self._open[stream_id].feed(chunk, last, deadline=deadline)
+        if answer.closed:
+            self._open.pop(stream_id, None)
+        return answer
+
+    async def refuse(self, stream_id: str, item: InvalidItem) -> StreamAnswer:
+        """Ends an open stream because a chunk is invalid; see `PayloadStream.refuse`."""
+        return await self._open.pop(stream_id).refuse(item)
+
+    def abandon(self) -> None:
+        """Ends the streams of a call that has ended; what they hold is never released."""
+        for stream in self._open.values():
+            stream.abandon()
+        self._open.clear()

@@ -6,10 +6,15 @@ Limits take no part: what asks here is a part of a request that has passed them,
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pdp.domain.layers import LIMITS
+from pdp.domain.request import Target
+from pdp.errors import InvalidArgument
 from pdp.messages.conversion import to_response
+from pdp.payloads import formats
+from pdp.payloads.payload import PayloadError
+from pdp.strictjson.objects import to_text
 from pdp.transport.guards import settle_tenant
 from pdp.transport.servicers.request_conversion import convert, read_payload
 
@@ -20,6 +25,9 @@ if TYPE_CHECKING:
     from pdp.domain.request import Request
     from pdp.engine.snapshot import Snapshot
     from pdp.transport.call import Call
+
+MCP_SERVER: Final = "mcp_server"
+"""The type of the resource that a call of an MCP tool is for: the server."""
 
 
 class Simulator:
@@ -78,14 +86,23 @@ class Simulator:
         return to_response(simulation.decision._replace(trace=()), message)
 
     async def decide_tool(self, tool: str, server: str) -> Decision:
-        """Returns the decision on a call of a tool without arguments.
+        """Returns the decision on a call of an MCP tool without arguments.
 
         Args:
             tool: the name of the tool.
             server: the MCP server that has it; empty if that is not known.
+
+        Raises:
+            InvalidArgument: the name is none of a tool.
         """
-        request = self._request._replace(
-            tool=tool, action=self._snapshot.tool_actions.action_of(tool, server), arguments={}
-        )
-        simulation = await self._decider.simulate(self._snapshot, request)
+        params = {"name": tool, "arguments": {}}
+        call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+        try:
+            payload = formats.read_payload("mcp.jsonrpc", to_text(call), "input")
+        except PayloadError as error:
+            raise InvalidArgument(f"the name of a tool: {error}") from None
+        request = self._request
+        if server:
+            request = request._replace(target=Target(MCP_SERVER, server))
+        simulation = await self._decider.simulate_payload(self._snapshot, request, payload)
         return simulation.decision

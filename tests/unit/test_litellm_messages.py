@@ -71,8 +71,8 @@ def test_a_malformed_message_is_refused(body: bytes) -> None:
 
 
 def test_null_stands_for_a_missing_field() -> None:
-    names = ("texts", "images", "tools", "tool_calls", "structured_messages", "model")
-    names += ("request_data", "litellm_call_id", "litellm_trace_id")
+    lists = ("texts", "images", "tools", "tool_calls", "structured_messages")
+    names = (*lists, "model", "request_data", "litellm_call_id", "litellm_trace_id")
     assert question(**dict.fromkeys(names)) == Question(is_response=False)
 
 
@@ -81,7 +81,7 @@ def test_only_the_fields_of_the_key_say_who_asks() -> None:
     assert question(request_data=data).identity == {"user_api_key_user_id": "u1"}
 
 
-MESSAGES = [
+MESSAGES: list[dict[str, Any]] = [
     {"role": "system", "content": "Be brief."},
     {"role": "user", "content": [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]},
     {

@@ -21,7 +21,7 @@ from pdp.adapters.agentgateway.rpc_messages import (
 from pdp.adapters.agentgateway.tool_lists import TOOLS_LIST, usable_tools
 from pdp.adapters.mapping.refusals import refusal_of
 from pdp.adapters.mapping.verdicts import may_pass, obligation_names
-from pdp.adapters.simulations import Simulator
+from pdp.adapters.simulations import MCP_SERVER, Simulator
 from pdp.errors import (
     InvalidArgument,
     MalformedRequest,
@@ -46,9 +46,6 @@ if TYPE_CHECKING:
     from pdp.transport.methods import Method
 
 FORMAT: Final = "mcp.jsonrpc"
-SERVER: Final = "mcp_server"
-"""The type of the resource that a request is for: the MCP server."""
-
 LISTS: Final = "/list"
 
 _Error = ext.AuthorizationError
@@ -163,11 +160,15 @@ def _decide_request(
         request_id=call.request_id,
         direction=direction,
         channel="api",
-        payload=pb.Payload(format=FORMAT, body=message.body),
+        payload=pb.Payload(
+            format=FORMAT,
+            body=message.body,
+            answers=body.method if isinstance(body, ext.McpResponse) else "",
+        ),
         context_json=_context(metadata, body.method, services),
     )
     if len(services) == 1:
-        request.target.resource_type = SERVER
+        request.target.resource_type = MCP_SERVER
         request.target.resource_id = services[0]
     read_metadata(request, metadata)
     return request

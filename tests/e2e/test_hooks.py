@@ -92,9 +92,9 @@ def call(client: httpx2.Client, name: str, body: Any, **headers: str) -> tuple[i
 
 
 def chat(text: str) -> dict[str, Any]:
-    """Returns a chat completion request, with a number that a double cannot hold."""
+    """Returns a chat completion request, with a number that few encoders can hold."""
     messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": text}]
-    return {"model": "gpt-4o-mini", "messages": messages, "seed": 9007199254740993, "top_p": 1.0}
+    return {"model": "gpt-4o-mini", "messages": messages, "seed": 10**40 + 1, "top_p": 1.0}
 
 
 def completion(text: str) -> dict[str, Any]:

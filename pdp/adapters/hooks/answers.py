@@ -8,7 +8,9 @@ from pdp.adapters.mapping import may_pass, refusal_of, refusal_of_error
 from pdp.adapters.mapping.templates import REDACTED, render
 from pdp.adapters.mapping.verdicts import outcome_name
 from pdp.jsonpb import decode_json
-from pdp.transport.http.responses import HttpResponse, json_response
+from pdp.strictjson.objects import to_text
+from pdp.transport.http.headers import JSON_HEADERS
+from pdp.transport.http.responses import NO_CONTENT, HttpResponse, reply_headers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,11 +63,18 @@ def answer_error(hook: Hook, error: PdpError, reply: Mapping[str, str]) -> HttpR
         "status_hint": refusal.status,
     }
     status = refusal.status if refusal.status in CLIENT_ERRORS else FORBIDDEN
-    return json_response(status, render(hook.answers.deny.body, facts), reply)
+    return _json(status, render(hook.answers.deny.body, facts), reply)
 
 
 def _answer(answer: Answer, facts: Mapping[str, Any], reply: Mapping[str, str]) -> HttpResponse:
-    return json_response(answer.status, render(answer.body, facts), reply)
+    return _json(answer.status, render(answer.body, facts), reply)
+
+
+def _json(status: int, value: Any, reply: Mapping[str, str]) -> HttpResponse:
+    headers = JSON_HEADERS + reply_headers(reply)
+    # A payload may have integers of any size, which faster encoders refuse.
+    body = b"" if status == NO_CONTENT else to_text(value).encode()
+    return HttpResponse(status, headers, body)
 
 
 def _facts(response: pb.DecideResponse) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from pdp.payloads.payload import MAX_TEXT_BYTES, Part, Payload, PayloadError
 from pdp.payloads.reader import Reader, read_json, size_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 MAX_FORMAT: Final = 64
 
@@ -120,44 +120,57 @@ def read_payload(format_: str, body: str, direction: str = "", *, answers: str =
             f'has the unknown format "{format_[:MAX_FORMAT]}"; use {", ".join(NAMES)}'
         )
     document = read_json(body)
-    name = format_ or _format_of(document, direction)
+    name, is_output = (
+        (format_, _kind_of(format_, document, direction))
+        if format_
+        else _format_of(document, direction)
+    )
+    reader = Reader(name, body, document, is_output=is_output)
     own = FORMATS[name]
-    looks = [
-        is_output
-        for is_output, looks_so in ((False, own.is_request), (True, own.is_response))
-        if (not direction or (direction == "output") is is_output) and looks_so(document)
-    ]
-    if not looks:
-        kind = {"input": "a request", "output": "an answer"}.get(
-            direction, "a request or an answer"
-        )
-        raise PayloadError(f"is not {kind} of {name}")
-    reader = Reader(name, body, document, is_output=looks[0])
     reader.provider = own.provider
     reader.answers = answers
-    (own.read_response if looks[0] else own.read_request)(reader)
+    (own.read_response if is_output else own.read_request)(reader)
     return reader.payload()
 
 
-def _format_of(document: Any, direction: str) -> str:
-    names = [name for name, each in FORMATS.items() if _looks_like(each, document, direction)]
-    if not names:
+_KINDS: Final = {"input": "a request", "output": "an answer", "": "a request or an answer"}
+
+
+def _kind_of(name: str, document: Any, direction: str) -> bool:
+    """Returns whether a document of a format that is named is an answer."""
+    own = FORMATS[name]
+    for is_output in _possible(direction):
+        if (own.is_response if is_output else own.is_request)(document):
+            return is_output
+    raise PayloadError(f"is not {_KINDS[direction]} of {name}")
+
+
+def _possible(direction: str) -> tuple[bool, ...]:
+    """Returns which kinds of document a direction allows: requests, answers."""
+    return (direction == "output",) if direction else (False, True)
+
+
+def _format_of(document: Any, direction: str) -> tuple[str, bool]:
+    """Returns the format that a document looks like, and whether it is an answer."""
+    found = _formats_like(document, direction)
+    first = next(found, None)
+    if first is None:
         raise PayloadError(f"is of no known format; name it: one of {', '.join(NAMES)}")
-    if len(names) > 1 and FORMATS[names[0]].looks_like:
-        raise PayloadError(f"may be {names[0]} or {names[1]}; name its format")
-    return names[0]
+    if FORMATS[first[0]].looks_like is not None:
+        other = next((each for each in found if each[0] != first[0]), None)
+        if other is not None:
+            raise PayloadError(f"may be {first[0]} or {other[0]}; name its format")
+    return first
 
 
-def _looks_like(format_: Format, document: Any, direction: str) -> bool:
-    if format_ is _ANY:
-        return False
-    if format_.looks_like:
-        return (direction != "output" and format_.looks_like(document, False)) or (
-            direction != "input" and format_.looks_like(document, True)
-        )
-    return (direction != "output" and format_.is_request(document)) or (
-        direction != "input" and format_.is_response(document)
-    )
+def _formats_like(document: Any, direction: str) -> Iterator[tuple[str, bool]]:
+    for name, own in FORMATS.items():
+        if own is _ANY:
+            continue
+        for is_output in _possible(direction):
+            looks_like = own.is_response if is_output else own.is_request
+            if own.looks_like(document, is_output) if own.looks_like else looks_like(document):
+                yield name, is_output
 
 
 def _plain_text(body: str, direction: str) -> Payload:

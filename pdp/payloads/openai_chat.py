@@ -23,6 +23,10 @@ _DATA: Final = {"input_audio": "data", "file": "file_data"}
 """The types of parts of contents that hold data, with the member that has it."""
 
 
+_ROLES: Final = frozenset({"user", "assistant", *_SYSTEM_ROLES, *_RESULT_ROLES})
+_PLAIN: Final = frozenset({"role", "content"})
+
+
 def is_request(document: Any) -> bool:
     """Whether a document looks like a request."""
     return may_be(document, OPENAI)
@@ -68,9 +72,12 @@ def _is_answer(message: dict[str, Any]) -> bool:
 
 def _message(reader: Reader, message: dict[str, Any], pointer: str, role: str = "") -> None:
     role = text_of(message, "role") or role
+    reader.word(f"{pointer}/role", text_of(message, "role"), _ROLES)
     content = message.get("content")
     if isinstance(content, str):
         _text(reader, f"{pointer}/content", content, role)
+        if message.keys() == _PLAIN:  # most messages
+            return
     for below, part in objects_of(content, f"{pointer}/content"):
         _content_part(reader, part, below, role)
     for name in ("refusal", "reasoning_content", "reasoning"):
@@ -85,6 +92,8 @@ def _message(reader: Reader, message: dict[str, Any], pointer: str, role: str = 
 
 
 def _audio(reader: Reader, message: dict[str, Any], pointer: str, role: str) -> None:
+    if "audio" not in message:
+        return
     below, audio = object_of(message, "audio", pointer)
     reader.media(f"{below}/data")
     transcript = audio.get("transcript")

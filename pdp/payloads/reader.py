@@ -8,8 +8,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pdp.domain.placement import ARGUMENTS, OUTPUT, SYSTEM, TEXT, TOOL_RESULT
 from pdp.domain.request import MAX_VALUES
@@ -27,11 +26,17 @@ from pdp.strictjson.objects import OUT_OF_RANGE, to_text
 from pdp.strictjson.parsing import parse
 from pdp.strictjson.problems import LONE_SURROGATE, InvalidValue, type_mismatch
 
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
 MAX_DEPTH: Final = 100
 """The deepest nesting of a payload."""
 
 MAX_NAME: Final = 256
 """The longest name of a tool or a server, in characters."""
+
+_PLAIN_KEY: Final = re.compile(r"[A-Za-z_$@][A-Za-z_.$-]{0,40}")
+"""Keys that need no judgement if nothing below them does."""
 
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9_.:@|/+=-]{1,128}")
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
@@ -216,6 +221,11 @@ class Reader:
         if isinstance(value, str) and _BASE64.fullmatch(value):
             self._taken.add(pointer)
 
+    def word(self, pointer: str, value: str, known: Collection[str]) -> None:
+        """Takes a word of the protocol, which needs no judgement. Another is left to the rest."""
+        if value in known:
+            self._taken.add(pointer)
+
     def repetition(self, pointer: str, value: Any) -> None:
         """Takes what repeats a text token by token. It goes if a text of the document is redacted.
 
@@ -240,8 +250,8 @@ class Reader:
         Raises:
             PayloadError: there are too many parts.
         """
-        rest = _without(self.document, self._taken, "")
-        if _has_content(rest):
+        rest = _rest(self.document, self._taken, "")
+        if rest is not None:
             self._parts.append(_structure("", self.text_scope, "", rest))
         if len(self._parts) > MAX_PARTS:
             raise PayloadError(f"has more than {MAX_PARTS} texts and tool calls")
@@ -300,29 +310,26 @@ def _reads_as_object(text: str) -> bool:
         return True
 
 
-def _without(value: Any, taken: set[str], pointer: str) -> Any:
-    """Returns a document without the values that were taken; None stands for them in lists."""
+def _rest(value: Any, taken: set[str], pointer: str) -> Any:
+    """Returns what of a document no part has taken; None if nothing is to be judged in it.
+
+    In lists, None stands for what is not there, so that the other items keep their places.
+    """
     if isinstance(value, dict):
-        return {
-            key: _without(item, taken, below)
-            for key, item in value.items()
-            if (below := member(pointer, key)) not in taken
-        }
+        members: dict[str, Any] = {}
+        for key, item in value.items():
+            below = member(pointer, key)
+            if below not in taken:
+                rest = _rest(item, taken, below)
+                if rest is not None:
+                    members[key] = rest
+                elif not _PLAIN_KEY.fullmatch(key):
+                    members[key] = None
+        return members or None
     if isinstance(value, list):
-        return [
-            None if (below := f"{pointer}/{index}") in taken else _without(item, taken, below)
+        items = [
+            None if (below := f"{pointer}/{index}") in taken else _rest(item, taken, below)
             for index, item in enumerate(value)
         ]
-    return value
-
-
-def _has_content(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return any(map(_has_content, value.values())) or any(map(_is_unusual, value))
-    if isinstance(value, list):
-        return any(map(_has_content, value))
-    return isinstance(value, (str, int, float)) and not isinstance(value, bool)
-
-
-def _is_unusual(key: str) -> bool:
-    return not re.fullmatch(r"[A-Za-z_$@][A-Za-z_.$-]{0,40}", key)
+        return items if any(each is not None for each in items) else None
+    return None if isinstance(value, bool) else value

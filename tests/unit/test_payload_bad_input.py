@@ -31,8 +31,8 @@ SAMPLES: Final = samples()
 DIRECTIONS: Final = ("", "input", "output")
 
 _MEDIUM: Final = re.compile(r"(?i:data:[^,]*;base64,)?[A-Za-z0-9+/_\r\n=-]*")
-_KIND: Final = re.compile(r"[a-z_]{1,64}")
-"""The type of a call without arguments stands for these."""
+_WORD: Final = re.compile(r"[a-z_]{1,64}")
+"""A word of the protocol: a role, or the type of a call, which stands for missing arguments."""
 
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z_$@][A-Za-z_.$-]{0,40}")
 
@@ -77,8 +77,8 @@ def check_complete(payload: Payload) -> None:
             continue
         assert isinstance(value, str), (pointer, value)
         is_medium = pointer in payload.unjudged and _MEDIUM.fullmatch(value)
-        is_kind = pointer.endswith("/type") and _KIND.fullmatch(value)
-        assert is_medium or is_kind, (pointer, value)
+        is_word = pointer.endswith(("/type", "/role")) and _WORD.fullmatch(value)
+        assert is_medium or is_word, (pointer, value)
     for pointer, key in keys(payload.document):
         assert (pointer, True) in places or _PLAIN_KEY.fullmatch(key) or is_below(pointer, places)
 

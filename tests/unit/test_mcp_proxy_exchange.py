@@ -15,6 +15,7 @@ from pdp.adapters.mcp.messages import read_message
 from pdp.adapters.mcp.methods import FROM_CLIENT, FROM_SERVER
 from pdp.adapters.mcp.pins import Pins, hash_of
 from pdp.adapters.mcp.tools import MAX_TOOLS_IN_PAGE, PinAction
+from pdp.jsonpb.structs import struct_object
 from tests.support.mcp import (
     CALLER,
     MODERN_META,
@@ -64,7 +65,7 @@ class TestRequests:
         assert (asked.tenant_id, asked.session_id) == ("acme", "session-1")
         assert asked.subject == pb.Subject(user_id="ada", groups=["staff"], agent_id="agent-1")
         assert (asked.target.resource_type, asked.target.resource_id) == ("mcp_server", "demo")
-        assert asked.context["mcp"]["method"] == "tools/call"
+        assert struct_object(asked.context)["mcp"]["method"] == "tools/call"
 
     async def test_a_denied_call_is_answered_by_the_error_of_the_binding(
         self, decisions: WordDecisions
@@ -94,7 +95,7 @@ class TestRequests:
         self, decisions: WordDecisions, meta: Any
     ) -> None:
         exchange = exchange_of(decisions, denials=ToolDenialForm.RESULT)
-        params = {"name": "add", "arguments": {"a": "forbidden"}}
+        params: dict[str, Any] = {"name": "add", "arguments": {"a": "forbidden"}}
         params |= {"_meta": meta} if meta else {}
         passage = await exchange.request(request("tools/call", params), McpSide.CLIENT, CALLER)
         assert passage.answer is not None
@@ -187,7 +188,8 @@ class TestRequests:
     ) -> None:
         exchange = exchange_of(decisions)
         decisions.reachable = False
-        for params in (None, {}, {"_meta": {"progressToken": 3}}):
+        empty: tuple[Any, ...] = (None, {}, {"_meta": {"progressToken": 3}})
+        for params in empty:
             message = request("ping", params)
             assert (await exchange.request(message, McpSide.CLIENT, CALLER)).forward is message
         for params in ({"x": 1}, {"_meta": {"note": "a"}}, {"_meta": {"progressToken": "a b"}}):
@@ -238,7 +240,7 @@ class TestAnswers:
         assert await exchange_of(decisions).answer(message, "tools/call", CALLER) is message
         ((kind, asked),) = decisions.requests
         assert (kind, asked.direction) == ("decide", "output")
-        assert asked.context["mcp"]["method"] == "tools/call"
+        assert struct_object(asked.context)["mcp"]["method"] == "tools/call"
 
     async def test_a_result_is_redacted(self, decisions: WordDecisions) -> None:
         message = result({"content": [{"type": "text", "text": "a secret"}]})

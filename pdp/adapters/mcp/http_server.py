@@ -35,13 +35,19 @@ class _McpUvicorn(uvicorn.Server):
         yield
 
 
-async def run_http(proxy: McpHttpProxy, address: str, announce: Callable[[str], None]) -> None:
-    """Serves until a signal ends the process.
+async def run_http(
+    proxy: McpHttpProxy,
+    address: str,
+    announce: Callable[[str], None],
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Serves until a signal arrives, or until `stop` is set.
 
     Args:
         proxy: the application.
         address: host:port of this machine; port 0 for a free one.
         announce: called with the URL of the endpoint.
+        stop: set by the caller to end; None if only signals do.
 
     Raises:
         ConfigError: the address cannot be used.
@@ -59,22 +65,28 @@ async def run_http(proxy: McpHttpProxy, address: str, announce: Callable[[str], 
         timeout_graceful_shutdown=DRAIN_S,
     )
     server = _McpUvicorn(config)
+    stop = stop or asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in SIGNALS:
-        loop.add_signal_handler(number, _stop, server)
+        loop.add_signal_handler(number, _on_signal, server, stop)
     host, port = listener.getsockname()[:2]
     announce(f"http://[{host}]:{port}{PATH}" if ":" in host else f"http://{host}:{port}{PATH}")
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    stopping = asyncio.create_task(stop.wait())
     try:
-        await server.serve(sockets=[listener])
+        await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        await serving
     finally:
+        stopping.cancel()
         for number in SIGNALS:
             loop.remove_signal_handler(number)
 
 
-def _stop(server: uvicorn.Server) -> None:
+def _on_signal(server: uvicorn.Server, stop: asyncio.Event) -> None:
     # The second signal does not wait for requests in progress.
-    server.force_exit = server.should_exit
-    server.should_exit = True
+    server.force_exit = stop.is_set()
+    stop.set()
 
 
 def _listen(address: str) -> socket.socket:

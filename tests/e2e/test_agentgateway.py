@@ -66,10 +66,19 @@ class TestWebhook:
         assert reading_of(answer) == MASK
         messages = answer["action"]["body"]["messages"]
         assert [each["content"] for each in messages] == ["hello", "card [REDACTED]"]
-        answer = client.post(RESPONSE, json=answer_text(f"card {CARD}")).json()
+        headers = {"X-PDP-Mask-Responses": "true"}
+        answer = client.post(RESPONSE, json=answer_text(f"card {CARD}"), headers=headers).json()
         assert reading_of(answer) == MASK
         (choice,) = answer["action"]["body"]["choices"]
         assert choice["message"] == {"role": "assistant", "content": "card [REDACTED]"}
+
+    @pytest.mark.parametrize("headers", [{}, {"X-PDP-Mask-Responses": "false"}], ids=str)
+    def test_an_answer_that_may_be_a_stream_is_not_masked(
+        self, client: httpx2.Client, headers: dict[str, str]
+    ) -> None:
+        """The gateway would send a piece of a stream as it is."""
+        answer = client.post(RESPONSE, json=answer_text(f"card {CARD}"), headers=headers).json()
+        assert reading_of(answer) == REJECT
 
     @pytest.mark.parametrize(
         "contents",
@@ -127,8 +136,9 @@ class TestWebhook:
             ({"content-type": "text/plain"}, 415),
             ({"content-type": "application/json", "content-encoding": "gzip"}, 415),
             ({"content-type": "application/json", "x-pdp-usr": "u1"}, 400),
+            ({"content-type": "application/json", "x-pdp-mask-responses": "yes"}, 400),
         ],
-        ids=["text", "gzip", "unknown header"],
+        ids=["text", "gzip", "unknown header", "unknown value"],
     )
     def test_headers_that_cannot_be_read_are_rejected(
         self, client: httpx2.Client, headers: dict[str, str], status: int

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +21,11 @@ from pdp.adapters.agentgateway.rpc_messages import (
     result_message,
 )
 from pdp.adapters.agentgateway.tool_lists import server_of
+from pdp.adapters.agentgateway.webhook import MASK_RESPONSES, REQUEST, RESPONSE
 from pdp.errors import InvalidArgument
+from tests.e2e.test_documentation import blocks
+
+PAGE = "docs/integrations/agentgateway.md"
 
 PARAMS = b'{"name": "f",  "arguments": {"n": 1.0, "big": 12345678901234567890}}'
 
@@ -158,6 +163,32 @@ def test_metadata_says_who_asks() -> None:
 def test_metadata_of_another_type_is_refused(metadata: dict[str, Any]) -> None:
     with pytest.raises(InvalidArgument):
         read_metadata(pb.DecideRequest(), metadata)
+
+
+def test_the_configurations_on_the_page_ask_for_what_is_served() -> None:
+    """Without agentgateway itself, its paths, headers and names are compared with the code."""
+    first, masks, second = (
+        yaml.safe_load(code) for language, code in blocks(PAGE) if language == "yaml"
+    )
+    (model,) = first["llm"]["models"]
+    paths = []
+    for phase in ("request", "response"):
+        (guard,) = model["guardrails"][phase]
+        webhook = guard["webhook"]
+        assert webhook["failureMode"] == "failClosed"
+        headers = dict(webhook["headers"])
+        paths.append(headers.pop(":path").strip('"'))
+        read_headers(pb.DecideRequest(), dict.fromkeys(headers, "x"))
+        assert "x-api-key" in headers
+    assert paths == [REQUEST, RESPONSE]
+    assert masks == {"headers": {MASK_RESPONSES: '"true"'}}
+    (route,) = second["binds"][0]["listeners"][0]["routes"]
+    (processor,) = route["policies"]["mcpGuardrails"]["processors"]
+    assert processor["failureMode"] == "failClosed"
+    assert processor["methods"]["tools/call"] == "full"
+    message = pb.DecideRequest()
+    read_metadata(message, dict.fromkeys(processor["metadata"], "x"))
+    assert message.subject.user_id == "x"
 
 
 def test_the_contract_is_that_of_the_wire() -> None:

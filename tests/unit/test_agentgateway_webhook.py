@@ -155,6 +155,13 @@ def test_a_decision_is_read_as_what_it_is(made: pb.DecideResponse, reading: str)
         assert raw_reading_of(answer) == FAULT
 
 
+def test_a_mask_that_a_stream_would_lose_is_a_rejection() -> None:
+    """The gateway asks about a stream in pieces, and takes a mask of a piece for a pass."""
+    made = decision(pb.OUTCOME_REDACT, REDACT, redacted_payload=MASKED)
+    assert reading_of(answer_of(PROMPT, made, masks=False)) == REJECT
+    assert reading_of(answer_of(PROMPT, decision(pb.OUTCOME_ALLOW), masks=False)) == PASS
+
+
 MALFORMED = {
     "no JSON": b"{",
     "not UTF-8": b'{"body":{"messages":[{"role":"user","content":"\xff"}]}}',

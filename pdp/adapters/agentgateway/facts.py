@@ -81,7 +81,7 @@ def read_headers(message: pb.DecideRequest, headers: Mapping[str, str]) -> None:
         try:
             text = unquote_to_bytes(value).decode()
         except UnicodeDecodeError:
-            reason = "is not UTF-8, percent-encoded where it is not ASCII"
+            reason = "is not UTF-8; percent-encode what is not ASCII"
             raise InvalidArgument.of(Violation(name, reason)) from None
         if fact == "groups":
             _set_groups(message, name, [each.strip() for each in text.split(",")])

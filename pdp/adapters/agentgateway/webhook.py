@@ -42,6 +42,10 @@ REQUEST: Final = "/v1/agentgateway/request"
 RESPONSE: Final = "/v1/agentgateway/response"
 FORMAT: Final = "openai.chat_completions"
 
+MASK_RESPONSES: Final = "x-pdp-mask-responses"
+"""The header with which the gateway says that it does not stream answers. It asks about streams in
+pieces, and passes a piece on as it is if the answer is a mask."""
+
 LARGE: Final = 65_536
 """Bytes of a message from which a thread reads it."""
 
@@ -75,9 +79,11 @@ def _handler(port: DecidePort, is_response: bool) -> Handle:
                 direction="output" if is_response else "input",
                 payload=pb.Payload(format=FORMAT, body=text),
             )
-            read_headers(message, request.headers)
+            masks = _masks(request.headers) or not is_response
+            facts = {key: text for key, text in request.headers.items() if key != MASK_RESPONSES}
+            read_headers(message, facts)
             decision = await port.decide(call, message)
-            answer = answer_of(prompt, decision)
+            answer = answer_of(prompt, decision, masks=masks)
         except (PdpError, ClientGone):
             raise
         except Exception as error:
@@ -89,22 +95,30 @@ def _handler(port: DecidePort, is_response: bool) -> Handle:
     return handle
 
 
-def answer_of(prompt: Prompt, decision: pb.DecideResponse) -> dict[str, Any]:
+def answer_of(prompt: Prompt, decision: pb.DecideResponse, *, masks: bool = True) -> dict[str, Any]:
     """Returns a decision in agentgateway's words.
 
     Args:
         prompt: what was judged.
         decision: the decision on it.
+        masks: whether the gateway carries out a mask.
     """
     if may_pass(decision):
         return pass_on(f"decision {decision.decision_id}")
-    if may_pass(decision, ("REDACT",)) and decision.HasField("redacted_payload"):
+    if masks and may_pass(decision, ("REDACT",)) and decision.HasField("redacted_payload"):
         document = parse(decision.redacted_payload)
         redacted = _messages(document, is_response=prompt.is_response)
         answer = mask(prompt, redacted, f"decision {decision.decision_id}")
         if answer is not None:
             return answer
     return _rejection(refusal_of(decision), decision)
+
+
+def _masks(headers: Mapping[str, str]) -> bool:
+    value = headers.get(MASK_RESPONSES, "false")
+    if value not in {"true", "false"}:
+        raise InvalidArgument.of(Violation("X-PDP-Mask-Responses", "must be true or false"))
+    return value == "true"
 
 
 def _messages(document: Any, *, is_response: bool) -> list[Any]:

@@ -48,10 +48,12 @@ class FakePort:
 
     Attributes:
         asked: the requests that have come.
+        streamed: what has come of a stream of events.
     """
 
     def __init__(self) -> None:
         self.asked: list[pb.DecideRequest] = []
+        self.streamed = ""
 
     async def decide(self, call: Call, request: pb.DecideRequest) -> pb.DecideResponse:
         """Returns the decision on a request."""
@@ -79,6 +81,24 @@ class FakePort:
         elif "route" in body:
             answer.outcome = pb.OUTCOME_ROUTE_TO
             answer.obligations.add(type=pb.OBLIGATION_TYPE_ROUTE_TO, model="other")
+        return answer
+
+    async def decide_chunk(
+        self, call: Call, message: pb.DecideStreamRequest
+    ) -> pb.DecideStreamResponse:
+        """Returns the decision on the events so far; releases them all when the last has come."""
+        if message.HasField("request"):
+            assert not self.streamed
+            self.asked.append(message.request)
+        self.streamed += message.chunk.text
+        question = pb.DecideRequest()
+        question.payload.body = self.streamed
+        decision = await self.decide(call, question)
+        self.asked.pop()
+        decision.decision_id = f"d{len(self.asked)}"
+        answer = pb.DecideStreamResponse(response=decision)
+        if message.chunk.last and decision.allowed:
+            answer.release.released_text = self.streamed.replace(CARD, "[CARD]")
         return answer
 
 

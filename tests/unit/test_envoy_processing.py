@@ -371,21 +371,17 @@ async def test_an_early_answer_is_judged_although_the_request_is_not() -> None:
 # Streams of events
 
 
-def events(*texts: str, done: bool = True) -> bytes:
-    """Returns a stream of events with a text in pieces."""
-    deltas: list[dict[str, Any]] = [{"role": "assistant"}, *({"content": each} for each in texts)]
-    chunks = [
-        {"model": "m", "choices": [{"index": 0, "delta": each, "finish_reason": None}]}
-        for each in deltas
-    ]
-    lines = [json.dumps(each) for each in chunks]
-    return "".join(f"data: {each}\n\n" for each in [*lines, *(["[DONE]"] * done)]).encode()
+EVENTS = b'data: {"choices": [{"index": 0, "delta": {"content": "caf\xc3\xa9"}}]}\n\n'
+
+
+def events(text: str) -> bytes:
+    """Returns a stream of one event with a text."""
+    return EVENTS.replace(b"caf\xc3\xa9", text.encode())
 
 
 async def stream_of(peer: Peer, raw: bytes, size: int) -> tuple[bytes, Any]:
-    """Sends a stream in parts; returns what passes, and the last answer."""
-    passed = b""
-    answer: Any = None
+    """Sends a stream in parts of a size; returns what passes, and the last answer."""
+    passed, answer = b"", None
     for start in range(0, len(raw), size):
         answer = await peer.send(body_message("response", raw[start : start + size], end=False))
         if refused(answer):
@@ -399,49 +395,62 @@ async def stream_of(peer: Peer, raw: bytes, size: int) -> tuple[bytes, Any]:
     return passed, answer
 
 
-def text_in(raw: bytes) -> str:
-    """Returns the text that a stream of events makes."""
-    lines = [line.removeprefix("data: ") for line in raw.decode().split("\n\n") if line]
-    assert lines[-1] == "[DONE]"
-    choices = [choice for line in lines[:-1] for choice in json.loads(line)["choices"]]
-    return "".join(choice["delta"].get("content") or "" for choice in choices)
+async def begin_stream(peer: Peer, mode: BodyMode = DUPLEX) -> None:
+    """Sends a request that passes, and the headers of a streamed answer."""
+    await passed_request(peer, (BUFFERED, mode))
+    assert not refused(await peer.send(response_headers("Text/Event-Stream; charset=utf-8")))
 
 
 @pytest.mark.parametrize("size", [1, 7, 10_000])
-async def test_a_stream_passes_as_it_is(size: int) -> None:
+async def test_a_stream_passes_as_it_is_released(size: int) -> None:
+    """The parts are cut anywhere, within a character too."""
     peer = Peer()
-    await passed_request(peer, (BUFFERED, DUPLEX))
-    await peer.send(response_headers("text/event-stream"))
-    raw = events("hel", "lo")
-    passed, _ = await stream_of(peer, raw, size)
+    await begin_stream(peer)
+    passed, answer = await stream_of(peer, EVENTS, size)
+    assert passed == EVENTS
+    asked = peer.port.asked[1]
+    assert (asked.direction, asked.payload.format, asked.payload.body) == ("output", CHAT, "")
+    assert dict(answer.dynamic_metadata)["pdp"]["response_decision_id"] == "d2"
+
+
+async def test_a_redacted_stream_passes_in_place_of_the_upstreams() -> None:
+    for mode in (BUFFERED, STREAMED):
+        peer = Peer()
+        await begin_stream(peer, mode)
+        answer = await peer.send(body_message("response", events(CARD)))
+        assert replaced(answer, "response") == events("[CARD]")
+
+
+async def test_a_part_that_is_too_large_for_a_chunk_is_judged_in_several() -> None:
+    peer = Peer()
+    await begin_stream(peer)
+    raw = events("é" * 700_000)
+    passed, _ = await stream_of(peer, raw, len(raw))
     assert passed == raw
 
 
-@pytest.mark.parametrize("size", [1, 7, 10_000])
-async def test_a_value_that_is_split_over_events_is_redacted(size: int) -> None:
-    peer = Peer()
-    await passed_request(peer, (BUFFERED, DUPLEX))
-    await peer.send(response_headers("text/event-stream"))
-    passed, _ = await stream_of(peer, events("card ", CARD[:7], CARD[7:], "."), size)
-    assert text_in(passed) == "card [CARD]."
-
-
-async def test_a_stream_that_is_refused_ends_with_the_reason() -> None:
+async def test_a_stream_that_is_refused_ends_with_the_reason_and_then_with_a_reset() -> None:
     """Its headers have gone to the client, so that the status cannot say it any more."""
     peer = Peer()
-    await passed_request(peer, (BUFFERED, DUPLEX))
-    await peer.send(response_headers("text/event-stream"))
-    passed, answer = await stream_of(peer, events("de", "ny"), 10_000)
-    assert streamed(answer, "response")[1]
-    (line,) = passed.decode().split("\n\n")[:-1]
-    assert json.loads(line.removeprefix("data: "))["error"]["decision_id"] == "d2"
+    await begin_stream(peer)
+    answer = await peer.send(body_message("response", events("deny"), end=False))
+    body, last = streamed(answer, "response")
+    assert not last
+    assert json.loads(body.removeprefix(b"data: "))["error"]["decision_id"] == "d2"
+    assert refused(await peer.send(body_message("response", b"", end=False))) == 429
 
 
 async def test_a_stream_that_is_held_whole_is_refused_with_a_status() -> None:
     peer = Peer()
-    await passed_request(peer)
-    await peer.send(response_headers("text/event-stream"))
+    await begin_stream(peer, BUFFERED)
     assert refused(await peer.send(body_message("response", events("deny")))) == 429
+
+
+@pytest.mark.parametrize("mode", [BUFFERED, STREAMED, DUPLEX])
+async def test_a_stream_that_is_not_text_does_not_pass(mode: BodyMode) -> None:
+    peer = Peer()
+    await begin_stream(peer, mode)
+    assert refused(await peer.send(body_message("response", b"data: \xff\n\n"))) == 502
 
 
 @pytest.mark.parametrize(
@@ -466,72 +475,6 @@ async def test_the_mode_is_left_as_it_is_unless_the_filter_allows_it() -> None:
     await passed_request(peer)
     answer = await peer.send(response_headers("text/event-stream"))
     assert not answer.HasField("mode_override")
-
-
-BROKEN = {
-    "not JSON": b"data: {\n\n",
-    "not UTF-8": b"data: \xff\n\n",
-    "cut": b'data: {"choices":[',
-    "no events": b"hello\n\n",
-    "of another name": b'event: ping\ndata: {"choices":[]}\n\n',
-    "after its end": b"data: [DONE]\n\ndata: {}\n\n",
-    "a choice without an index": b'data: {"choices":[{"delta":{}}]}\n\n',
-    "a choice that is no object": b'data: {"choices":[1]}\n\n',
-    "a delta that is no object": b'data: {"choices":[{"index":0,"delta":1}]}\n\n',
-    "two models": b'data: {"model":"a"}\n\ndata: {"model":"b"}\n\n',
-    "a call out of order": (
-        b'data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":3}]}}]}\n\n'
-    ),
-    "duplicate keys": b'data: {"model":"a","model":"b"}\n\n',
-}
-
-
-@pytest.mark.parametrize("raw", BROKEN.values(), ids=BROKEN)
-async def test_a_stream_that_is_not_understood_does_not_pass(raw: bytes) -> None:
-    peer = Peer()
-    await passed_request(peer)
-    await peer.send(response_headers("text/event-stream"))
-    assert refused(await peer.send(body_message("response", raw))) == 502
-
-
-async def test_calls_in_a_stream_are_judged_as_calls() -> None:
-    peer = Peer()
-    await passed_request(peer)
-    pieces = [
-        {"index": 0, "id": "c1", "type": "function", "function": {"name": "sql", "arguments": ""}},
-        {"index": 0, "function": {"arguments": '{"q": "SEL'}},
-        {"index": 0, "function": {"arguments": 'ECT 1"}'}},
-    ]
-    chunks = [
-        {"choices": [{"index": 0, "delta": {"tool_calls": [each]}, "finish_reason": None}]}
-        for each in pieces
-    ]
-    raw = "".join(f"data: {json.dumps(each)}\n\n" for each in chunks).encode()
-    await peer.send(response_headers("text/event-stream"))
-    await peer.send(body_message("response", raw))
-    (choice,) = json.loads(peer.port.asked[1].payload.body)["choices"]
-    (call,) = choice["message"]["tool_calls"]
-    assert call == {
-        "id": "c1",
-        "type": "function",
-        "function": {"name": "sql", "arguments": '{"q": "SELECT 1"}'},
-    }
-
-
-@pytest.mark.parametrize(
-    "raw",
-    [
-        b'data: {"choices":[],"x_note":"deny"}\n\ndata: [DONE]\n\n',
-        b': deny\n\ndata: {"choices":[]}\n\n',
-        b'id: deny\ndata: {"choices":[]}\n\n',
-    ],
-    ids=["member", "comment", "id"],
-)
-async def test_all_else_in_a_stream_is_judged_too(raw: bytes) -> None:
-    peer = Peer()
-    await passed_request(peer)
-    await peer.send(response_headers("text/event-stream"))
-    assert refused(await peer.send(body_message("response", raw))) == 429
 
 
 # Bounds

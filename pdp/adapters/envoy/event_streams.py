@@ -1,23 +1,28 @@
-"""Answers that are streams of events (SSE), judged before they are sent on."""
+"""Answers that are streams of events (SSE): judged as they come, event by event."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import codecs
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pdp.adapters.envoy.chat_events import assemble, disassemble
-from pdp.adapters.mapping.routes import DETECT
+from pdp._gen.pdp.v1 import decide_pb2 as pb
+from pdp.adapters.mapping import may_pass, refusal_of
 from pdp.errors import InvalidArgument, Violation
-from pdp.payloads import openai_chat
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Iterator
 
-    from pdp.adapters.envoy.bodies import HeldBody
-    from pdp.adapters.envoy.judgement import Judgement
     from pdp.adapters.mapping import Refusal
     from pdp.transport.call import Call
+    from pdp.transport.decide_port import DecidePort
 
-    JudgeAnswer = Callable[[Call, bytes, str], Awaitable[Judgement]]
+STREAM_ID: Final = "answer"
+
+MAX_CHUNK: Final = 256 * 1024
+"""Characters of a chunk for DecideStream, which takes at most 1 MiB of UTF-8."""
+
+CHANGES: Final = ("REDACT",)
+"""The obligations that are carried out by other events."""
 
 
 class Released(NamedTuple):
@@ -25,62 +30,70 @@ class Released(NamedTuple):
 
     Attributes:
         body: events, already redacted; empty while a value may be incomplete.
+        decision: the decision so far.
         refusal: if nothing more may be sent on.
     """
 
     body: bytes
+    decision: pb.DecideResponse
     refusal: Refusal | None = None
 
 
 class EventStream:
-    """The events of one answer.
+    """The events of one answer."""
 
-    All events are held until the last has come. Then the answer that they make is judged.
-    """
-
-    def __init__(self, judge: JudgeAnswer, held: HeldBody, format_: str) -> None:
+    def __init__(self, port: DecidePort, question: pb.DecideRequest) -> None:
         """Args:
-        judge: judges the whole answer.
-        held: holds the events.
-        format_: the format of the answer.
-
-        Raises:
-            InvalidArgument: streams of this format are not understood.
+        port: judges the events.
+        question: the request, with the format of the payload and without a body.
         """
-        if format_ not in (openai_chat.NAME, DETECT):
-            reason = f"is a stream of events, which is not understood in the format {format_}"
-            raise InvalidArgument.of(Violation("body", reason))
-        self._judge = judge
-        self._held = held
+        self._port = port
+        self._question: pb.DecideRequest | None = question
+        self._decoder = codecs.getincrementaldecoder("utf-8")("strict")
 
     async def feed(self, call: Call, chunk: bytes, *, last: bool) -> Released:
         """Returns what may be sent on after a part of the stream.
 
         Args:
-            call: Envoy's call.
-            chunk: the next part; events may be split at any byte.
+            call: Envoy's call, whose session is the same for all parts.
+            chunk: the next part; events and characters may be split anywhere.
             last: whether the stream ends with it.
 
         Raises:
             PdpError: the stream cannot be judged.
         """
-        self._held.add(chunk)
-        if not last:
-            return Released(b"")
-        raw = self._held.release()
-        document = assemble(raw)
-        judgement = await self._judge(call, document.encode(), openai_chat.NAME)
-        if judgement.refusal is not None:
-            return Released(b"", judgement.refusal)
-        if judgement.body is None:
-            return Released(raw)
-        return Released(disassemble(judgement.body))
+        released: list[bytes] = []
+        decision = pb.DecideResponse()
+        for text, ends in self._parts(chunk, last=last):
+            message = pb.DecideStreamRequest()
+            message.chunk.stream_id, message.chunk.text, message.chunk.last = STREAM_ID, text, ends
+            if self._question is not None:
+                message.request.CopyFrom(self._question)
+                self._question = None
+            answer = await self._port.decide_chunk(call, message)
+            decision = answer.response
+            if not may_pass(decision, CHANGES):
+                return Released(b"".join(released), decision, refusal_of(decision))
+            released.append(answer.release.released_text.encode())
+        return Released(b"".join(released), decision)
 
-    def notice(self, refusal: Refusal, form: str) -> bytes:
-        """Returns the event that says to the client why the stream stops."""
-        name = b"event: error\n" if form == "anthropic" else b""
-        return name + b"data: " + refusal.body(form) + b"\n\n"
+    def _parts(self, chunk: bytes, *, last: bool) -> Iterator[tuple[str, bool]]:
+        """Yields the text of a part in chunks, each with whether it is the last of the stream."""
+        try:
+            text = self._decoder.decode(chunk, last)
+        except UnicodeDecodeError:
+            raise InvalidArgument.of(Violation("body", "is not UTF-8")) from None
+        starts = range(0, len(text), MAX_CHUNK) or range(1)
+        for start in starts:
+            yield text[start : start + MAX_CHUNK], last and start == starts[-1]
 
-    def end(self) -> None:
-        """Holds nothing any longer."""
-        self._held.release()
+
+def notice(refusal: Refusal, form: str) -> bytes:
+    """Returns the event that says to the client why a stream stops.
+
+    Args:
+        refusal: the refusal.
+        form: `openai`, `anthropic` or `pdp`.
+    """
+    name = b"event: error\n" if form == "anthropic" else b""
+    return name + b"data: " + refusal.body(form) + b"\n\n"

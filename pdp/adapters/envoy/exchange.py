@@ -13,9 +13,9 @@ from pdp.adapters.envoy import answers
 from pdp.adapters.envoy.authorization import REQUEST_JUDGED
 from pdp.adapters.envoy.bodies import Budget, HeldBody, check_encoding, check_length
 from pdp.adapters.envoy.contract import SEND, BodyMode
-from pdp.adapters.envoy.event_streams import EventStream
+from pdp.adapters.envoy.event_streams import CHANGES, EventStream, notice
 from pdp.adapters.envoy.facts import facts_of_processing, headers_of
-from pdp.adapters.envoy.judgement import CHANGES, NO_ROUTE, Judge, facts_of_decision
+from pdp.adapters.envoy.judgement import NO_ROUTE, Judge, facts_of_decision
 from pdp.adapters.mapping import Refusal, added_headers, payload_format, refusal_of_error
 from pdp.adapters.mapping.routes import NONE
 from pdp.errors import InvalidArgument, MalformedRequest, PdpError, Violation
@@ -121,8 +121,6 @@ class Exchange:
         """Holds nothing any longer."""
         for side in self._sides.values():
             side.held.release()
-            if side.events is not None:
-                side.events.end()
 
     async def answer(self, call: Call, message: Any) -> Any:
         """Returns the ProcessingResponse to a ProcessingRequest.
@@ -270,8 +268,9 @@ class Exchange:
             raise InvalidArgument.of(Violation(":status", "101: an upgrade cannot be judged"))
         check_encoding(headers)
         media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if media_type == EVENTS:
-            side.events = EventStream(self._judge_answer, side.held, side.format)
+        if media_type == EVENTS and self._asked is not None:
+            found, facts = self._asked
+            side.events = self._judge.events(found, facts, payload_format(side.format))
         elif status >= FAILURES:
             side.format = _format_of_failure(media_type)
         if side.events is None or not self._may_override or side.mode not in _WHOLE:
@@ -283,15 +282,19 @@ class Exchange:
         return answer
 
     async def _judge_answer(self, call: Call, body: bytes, format_: str) -> Judgement:
-        """Returns the judgement on the answer of the upstream."""
+        """Returns the judgement on the whole answer of the upstream."""
         if self._asked is None:
             raise MalformedRequest("response_body: comes before the request")
-        found, facts = self._asked.found, self._asked.facts
+        found, facts = self._asked
         judgement = await self._judge.answer(call, found, facts, body, format_)
-        self._decision = judgement.decision
-        names = facts_of_decision(judgement.decision)
-        self._metadata |= {f"response_{name}": value for name, value in names.items()}
+        self._note_answer(judgement.decision)
         return judgement
+
+    def _note_answer(self, decision: pb.DecideResponse) -> None:
+        """Notes the decision on the answer for headers and dynamic metadata."""
+        self._decision = decision
+        names = facts_of_decision(decision)
+        self._metadata |= {f"response_{name}": value for name, value in names.items()}
 
     async def _body(self, call: Call, side: Side, content: Any) -> Any:
         if not side.is_judged:
@@ -321,6 +324,7 @@ class Exchange:
         self, call: Call, side: Side, events: EventStream, chunk: bytes, *, is_last: bool
     ) -> Any:
         released = await events.feed(call, chunk, last=is_last)
+        self._note_answer(released.decision)
         side.is_done = is_last
         if released.refusal is None:
             return self._replaced(side, released.body, is_last=is_last)
@@ -328,8 +332,8 @@ class Exchange:
             return self._refuse(released.refusal)
         self._refusal = released.refusal
         form = self._asked.route.refusal if self._asked is not None else "pdp"
-        notice = events.notice(released.refusal, form)
-        return self._replaced(side, released.body + notice, is_last=is_last)
+        body = released.body + notice(released.refusal, form)
+        return self._replaced(side, body, is_last=is_last)
 
     def _replaced(
         self, side: Side, body: bytes, changed: bytes | None = None, *, is_last: bool

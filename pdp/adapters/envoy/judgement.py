@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.adapters.envoy.bodies import text_of
+from pdp.adapters.envoy.event_streams import CHANGES, EventStream
 from pdp.adapters.mapping import (
     Refusal,
     fill_context,
@@ -29,8 +30,6 @@ REQUEST_ID: Final = "x-request-id"
 MAX_REQUEST_ID: Final = 256
 FORBIDDEN: Final = 403
 
-CHANGES: Final = ("REDACT",)
-"""The obligations that are carried out by another body."""
 
 NO_ROUTE: Final = Refusal(
     FORBIDDEN, "ROUTE_NOT_FOUND", "No route of the mapping file is for this request."
@@ -113,6 +112,17 @@ class Judge:
         question.payload.format = format_
         question.payload.body = text_of(body)
         return _judgement(await self._port.decide(call, question), CHANGES)
+
+    def events(self, found: RouteMatch, facts: Facts, format_: str) -> EventStream:
+        """Returns what judges an answer that is a stream of events.
+
+        Raises:
+            InvalidArgument: a required fact is not there.
+        """
+        question = _question(found, facts)
+        question.direction = "output"
+        question.payload.format = format_
+        return EventStream(self._port, question)
 
 
 def _question(found: RouteMatch, facts: Facts) -> pb.DecideRequest:

@@ -621,7 +621,7 @@ def test_an_outcome_of_a_later_version_does_not_pass() -> None:
     [
         (403, 403, "invalid_request_error", "permission_error"),
         (400, 400, "invalid_request_error", "invalid_request_error"),
-        (429, 429, "rate_limit_error", "rate_limit_error"),
+        (429, 429, "requests", "rate_limit_error"),
         (503, 503, "server_error", "overloaded_error"),
         (500, 500, "server_error", "api_error"),
         (200, 403, "invalid_request_error", "permission_error"),
@@ -668,6 +668,7 @@ def test_an_error_is_a_refusal_in_every_form(form: str) -> None:
     for error, status in ((RateLimited("slow down", 1.0), 429), (StoreUnavailable("later"), 503)):
         refusal = refusal_of_error(error)
         assert refusal.status == status
+        assert refusal.retry_after_s == (1 if status == 429 else None)
         assert error.message in json.loads(refusal.body(form))["error"]["message"]
 
 

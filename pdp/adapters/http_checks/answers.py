@@ -51,10 +51,9 @@ def denied(
         **reply,
         **_decision_headers(response, refusal.status),
         "x-pdp-reason": refusal.reason,
+        **refusal.retry_headers(),
         **_added(route, response),
     }
-    if refusal.retry_after_s is not None:
-        headers["retry-after"] = str(refusal.retry_after_s)
     status = TOO_MANY if refusal.status == TOO_MANY else FORBIDDEN
     if route is None:
         return json_response(status, encode(response), headers)
@@ -72,6 +71,7 @@ def refused(error: PdpError, reply: Mapping[str, str]) -> HttpResponse:
         **reply,
         "x-pdp-status-hint": str(refusal.status),
         "x-pdp-reason": refusal.reason,
+        **refusal.retry_headers(),
     }
     return json_response(status, envelope(error), headers)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pdp.adapters.mapping.verdicts import outcome_name
+from pdp.errors import RateLimited
 from pdp.transport.http.responses import to_json
 from pdp.transport.status import http_status
 
@@ -61,10 +63,11 @@ class ClientRefusal(NamedTuple):
 
     def headers(self) -> dict[str, str]:
         """Returns the headers of the refusal."""
-        headers = {"content-type": "application/json"}
-        if self.retry_after_s is not None:
-            headers["retry-after"] = str(self.retry_after_s)
-        return headers
+        return {"content-type": "application/json", **self.retry_headers()}
+
+    def retry_headers(self) -> dict[str, str]:
+        """Returns the header that says when the request can pass; none if that is unknown."""
+        return {} if self.retry_after_s is None else {"retry-after": str(self.retry_after_s)}
 
 
 Refusal = ClientRefusal
@@ -88,12 +91,13 @@ def refusal_of(response: pb.DecideResponse) -> ClientRefusal:
 
 def refusal_of_error(error: PdpError) -> ClientRefusal:
     """Returns the refusal of a request on which there is no decision."""
-    return ClientRefusal(http_status(error), error.reason, error.message)
+    wait = math.ceil(error.retry_after_s) if isinstance(error, RateLimited) else None
+    return ClientRefusal(http_status(error), error.reason, error.message, retry_after_s=wait)
 
 
 def _openai(refusal: ClientRefusal) -> dict[str, Any]:
     if refusal.status == TOO_MANY:
-        kind = "rate_limit_error"
+        kind = "requests"
     else:
         kind = "server_error" if refusal.status >= INTERNAL else "invalid_request_error"
     error: dict[str, Any] = {

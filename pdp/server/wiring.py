@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pdp.admin.api_keys import ApiKeys
@@ -132,16 +132,12 @@ def wire(
     exporting = exporting or ExportSubsystem.disabled()
     metering = UsageSynchronizer(workspace, Meter())
     metrics = _metrics(publisher, workspace, metering, recording)
-    log = recording.log if recording else None
-    reader = RecordReader(log) if log else None
+    reader = RecordReader(recording.log) if recording else None
     recorder = recording.records if recording else DecisionRecorder()
     policies, observe = PublishedPolicies(publisher, workspace), DecisionObserver(metrics).observe
     decider = Decider(policies, metering.meter, entity_finder, recorder, observe)
     handlers: dict[str, Endpoint | Handler] = {
-        **DecideServicer(decider, _streams(decider, metrics)).handlers(),
-        **SimulateServicer(decider).handlers(),
-        **_replay_servicer(decider, workspace, recording).handlers(),
-        **DlpSimulationServicer(decider, entity_finder).handlers(),
+        **_decision_handlers(decider, metrics, workspace, recording, entity_finder),
         **_policy_handlers(workspace, publisher.platform.detectors),
         **_file_handlers(workspace, publisher, decider, reader),
         **OrgPolicyServicer(OrgPolicies(workspace), exporting.trials).handlers(),
@@ -149,25 +145,47 @@ def wire(
         **AuditServicer(reader, ChangeLog(workspace)).handlers(),
         **LimitServicer(Limits(workspace, metering)).handlers(),
     }
-    served = {method.path: method for method in methods()}
-    services = secure(metrics)
-    guarded = endpoints(
-        served, {path: handlers[method.name] for path, method in served.items()}, services
-    )
+    served, services = {method.path: method for method in methods()}, secure(metrics)
+    own = {path: handlers[method.name] for path, method in served.items()}
+    guarded = endpoints(served, own, services)
     if wrap is not None:
         guarded = {path: wrap(endpoint) for path, endpoint in guarded.items()}
-    admitting = admissions(served, services)
-    port = DecidePort(served, guarded, admitting)
+    wiring = Wiring(served, guarded, metrics, metering, admissions(served, services), reader)
+    return _with_adapters(wiring, decider, services, settings)
+
+
+def _with_adapters(
+    wiring: Wiring, decider: Decider, services: Services, settings: Settings | None
+) -> Wiring:
+    """Returns the wiring with the routes and RPCs of adapters, which ask through its guards."""
+    port = DecidePort(wiring.methods, wiring.endpoints, wiring.admissions)
     adapters = build_adapters(AdapterContext(settings, port, decider)) if settings else Adapter()
-    return Wiring(
-        {**served, **adapters.methods},
-        {**guarded, **endpoints(adapters.methods, adapters.handlers, services)},
-        metrics,
-        metering,
-        {**admitting, **admissions(adapters.methods, services)},
-        reader,
-        (payload_route(port), *adapters.routes),
+    return replace(
+        wiring,
+        methods={**wiring.methods, **adapters.methods},
+        endpoints={
+            **wiring.endpoints,
+            **endpoints(adapters.methods, adapters.handlers, services),
+        },
+        admissions={**wiring.admissions, **admissions(adapters.methods, services)},
+        routes=(payload_route(port), *adapters.routes),
     )
+
+
+def _decision_handlers(
+    decider: Decider,
+    metrics: Metrics,
+    workspace: Workspace,
+    recording: Recording | None,
+    entity_finder: NerFinder,
+) -> dict[str, Endpoint | Handler]:
+    """Returns the handlers of decisions, and of what would be decided."""
+    return {
+        **DecideServicer(decider, _streams(decider, metrics)).handlers(),
+        **SimulateServicer(decider).handlers(),
+        **_replay_servicer(decider, workspace, recording).handlers(),
+        **DlpSimulationServicer(decider, entity_finder).handlers(),
+    }
 
 
 def _policy_handlers(

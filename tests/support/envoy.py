@@ -97,6 +97,8 @@ class FakePort:
         self.asked.pop()
         decision.decision_id = f"d{len(self.asked)}"
         answer = pb.DecideStreamResponse(response=decision)
+        if decision.outcome == pb.OUTCOME_REDACT and not message.chunk.last:
+            del decision.obligations[:]  # it has only those of what is released
         if message.chunk.last and decision.allowed:
             answer.release.released_text = self.streamed.replace(CARD, "[CARD]")
         return answer

@@ -421,6 +421,13 @@ async def test_a_redacted_stream_passes_in_place_of_the_upstreams() -> None:
         assert replaced(answer, "response") == events("[CARD]")
 
 
+async def test_a_stream_with_redactions_goes_on() -> None:
+    peer = Peer()
+    await begin_stream(peer)
+    passed, _ = await stream_of(peer, events(CARD), 50)
+    assert passed == events("[CARD]")
+
+
 async def test_a_part_that_is_too_large_for_a_chunk_is_judged_in_several() -> None:
     peer = Peer()
     await begin_stream(peer)

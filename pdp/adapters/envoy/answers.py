@@ -11,7 +11,7 @@ from pdp.adapters.envoy.contract import OVERWRITE, CheckResponse, ProcessingResp
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from pdp.adapters.mapping import Refusal, Route
+    from pdp.adapters.mapping import ClientRefusal, Route
 
 METADATA: Final = "pdp"
 """The namespace of the dynamic metadata of ext_proc. Envoy has a fixed one for ext_authz."""
@@ -39,7 +39,7 @@ def passed_check(headers: Mapping[str, str], metadata: Mapping[str, Any]) -> Any
     return answer
 
 
-def denied_check(refusal: Refusal, route: Route | None, metadata: Mapping[str, Any]) -> Any:
+def denied_check(refusal: ClientRefusal, route: Route | None, metadata: Mapping[str, Any]) -> Any:
     """Returns the CheckResponse that refuses a request.
 
     Args:
@@ -59,7 +59,7 @@ def denied_check(refusal: Refusal, route: Route | None, metadata: Mapping[str, A
     return answer
 
 
-def immediate(refusal: Refusal, route: Route | None, metadata: Mapping[str, Any]) -> Any:
+def immediate(refusal: ClientRefusal, route: Route | None, metadata: Mapping[str, Any]) -> Any:
     """Returns the ProcessingResponse that answers in place of the upstream; see `denied_check`."""
     answer = ProcessingResponse()
     response = answer.immediate_response
@@ -132,7 +132,7 @@ def with_metadata(answer: Any, metadata: Mapping[str, Any]) -> Any:
     return answer
 
 
-def refusal_headers(refusal: Refusal, route: Route | None) -> dict[str, str]:
+def refusal_headers(refusal: ClientRefusal, route: Route | None) -> dict[str, str]:
     """Returns the headers of a refusal, with the facts that the route adds."""
     facts = {
         DECISION_ID: refusal.decision_id,

@@ -12,7 +12,7 @@ from pdp.errors import InvalidArgument, Violation
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pdp.adapters.mapping import Refusal
+    from pdp.adapters.mapping import ClientRefusal
     from pdp.transport.call import Call
     from pdp.transport.decide_port import DecidePort
 
@@ -36,7 +36,7 @@ class Released(NamedTuple):
 
     body: bytes
     decision: pb.DecideResponse
-    refusal: Refusal | None = None
+    refusal: ClientRefusal | None = None
 
 
 class EventStream:
@@ -72,7 +72,7 @@ class EventStream:
                 self._question = None
             answer = await self._port.decide_chunk(call, message)
             decision = answer.response
-            if not may_pass(decision, CHANGES):
+            if not _goes_on(decision):
                 return Released(b"".join(released), decision, refusal_of(decision))
             released.append(answer.release.released_text.encode())
         return Released(b"".join(released), decision)
@@ -88,7 +88,14 @@ class EventStream:
             yield text[start : start + MAX_CHUNK], last and start == starts[-1]
 
 
-def notice(refusal: Refusal, form: str) -> bytes:
+def _goes_on(decision: pb.DecideResponse) -> bool:
+    """Whether a stream may go on. REDACT has no spans unless something redacted is released."""
+    if decision.allowed and decision.outcome == pb.OUTCOME_REDACT and not decision.obligations:
+        return True
+    return may_pass(decision, CHANGES)
+
+
+def notice(refusal: ClientRefusal, form: str) -> bytes:
     """Returns the event that says to the client why a stream stops.
 
     Args:

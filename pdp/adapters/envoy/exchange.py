@@ -16,7 +16,7 @@ from pdp.adapters.envoy.contract import SEND, BodyMode
 from pdp.adapters.envoy.event_streams import CHANGES, EventStream, notice
 from pdp.adapters.envoy.facts import facts_of_processing, headers_of
 from pdp.adapters.envoy.judgement import NO_ROUTE, Judge, facts_of_decision
-from pdp.adapters.mapping import Refusal, added_headers, payload_format, refusal_of_error
+from pdp.adapters.mapping import ClientRefusal, added_headers, payload_format, refusal_of_error
 from pdp.adapters.mapping.routes import NONE
 from pdp.errors import InvalidArgument, MalformedRequest, PdpError, Violation
 from pdp.payloads import plain
@@ -115,7 +115,7 @@ class Exchange:
         self._may_override = False
         self._decision: pb.DecideResponse | None = None
         self._metadata: dict[str, Any] = {}
-        self._refusal: Refusal | None = None
+        self._refusal: ClientRefusal | None = None
 
     def end(self) -> None:
         """Holds nothing any longer."""
@@ -139,7 +139,7 @@ class Exchange:
                 return await self._request_headers(call, message)
             return await self._later(call, kind, message)
         except Misconfigured as error:
-            return self._refuse(Refusal(MISCONFIGURED, "GATEWAY_MISCONFIGURED", str(error)))
+            return self._refuse(ClientRefusal(MISCONFIGURED, "GATEWAY_MISCONFIGURED", str(error)))
         except PdpError as error:
             refusal = refusal_of_error(error)
             if kind.startswith(_RESPONSE):
@@ -167,7 +167,7 @@ class Exchange:
             return await self._body(call, side, content)
         return self._trailers(side)
 
-    def _refuse(self, refusal: Refusal) -> Any:
+    def _refuse(self, refusal: ClientRefusal) -> Any:
         self._refusal = refusal
         self.end()
         route = self._asked.route if self._asked is not None else None
@@ -373,7 +373,7 @@ class Exchange:
         return answers.passed_trailers(side.kind("trailers"))
 
 
-def _refused_before(content: Any) -> Refusal:
+def _refused_before(content: Any) -> ClientRefusal:
     """Returns the refusal for an answer to a request that Envoy has not passed on.
 
     A filter before this one has refused the request. Its status counts, and nothing else of it,
@@ -382,7 +382,7 @@ def _refused_before(content: Any) -> Refusal:
     status = _status(headers_of(content.headers.headers))
     if status < FAILURES:
         raise MalformedRequest("response_headers: set processing_mode.request_header_mode to SEND")
-    return Refusal(status, "GATEWAY_REFUSED", "The gateway has refused the request.")
+    return ClientRefusal(status, "GATEWAY_REFUSED", "The gateway has refused the request.")
 
 
 def _mode(value: int) -> BodyMode:

@@ -8,7 +8,7 @@ from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.adapters.envoy.bodies import text_of
 from pdp.adapters.envoy.event_streams import CHANGES, EventStream
 from pdp.adapters.mapping import (
-    Refusal,
+    ClientRefusal,
     fill_context,
     find_route,
     may_pass,
@@ -31,7 +31,7 @@ MAX_REQUEST_ID: Final = 256
 FORBIDDEN: Final = 403
 
 
-NO_ROUTE: Final = Refusal(
+NO_ROUTE: Final = ClientRefusal(
     FORBIDDEN, "ROUTE_NOT_FOUND", "No route of the mapping file is for this request."
 )
 
@@ -46,7 +46,7 @@ class Judgement(NamedTuple):
     """
 
     decision: pb.DecideResponse
-    refusal: Refusal | None = None
+    refusal: ClientRefusal | None = None
     body: bytes | None = None
 
 

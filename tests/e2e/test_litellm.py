@@ -29,9 +29,13 @@ PEP_ROLES: Final = {"pep", "editor", "admin"}
 INPUT_TYPES: Final = ("request", "response")
 
 
+MASKING: Final = {"X-PDP-Mask-Responses": "true"}
+
+
 def ask(client: httpx2.Client, **fields: Any) -> Any:
     """Sends a question, by default about a request; returns the answer."""
-    answer = client.post(PATH, json={"input_type": "request", "request_data": {}, **fields})
+    body = {"input_type": "request", "request_data": {}, **fields}
+    answer = client.post(PATH, json=body, headers=MASKING)
     assert answer.status_code == 200
     return answer.json()
 
@@ -52,6 +56,18 @@ def test_texts_are_redacted_in_their_order(client: httpx2.Client) -> None:
         "action": "GUARDRAIL_INTERVENED",
         "texts": ["hello", "card [REDACTED]", "again [REDACTED] and [REDACTED]"],
     }
+
+
+@pytest.mark.parametrize("headers", [{}, {"X-PDP-Mask-Responses": "false"}], ids=str)
+def test_an_answer_whose_redaction_might_get_lost_is_refused(
+    client: httpx2.Client, headers: dict[str, str]
+) -> None:
+    """LiteLLM drops redactions on most streams; only its configuration says that it does not."""
+    body = {"input_type": "response", "texts": [f"card {CARD}"]}
+    assert client.post(PATH, json=body, headers=headers).json()["action"] == "BLOCKED"
+    body["input_type"] = "request"
+    answer = client.post(PATH, json=body, headers=headers).json()
+    assert answer["action"] == "GUARDRAIL_INTERVENED"
 
 
 def test_a_refusal_has_the_message_of_the_policy_and_the_id_of_the_decision(
@@ -157,6 +173,12 @@ def test_another_content_type_is_refused(client: httpx2.Client, headers: dict[st
     answer = client.post(PATH, content=body, headers=headers)
     assert (answer.status_code, answer.json()["action"]) == (200, "BLOCKED")
     assert answer.headers["x-pdp-status-hint"] == "415"
+
+
+def test_a_value_of_the_header_that_is_unknown_is_refused(client: httpx2.Client) -> None:
+    body = {"input_type": "request", "texts": ["hello"]}
+    answer = client.post(PATH, json=body, headers={"X-PDP-Mask-Responses": "yes"})
+    assert answer.json()["action"] == "BLOCKED"
 
 
 JSON: Final = st.recursive(

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from pdp.adapters.litellm.messages import MAX_ITEMS, MAX_NAME, Question, read_question
+from pdp.adapters.litellm.messages import MAX_ITEMS, MAX_NAME, GuardrailQuestion, read_question
 from pdp.adapters.litellm.payload import MAX_DEPTH, build_payload, redacted_texts
 from pdp.errors import PdpError
 from pdp.payloads.formats import read_payload
 
 
-def question(**fields: Any) -> Question:
+def question(**fields: Any) -> GuardrailQuestion:
     """Returns a question; by default about a request."""
     return read_question(json.dumps({"input_type": "request", **fields}).encode())
 
@@ -73,7 +73,7 @@ def test_a_malformed_message_is_refused(body: bytes) -> None:
 def test_null_stands_for_a_missing_field() -> None:
     lists = ("texts", "images", "tools", "tool_calls", "structured_messages")
     names = (*lists, "model", "request_data", "litellm_call_id", "litellm_trace_id")
-    assert question(**dict.fromkeys(names)) == Question(is_response=False)
+    assert question(**dict.fromkeys(names)) == GuardrailQuestion(is_response=False)
 
 
 def test_only_the_fields_of_the_key_say_who_asks() -> None:
@@ -97,7 +97,7 @@ TEXTS = ["Be brief.", "one", "two", "three"]
 CALLS = MESSAGES[2]["tool_calls"]
 
 
-def parts(asked: Question) -> set[tuple[str, str, str]]:
+def parts(asked: GuardrailQuestion) -> set[tuple[str, str, str]]:
     """Returns the scope, text and tool of each text and call in a question's payload."""
     built = build_payload(asked)
     payload = read_payload(built.format, built.body, "output" if asked.is_response else "input")
@@ -158,7 +158,7 @@ def test_a_request_to_a_model_with_one_tool_is_no_mcp_call() -> None:
     ],
     ids=["aligned", "not aligned", "texts alone", "MCP", "response"],
 )
-def test_redacted_texts_come_back_in_their_order(asked: Question) -> None:
+def test_redacted_texts_come_back_in_their_order(asked: GuardrailQuestion) -> None:
     built = build_payload(asked)
     assert redacted_texts(built, built.body) == tuple(TEXTS)
     redacted = built.body.replace('"two"', '"[X]"').replace('"three"', '"[Y]"')

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
-from pdp.adapters.litellm.messages import Question
+from pdp.adapters.litellm.messages import GuardrailQuestion
 from pdp.adapters.litellm.rounds import Rounds, findings_of
 
 KEY = ("gateway", "acme", "call-1")
 ALLOW = pb.DecideResponse(outcome=pb.OUTCOME_ALLOW)
-FIRST = Question(is_response=True, texts=("one two",), call_id="call-1", model="m")
+FIRST = GuardrailQuestion(is_response=True, texts=("one two",), call_id="call-1", model="m")
 
 
-def next_round(**changes: Any) -> Question:
+def next_round(**changes: Any) -> GuardrailQuestion:
     """Returns a later round of the stream, with changes."""
     return FIRST._replace(**{"texts": ("one two three",), **changes})
 
@@ -51,7 +51,7 @@ def test_a_text_that_goes_on_is_a_later_round(rounds: Rounds, texts: tuple[str, 
     ],
     ids=lambda each: str(each)[:60],
 )
-def test_anything_else_is_decided_anew(rounds: Rounds, other: Question) -> None:
+def test_anything_else_is_decided_anew(rounds: Rounds, other: GuardrailQuestion) -> None:
     assert rounds.previous(KEY, other) is None
 
 

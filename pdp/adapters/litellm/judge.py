@@ -16,7 +16,7 @@ from pdp.transport.admission import TENANT_HEADER
 
 if TYPE_CHECKING:
     from pdp._gen.pdp.v1 import decide_pb2 as pb
-    from pdp.adapters.litellm.messages import Question
+    from pdp.adapters.litellm.messages import GuardrailQuestion
     from pdp.adapters.litellm.payload import BuiltPayload
     from pdp.adapters.litellm.requests import IdentityFields
     from pdp.decisions.decider import Decider
@@ -29,7 +29,7 @@ LARGE: Final = 65_536
 _IRREPLACEABLE: Final = "The policy redacts what LiteLLM cannot replace."
 
 
-class Judge:
+class GuardrailJudge:
     """Asks for the decision on a question, and says it in LiteLLM's words."""
 
     def __init__(self, port: DecidePort, decider: Decider, fields: IdentityFields) -> None:
@@ -45,12 +45,15 @@ class Judge:
         self._fields = fields
         self._rounds = Rounds()
 
-    async def answer(self, call: Call, body: bytes | bytearray) -> dict[str, Any]:
+    async def answer(
+        self, call: Call, body: bytes | bytearray, *, masks_responses: bool
+    ) -> dict[str, Any]:
         """Returns the answer to a message.
 
         Args:
             call: the call, which is admitted.
             body: the message.
+            masks_responses: whether LiteLLM carries out redactions in answers of models.
 
         Raises:
             PdpError: the message cannot be read, or there is no decision on it.
@@ -59,12 +62,13 @@ class Judge:
         question, built = await asyncio.to_thread(_read, body) if large else _read(body)
         request = decide_request(question, built, self._fields)
         decision = await self._decide(call, question, request)
+        masks = masks_responses or not question.is_response
         if large:
-            return await asyncio.to_thread(answer_of, question, built, decision)
-        return answer_of(question, built, decision)
+            return await asyncio.to_thread(answer_of, question, built, decision, masks=masks)
+        return answer_of(question, built, decision, masks=masks)
 
     async def _decide(
-        self, call: Call, question: Question, request: pb.DecideRequest
+        self, call: Call, question: GuardrailQuestion, request: pb.DecideRequest
     ) -> pb.DecideResponse:
         if not question.is_response:
             return await self._port.decide(call, request)
@@ -85,7 +89,11 @@ class Judge:
 
 
 def answer_of(
-    question: Question, built: BuiltPayload, decision: pb.DecideResponse
+    question: GuardrailQuestion,
+    built: BuiltPayload,
+    decision: pb.DecideResponse,
+    *,
+    masks: bool = True,
 ) -> dict[str, Any]:
     """Returns a decision in LiteLLM's words.
 
@@ -93,13 +101,16 @@ def answer_of(
         question: what LiteLLM asked about.
         built: the payload that was judged.
         decision: the decision on it.
+        masks: whether LiteLLM carries out redactions.
 
     Raises:
         RequestTooLarge: a text is longer than one decision may judge.
     """
     if may_pass(decision):
         return messages.go_on(_holdback(question, built, decision, question.texts))
-    if not may_pass(decision, ("REDACT",)) or not decision.HasField("redacted_payload"):
+    if not masks or not may_pass(decision, ("REDACT",)):
+        return messages.block(denial(decision))
+    if not decision.HasField("redacted_payload"):
         return messages.block(denial(decision))
     texts = redacted_texts(built, decision.redacted_payload)
     if texts is None:
@@ -112,13 +123,13 @@ def denial(decision: pb.DecideResponse) -> str:
     reason = decision.message
     if decision.allowed:
         names = ", ".join(dict.fromkeys(obligation_names(decision)))
-        reason = f"The policy requires {names or 'a change'}, which LiteLLM cannot carry out."
+        reason = f"The policy requires {names or 'a change'}, which LiteLLM cannot carry out here."
     reason = reason or decision.reason_code or "The request is not allowed by policy."
     return f"{reason} (decision {decision.decision_id})"
 
 
 def _holdback(
-    question: Question,
+    question: GuardrailQuestion,
     built: BuiltPayload,
     decision: pb.DecideResponse,
     redacted: tuple[str, ...],
@@ -132,6 +143,6 @@ def _holdback(
     ]
 
 
-def _read(body: bytes | bytearray) -> tuple[Question, BuiltPayload]:
+def _read(body: bytes | bytearray) -> tuple[GuardrailQuestion, BuiltPayload]:
     question = messages.read_question(body)
     return question, build_payload(question)

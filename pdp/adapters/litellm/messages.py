@@ -25,7 +25,7 @@ MAX_NAME: Final = 256
 """Characters of a name or an id."""
 
 
-class Question(NamedTuple):
+class GuardrailQuestion(NamedTuple):
     """What LiteLLM asks about.
 
     Attributes:
@@ -53,8 +53,8 @@ class Question(NamedTuple):
     trace_id: str = ""
 
 
-def read_question(body: bytes | bytearray) -> Question:
-    """Returns what a message asks about. Fields that are not in `Question` are ignored.
+def read_question(body: bytes | bytearray) -> GuardrailQuestion:
+    """Returns what a message asks about. Fields that are not in `GuardrailQuestion` are ignored.
 
     Raises:
         MalformedRequest: the body is not JSON.
@@ -66,7 +66,7 @@ def read_question(body: bytes | bytearray) -> Question:
     input_type = document.get("input_type")
     if input_type not in (REQUEST, RESPONSE):
         raise _invalid("input_type", f"must be {REQUEST} or {RESPONSE}")
-    return Question(
+    return GuardrailQuestion(
         is_response=input_type == RESPONSE,
         texts=_strings(document, "texts"),
         images=_strings(document, "images"),

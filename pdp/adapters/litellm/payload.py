@@ -17,7 +17,7 @@ from pdp.strictjson.problems import LONE_SURROGATE
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pdp.adapters.litellm.messages import Question
+    from pdp.adapters.litellm.messages import GuardrailQuestion
 
 CHAT: Final = "openai.chat_completions"
 MCP: Final = "mcp.jsonrpc"
@@ -42,7 +42,7 @@ class BuiltPayload(NamedTuple):
     pointers: tuple[str, ...]
 
 
-def build_payload(question: Question) -> BuiltPayload:
+def build_payload(question: GuardrailQuestion) -> BuiltPayload:
     """Returns the payload of a question.
 
     Raises:
@@ -95,7 +95,7 @@ def _set(document: Any, pointer: str, value: str) -> None:
         owner[last] = value
 
 
-def _response(question: Question) -> tuple[dict[str, Any], list[str]]:
+def _response(question: GuardrailQuestion) -> tuple[dict[str, Any], list[str]]:
     messages: list[dict[str, Any]] = [
         {"role": "assistant", "content": text} for text in question.texts
     ]
@@ -113,7 +113,7 @@ def _response(question: Question) -> tuple[dict[str, Any], list[str]]:
     return document, pointers
 
 
-def _request(question: Question) -> tuple[dict[str, Any], list[str]]:
+def _request(question: GuardrailQuestion) -> tuple[dict[str, Any], list[str]]:
     messages: list[dict[str, Any]]
     places = list(_places(question))
     if [text for _, text in places] == list(question.texts) and _calls(question) == list(
@@ -144,7 +144,7 @@ def _request(question: Question) -> tuple[dict[str, Any], list[str]]:
     return document, pointers
 
 
-def _places(question: Question) -> Iterator[tuple[str, str]]:
+def _places(question: GuardrailQuestion) -> Iterator[tuple[str, str]]:
     """Yields the texts of the messages as LiteLLM lists them, each with its pointer."""
     for index, message in enumerate(question.structured_messages):
         content = message.get("content")
@@ -156,7 +156,7 @@ def _places(question: Question) -> Iterator[tuple[str, str]]:
                 yield f"/messages/{index}/content/{number}/text", text
 
 
-def _calls(question: Question) -> list[Any]:
+def _calls(question: GuardrailQuestion) -> list[Any]:
     calls: list[Any] = []
     for message in question.structured_messages:
         own = message.get("tool_calls")
@@ -164,7 +164,7 @@ def _calls(question: Question) -> list[Any]:
     return calls
 
 
-def _images(question: Question) -> Iterator[str]:
+def _images(question: GuardrailQuestion) -> Iterator[str]:
     for message in question.structured_messages:
         content = message.get("content")
         for part in content if isinstance(content, list) else ():
@@ -174,11 +174,11 @@ def _images(question: Question) -> Iterator[str]:
                 yield url
 
 
-def _image_parts(question: Question) -> list[dict[str, Any]]:
+def _image_parts(question: GuardrailQuestion) -> list[dict[str, Any]]:
     return [{"type": "image_url", "image_url": {"url": url}} for url in question.images]
 
 
-def _is_mcp_call(question: Question) -> bool:
+def _is_mcp_call(question: GuardrailQuestion) -> bool:
     """Whether LiteLLM asks about a call of an MCP tool: one tool, and no model.
 
     Then the texts are the tool's descriptions and the strings in the call's arguments.
@@ -193,13 +193,13 @@ def _is_mcp_call(question: Question) -> bool:
     )
 
 
-def _tool_name(question: Question) -> str:
+def _tool_name(question: GuardrailQuestion) -> str:
     function = question.tools[0].get("function")
     name = function.get("name") if isinstance(function, dict) else None
     return name if isinstance(name, str) else ""
 
 
-def _mcp_call(question: Question) -> tuple[dict[str, Any], list[str]]:
+def _mcp_call(question: GuardrailQuestion) -> tuple[dict[str, Any], list[str]]:
     known = frozenset(question.texts)
     params = {
         "name": _tool_name(question),
@@ -219,7 +219,7 @@ def _without(value: Any, texts: frozenset[str]) -> Any:
     return None if isinstance(value, str) and value in texts else value
 
 
-def _check_depth(question: Question) -> None:
+def _check_depth(question: GuardrailQuestion) -> None:
     level: list[Any] = [*question.structured_messages, *question.tools, *question.tool_calls]
     for _ in range(MAX_DEPTH):
         level = [

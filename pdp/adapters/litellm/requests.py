@@ -9,7 +9,7 @@ from pdp.errors import InvalidArgument, Violation
 from pdp.strictjson.objects import to_text
 
 if TYPE_CHECKING:
-    from pdp.adapters.litellm.messages import Question
+    from pdp.adapters.litellm.messages import GuardrailQuestion
     from pdp.adapters.litellm.payload import BuiltPayload
     from pdp.config import Settings
 
@@ -37,7 +37,7 @@ def identity_fields(settings: Settings) -> IdentityFields:
 
 
 def decide_request(
-    question: Question, built: BuiltPayload, fields: IdentityFields
+    question: GuardrailQuestion, built: BuiltPayload, fields: IdentityFields
 ) -> pb.DecideRequest:
     """Returns the request for the decision on a question.
 
@@ -65,7 +65,7 @@ def decide_request(
     return request
 
 
-def _required(question: Question, name: str) -> str:
+def _required(question: GuardrailQuestion, name: str) -> str:
     """Returns a field that, once it is configured, must not be missing."""
     if not name:
         return ""

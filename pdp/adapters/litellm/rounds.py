@@ -19,7 +19,7 @@ from pdp.strictjson.objects import to_text
 
 if TYPE_CHECKING:
     from pdp._gen.pdp.v1 import decide_pb2 as pb
-    from pdp.adapters.litellm.messages import Question
+    from pdp.adapters.litellm.messages import GuardrailQuestion
 
 MAX_CALLS: Final = 20_000
 """Calls of which the last round is remembered."""
@@ -54,7 +54,7 @@ class Rounds:
     def __init__(self) -> None:
         self._rounds: TTLCache[Key, Round] = TTLCache(MAX_CALLS, LIFETIME_S)
 
-    def previous(self, key: Key, question: Question) -> Round | None:
+    def previous(self, key: Key, question: GuardrailQuestion) -> Round | None:
         """Returns the round that a question goes on from; None if it must be decided."""
         known = self._rounds.get(key)
         if known is None or not question.call_id or len(known.texts) > len(question.texts):
@@ -66,7 +66,7 @@ class Rounds:
                 return None
         return known
 
-    def remember(self, key: Key, question: Question, decision: pb.DecideResponse) -> None:
+    def remember(self, key: Key, question: GuardrailQuestion, decision: pb.DecideResponse) -> None:
         """Remembers the decision on a question as the last round of its call."""
         if question.call_id:
             texts = tuple((len(text), _hash(text)) for text in question.texts)
@@ -79,7 +79,7 @@ def findings_of(decision: pb.DecideResponse) -> Findings:
     return decision.outcome, matches
 
 
-def _rest(question: Question) -> bytes:
+def _rest(question: GuardrailQuestion) -> bytes:
     rest = question._replace(texts=())
     return _hash(to_text([*rest._replace(identity=dict(rest.identity))]))
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from pdp.adapters.litellm.judge import Judge
+from pdp.adapters.litellm.judge import GuardrailJudge
 from pdp.adapters.litellm.messages import block
 from pdp.adapters.litellm.requests import identity_fields
-from pdp.errors import InternalError, PdpError
+from pdp.errors import InternalError, InvalidArgument, PdpError, Violation
 from pdp.transport.admission import REQUEST_ID_HEADER
 from pdp.transport.http.adapter_routes import AdapterRoute, adapter_route
 from pdp.transport.http.requests import ClientGone, check_json
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 TEMPLATE: Final = "/beta/litellm_basic_guardrail_api"
 """LiteLLM appends this path to the address of a guardrail."""
 
+MASK_RESPONSES: Final = "x-pdp-mask-responses"
+"""The header with which LiteLLM's configuration says that redactions in answers reach the client.
+They do not on streams of most formats, nor on any stream by default."""
+
 STATUS_HINT: Final = "x-pdp-status-hint"
 
 _log: Final = structlog.get_logger("pdp.litellm")
@@ -43,7 +47,7 @@ def litellm_routes(
         decider: simulates decisions on later rounds of streams.
         settings: which fields of LiteLLM say who asks.
     """
-    judge = Judge(port, decider, identity_fields(settings))
+    judge = GuardrailJudge(port, decider, identity_fields(settings))
 
     async def handle(
         call: Call, request: HttpRequest, _variables: tuple[bytes, ...]
@@ -51,7 +55,8 @@ def litellm_routes(
         try:
             body = await request.body()
             check_json(request.headers)
-            answer = await judge.answer(call, body)
+            masks = _masks_responses(request.headers)
+            answer = await judge.answer(call, body, masks_responses=masks)
         except (PdpError, ClientGone):
             raise
         except Exception as error:
@@ -61,6 +66,13 @@ def litellm_routes(
         return json_response(200, answer, {REQUEST_ID_HEADER: call.request_id, **call.reply})
 
     return (AdapterRoute("POST", TEMPLATE, adapter_route(port, handle, refuse)),)
+
+
+def _masks_responses(headers: Mapping[str, str]) -> bool:
+    value = headers.get(MASK_RESPONSES, "false")
+    if value not in {"true", "false"}:
+        raise InvalidArgument.of(Violation("X-PDP-Mask-Responses", "must be true or false"))
+    return value == "true"
 
 
 def refuse(error: PdpError, reply: Mapping[str, str]) -> HttpResponse:

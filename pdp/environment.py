@@ -80,6 +80,7 @@ SETTINGS: Final = frozenset(
 CLIENT: Final = frozenset(
     {
         "PDP_API_KEY",
+        "PDP_MCP_AUDITOR_KEY",
         "PDP_MCP_UPSTREAM_AUTHORIZATION",
         "PDP_SERVER",
         "PDP_TLS",

@@ -40,39 +40,42 @@ _AT_FAULT: Final = frozenset(
 
 
 _SIMULATE_HINT: Final = (
-    ". Lists are simulated: give the credential the role auditor too, or use --count-lists"
+    ". Lists are simulated, which requires the role auditor: give --auditor-key, or use "
+    "--count-lists"
 )
 
 
 class RemoteDecisions:
     """Decisions of a server."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, auditor: Client | None = None) -> None:
         """Args:
-        client: a client whose calls may be made by several threads at a time.
+        client: makes decisions. Several threads may call it at a time.
+        auditor: the client for simulations; None for the same one.
         """
         self._client = client
+        self._auditor = auditor or client
         self._threads = ThreadPoolExecutor(CONCURRENT_CALLS, thread_name_prefix="decide")
 
     async def decide(self, request: pb.DecideRequest) -> pb.DecideResponse:
         """See `DecisionSource`."""
-        return cast("pb.DecideResponse", await self._call("Decide", request))
+        return cast("pb.DecideResponse", await self._call("Decide", request, self._client))
 
     async def simulate(self, request: pb.DecideRequest) -> pb.DecideResponse:
         """See `DecisionSource`."""
         message = simulate_pb.SimulateRequest(request=request)
         try:
-            reply = await self._call("Simulate", message)
+            reply = await self._call("Simulate", message, self._auditor)
         except DecisionFailed as failure:
             if failure.code == AccessDenied.reason:
                 failure.message += _SIMULATE_HINT
             raise
         return cast("simulate_pb.SimulateResponse", reply).decision
 
-    async def _call(self, name: str, message: Message) -> Message:
+    async def _call(self, name: str, message: Message, client: Client) -> Message:
         loop = asyncio.get_running_loop()
         try:
-            reply = await loop.run_in_executor(self._threads, self._client.call, name, message)
+            reply = await loop.run_in_executor(self._threads, client.call, name, message)
         except CallFailed as failure:
             raise _failed(failure.code, failure.message) from None
         return reply.message

@@ -185,6 +185,13 @@ def test_the_server_gets_headers_that_are_made_from_the_redacted_body() -> None:
     assert sent == own(region="[REDACTED]")
 
 
+def test_older_versions_have_no_headers_of_parameters() -> None:
+    message = request("tools/call", {"name": "sql", "arguments": {"region": "eu"}})
+    headers = [("mcp-protocol-version", "2025-11-25")]
+    check_headers(message, headers, SCHEMA)
+    assert headers_for(message, headers, SCHEMA) == headers
+
+
 def test_a_header_that_repeats_what_was_redacted_is_refused() -> None:
     """Without the schema, nobody knows which argument the header repeats."""
     headers = own(region="secret")

@@ -104,7 +104,8 @@ def headers_for(message: McpMessage, headers: Headers, schema: Any = None) -> li
     if NAME_HEADER in given:
         own.append((NAME_HEADER, encoded(str(_name_of(message)))))
     if schema is not None:
-        return own + _annotated_headers(message, schema)
+        is_modern = version_of(message) >= MODERN
+        return own + (_annotated_headers(message, schema) if is_modern else [])
     _check_params(message, given, None)
     return own + [(name, value) for name, value in given.items() if name.startswith(PARAM_PREFIX)]
 
@@ -184,6 +185,8 @@ def _check_params(message: McpMessage, given: Mapping[str, str], schema: Any) ->
             fits = True  # it is not passed on
         if not fits:
             raise HeaderFault(f"{name} differs from the arguments in the body")
+    if version_of(message) < MODERN:
+        return
     for name, path in known.items():
         if name not in given and _is_scalar(_value_at(arguments, path)):
             raise HeaderFault(f"{name} is missing")

@@ -122,7 +122,16 @@ class McpRuleOptions:
         bool,
         typer.Option(
             "--count-lists",
-            help="Decide on lists as on calls, so that they count and are recorded. Simulating "
-            "them, as by default, requires a credential with the role auditor beside pep.",
+            help="Decide on lists as on calls, so that they count and are recorded. By default, "
+            "they are simulated.",
         ),
     ] = False
+    auditor_key: Annotated[
+        str,
+        typer.Option(
+            envvar="PDP_MCP_AUDITOR_KEY",
+            metavar="KEY",
+            help="The API key with the role auditor that lists are simulated with, if the "
+            "credential for decisions has only the role pep.",
+        ),
+    ] = ""

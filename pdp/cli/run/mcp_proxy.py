@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pdp.adapters.mcp.judge import DecisionSource
     from pdp.cli.options.mcp_proxy import McpCallerOptions, McpRuleOptions, McpServerOptions
     from pdp.cli.options.target import TargetOptions
+    from pdp.client.remote import Credential
 
 MAX_NAME: Final = 128
 
@@ -59,7 +60,7 @@ def run_proxy(
         works_for = _caller(caller, is_stdio=bool(program))
 
         async def main() -> int:
-            async with _decisions(target) as source:
+            async with _decisions(target, rules) as source:
                 judge = MessageJudge(source, name, simulates=not rules.count_lists)
                 exchange = McpExchange(judge, ToolGuard(judge, name, pins, action), denials)
                 if program:
@@ -84,7 +85,7 @@ def _announce(url: str) -> None:
 
 
 @asynccontextmanager
-async def _decisions(target: TargetOptions) -> AsyncIterator[DecisionSource]:
+async def _decisions(target: TargetOptions, rules: McpRuleOptions) -> AsyncIterator[DecisionSource]:
     from pdp.client.decision_sources import RemoteDecisions, open_local  # noqa: PLC0415 - the engine
 
     if target.embedded:
@@ -98,17 +99,20 @@ async def _decisions(target: TargetOptions) -> AsyncIterator[DecisionSource]:
     from pdp.cli.server_address import server_address  # noqa: PLC0415 - beside the client
     from pdp.client.remote import RemoteClient  # noqa: PLC0415 - loads gRPC
 
-    with RemoteClient(
-        server_address(target.server),
-        timeout_s=target.timeout,
-        tls=target.client_tls(),
-        credential=target.credential(),
-    ) as client:
-        remote = RemoteDecisions(client)
-        try:
-            yield remote
-        finally:
-            remote.close()
+    key = rules.auditor_key
+    if not (key.isascii() and key.isprintable()):
+        raise UsageError("--auditor-key has characters that are not printable ASCII")
+    with ExitStack() as stack:
+
+        def client(credential: Credential) -> RemoteClient:
+            address, tls = server_address(target.server), target.client_tls()
+            opened = RemoteClient(address, timeout_s=target.timeout, tls=tls, credential=credential)
+            return stack.enter_context(opened)
+
+        auditor = client((("x-api-key", key),)) if key else None
+        remote = RemoteDecisions(client(target.credential()), auditor)
+        stack.callback(remote.close)
+        yield remote
 
 
 def _server_name(server: McpServerOptions, program: Sequence[str]) -> str:

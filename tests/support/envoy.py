@@ -61,7 +61,11 @@ class FakePort:
         body = request.payload.body
         number = len(self.asked)
         answer = pb.DecideResponse(
-            decision_id=f"d{number}", outcome=pb.OUTCOME_ALLOW, allowed=True, status_hint=200
+            decision_id=f"d{number}",
+            outcome=pb.OUTCOME_ALLOW,
+            allowed=True,
+            status_hint=200,
+            payload_format=request.payload.format,
         )
         if "broken" in body:
             raise InvalidArgument.of(Violation("payload.body", "is broken"))
@@ -78,8 +82,8 @@ class FakePort:
             answer.obligations.add(type=pb.OBLIGATION_TYPE_REDACT)
         elif "mask" in body:
             answer.obligations.add(type=pb.OBLIGATION_TYPE_MASK_FIELDS)
-        elif "route" in body:
-            answer.outcome = pb.OUTCOME_ROUTE_TO
+        if "route" in body:
+            answer.outcome = max(answer.outcome, pb.OUTCOME_ROUTE_TO)
             answer.obligations.add(type=pb.OBLIGATION_TYPE_ROUTE_TO, model="other")
         return answer
 

@@ -141,6 +141,30 @@ async def test_what_cannot_be_carried_out_is_refused(word: str) -> None:
     assert refused(await peer.send(body_message("request", chat(word)))) == 403
 
 
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        ('{"model": "a", "messages": "route"}', b'{"model": "other", "messages": "route"}'),
+        (
+            f'{{"model": "a", "messages": "route {CARD}"}}',
+            b'{"model": "other", "messages": "route [CARD]"}',
+        ),
+        ('{"messages": "route"}', None),
+    ],
+    ids=["route", "route and redaction", "no model to change"],
+)
+async def test_a_route_changes_the_model_if_the_upstream_serves_it(
+    sent: str, expected: bytes | None
+) -> None:
+    peer = Peer(x_pdp_supported_obligations="mask_fields, route_to")
+    await peer.send(request_headers())
+    answer = await peer.send(body_message("request", sent.encode()))
+    if expected is None:
+        assert refused(answer) == 403
+    else:
+        assert replaced(answer, "request") == expected
+
+
 async def test_a_route_without_a_payload_is_judged_by_its_headers() -> None:
     peer = Peer()
     modes = (BodyMode.NONE, BodyMode.NONE)

@@ -62,14 +62,8 @@ class Authorization:
         body = http.raw_body or http.body.encode()
         if route.request_payload != NONE:
             _check_body(facts, body)
-        judgement = await self._judge.request(
-            call,
-            found,
-            facts,
-            body,
-            LATER if route.ext_proc_follows else (),
-            history=route.history if route.ext_proc_follows else "all",
-        )
+        later = LATER if route.ext_proc_follows else ()
+        judgement = await self._judge.check(call, found, facts, body, later)
         metadata: dict[str, Any] = dict(facts_of_decision(judgement.decision))
         if judgement.refusal is not None:
             return _message(denied_check(judgement.refusal, route, metadata))

@@ -13,7 +13,7 @@ from pdp.adapters.envoy import answers
 from pdp.adapters.envoy.authorization import REQUEST_JUDGED
 from pdp.adapters.envoy.bodies import Budget, HeldBody, check_encoding, check_length
 from pdp.adapters.envoy.contract import SEND, BodyMode
-from pdp.adapters.envoy.event_streams import CHANGES, EventStream, notice
+from pdp.adapters.envoy.event_streams import EventStream, notice
 from pdp.adapters.envoy.facts import facts_of_processing, headers_of
 from pdp.adapters.envoy.judgement import NO_ROUTE, Judge, facts_of_decision
 from pdp.adapters.mapping import ClientRefusal, added_headers, payload_format, refusal_of_error
@@ -234,10 +234,7 @@ class Exchange:
 
     async def _judge_request(self, call: Call, asked: Asked, body: bytes) -> Judgement:
         """Returns the judgement on the request."""
-        history = asked.route.history
-        judgement = await self._judge.request(
-            call, asked.found, asked.facts, body, CHANGES, history=history
-        )
+        judgement = await self._judge.request(call, asked.found, asked.facts, body)
         self._decision = judgement.decision
         self._metadata |= facts_of_decision(judgement.decision)
         return judgement

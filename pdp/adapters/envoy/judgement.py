@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.adapters.envoy.bodies import text_of
 from pdp.adapters.envoy.event_streams import CHANGES, EventStream
+from pdp.adapters.envoy.routing import ROUTE_TO, may_route, routed
 from pdp.adapters.mapping import (
     ClientRefusal,
     fill_context,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 REQUEST_ID: Final = "x-request-id"
 MAX_REQUEST_ID: Final = 256
 FORBIDDEN: Final = 403
+ALL: Final = "all"
 
 
 NO_ROUTE: Final = ClientRefusal(
@@ -69,35 +71,31 @@ class Judge:
         """
         return find_route(self._routes, facts.method, facts.host, facts.target)
 
-    async def request(
-        self,
-        call: Call,
-        found: RouteMatch,
-        facts: Facts,
-        body: bytes,
-        supported: Collection[str] = (),
-        *,
-        history: str = "all",
+    async def check(
+        self, call: Call, found: RouteMatch, facts: Facts, body: bytes, later: Collection[str]
     ) -> Judgement:
-        """Judges an HTTP request.
+        """Judges an HTTP request whose body cannot be changed here.
 
         Args:
             call: Envoy's call.
             found: the route.
             facts: what is known of the request.
             body: its body; empty if the route has no payload.
-            supported: the obligations that can be carried out, here or later.
-            history: see the contract of payloads.
+            later: the obligations that are carried out later. If there are none, all of the
+                history is judged.
 
         Raises:
             PdpError: the request cannot be judged.
         """
-        question = _question(found, facts)
-        if found.route.request_payload != NONE:
-            question.payload.format = payload_format(found.route.request_payload)
-            question.payload.body = text_of(body)
-            question.payload.history = history
-        return _judgement(await self._port.decide(call, question), supported)
+        question = _request_question(found, facts, body, found.route.history if later else ALL)
+        return _left_to_others(await self._port.decide(call, question), later)
+
+    async def request(self, call: Call, found: RouteMatch, facts: Facts, body: bytes) -> Judgement:
+        """Judges an HTTP request whose body can be changed; see `check`."""
+        question = _request_question(found, facts, body, found.route.history)
+        supported = (*CHANGES, ROUTE_TO) if may_route(call.metadata) else CHANGES
+        decision = await self._port.decide(call, question)
+        return _carried_out(decision, supported, question.payload.body)
 
     async def answer(
         self, call: Call, found: RouteMatch, facts: Facts, body: bytes, format_: str
@@ -111,7 +109,8 @@ class Judge:
         question.direction = "output"
         question.payload.format = format_
         question.payload.body = text_of(body)
-        return _judgement(await self._port.decide(call, question), CHANGES)
+        decision = await self._port.decide(call, question)
+        return _carried_out(decision, CHANGES, question.payload.body)
 
     def events(self, found: RouteMatch, facts: Facts, format_: str) -> EventStream:
         """Returns what judges an answer that is a stream of events.
@@ -134,15 +133,45 @@ def _question(found: RouteMatch, facts: Facts) -> pb.DecideRequest:
     return question
 
 
-def _judgement(decision: pb.DecideResponse, supported: Collection[str]) -> Judgement:
+def _request_question(
+    found: RouteMatch, facts: Facts, body: bytes, history: str
+) -> pb.DecideRequest:
+    """Returns the request about an HTTP request.
+
+    Raises:
+        InvalidArgument: the body is no text, or a required fact is not there.
+    """
+    question = _question(found, facts)
+    if found.route.request_payload != NONE:
+        question.payload.format = payload_format(found.route.request_payload)
+        question.payload.body = text_of(body)
+        question.payload.history = history
+    return question
+
+
+def _left_to_others(decision: pb.DecideResponse, supported: Collection[str]) -> Judgement:
+    """Returns the judgement if the obligations are carried out elsewhere."""
+    if may_pass(decision, supported):
+        return Judgement(decision)
+    return Judgement(decision, refusal_of(decision))
+
+
+def _carried_out(decision: pb.DecideResponse, supported: Collection[str], sent: str) -> Judgement:
+    """Returns the judgement with the body in which the obligations are carried out.
+
+    Args:
+        decision: the decision.
+        supported: the obligations that can be carried out.
+        sent: the body as it was sent.
+    """
     if not may_pass(decision, supported):
         return Judgement(decision, refusal_of(decision))
-    if supported == CHANGES:
-        if decision.HasField("redacted_payload"):
-            return Judgement(decision, body=decision.redacted_payload.encode())
-        if decision.obligations:  # nothing says what to send in place of the body
-            return Judgement(decision, refusal_of(decision))
-    return Judgement(decision)
+    is_redacted = decision.HasField("redacted_payload")
+    redacts = any(each.type == pb.OBLIGATION_TYPE_REDACT for each in decision.obligations)
+    body = routed(decision, decision.redacted_payload if is_redacted else sent)
+    if body is None or redacts > is_redacted:  # nothing says what to send in place of the body
+        return Judgement(decision, refusal_of(decision))
+    return Judgement(decision, body=None if body == sent else body.encode())
 
 
 def facts_of_decision(decision: pb.DecideResponse) -> dict[str, str]:

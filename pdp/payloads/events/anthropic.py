@@ -45,7 +45,8 @@ class MessageEvents:
         reader.numbers("/usage", document.get("usage"))
         if kind == "message_start":
             pointer, message = object_of(document, "message", "")
-            reader.add_parts(reader.nested(pointer, message, _read_message))
+            if message:
+                reader.add_parts(reader.nested(pointer, message, _read_message))
         elif kind == "content_block_start":
             self._start(reader, index_of(document, "index"))
         elif kind == "content_block_delta":
@@ -61,6 +62,8 @@ class MessageEvents:
     def _start(self, reader: EventReader, index: int) -> None:
         reader.number("/index", index)
         pointer, block = object_of(reader.document, "content_block", "")
+        if not block:
+            return
         kind = text_of(block, "type")
         lane = _lane(index)
         if kind in _LANES:

@@ -67,8 +67,8 @@ class ResponsesEvents:
         for name in _NUMBERS:
             reader.number(f"/{name}", document.get(name))
         reader.media(f"/{_IMAGE}")
-        if "response" in document:
-            pointer, response = object_of(document, "response", "")
+        pointer, response = object_of(document, "response", "")
+        if response:
             reader.add_parts(reader.nested(pointer, response, _read_response))
             self._repeats(reader, document)
         elif kind in {_ITEM_ADDED, _ITEM_DONE}:
@@ -85,6 +85,8 @@ class ResponsesEvents:
     def _item(self, reader: EventReader, kind: str) -> None:
         index = index_of(reader.document, "output_index")
         pointer, item = object_of(reader.document, "item", "")
+        if not item:
+            return
         parts = reader.nested(pointer, {"output": [item]}, read_response, "/output/0")
         calls = [each for each in parts if each.tool]
         for call in calls:

@@ -6,6 +6,7 @@ name is a JSON Pointer: where the text would stand in an answer that is not stre
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from pdp.domain.placement import ARGUMENTS
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 LARGEST: Final = 1_000_000_000
 """A number from which a count is judged: it may be the number of a card."""
+
+_NAME: Final = re.compile(r"[A-Za-z_]{1,40}")
 
 MAX_INDEX: Final = 1_000_000
 """The highest index of a choice, a block or an item."""
@@ -167,10 +170,11 @@ class EventReader(Reader):
             self.take(pointer)
 
     def numbers(self, pointer: str, value: Any) -> None:
-        """Takes all counts in a value."""
+        """Takes all counts in a value. What has a name that may hold a text is left to the rest."""
         if isinstance(value, dict):
             for key, item in value.items():
-                self.numbers(member(pointer, key), item)
+                if _NAME.fullmatch(key):
+                    self.numbers(member(pointer, key), item)
         elif isinstance(value, list):
             for index, item in enumerate(value):
                 self.numbers(f"{pointer}/{index}", item)

@@ -158,7 +158,7 @@ def _with_adapters(
     wiring: Wiring, decider: Decider, services: Services, settings: Settings | None
 ) -> Wiring:
     """Returns the wiring with the routes and RPCs of adapters, which ask through its guards."""
-    port = DecidePort(wiring.methods, wiring.endpoints, wiring.admissions)
+    port = DecidePort(wiring.methods, wiring.endpoints, wiring.admissions, wiring.metrics)
     adapters = build_adapters(AdapterContext(settings, port, decider)) if settings else Adapter()
     return replace(
         wiring,

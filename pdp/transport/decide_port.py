@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final, cast
 
 from pdp.transport.admission import admit_all
@@ -11,9 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pdp._gen.pdp.v1 import decide_pb2 as pb
+    from pdp.errors import PdpError
     from pdp.transport.admission import Check
     from pdp.transport.call import Endpoint, TransportName
     from pdp.transport.methods import Method
+    from pdp.transport.metrics import Metrics
 
 DECIDE: Final = "/pdp.v1.DecideService/Decide"
 BATCH: Final = "/pdp.v1.DecideService/DecideBatch"
@@ -28,8 +31,17 @@ class DecidePort:
         methods: Mapping[str, Method],
         endpoints: Mapping[str, Endpoint],
         admissions: Mapping[str, Check] = {},
+        metrics: Metrics | None = None,
     ) -> None:
-        """Takes the RPCs, their guarded endpoints and their admission checks, by gRPC path."""
+        """Takes what it asks.
+
+        Args:
+            methods: the RPCs, by gRPC path.
+            endpoints: their guarded endpoints.
+            admissions: their admission checks.
+            metrics: counts calls that are refused before they reach an endpoint.
+        """
+        self._metrics = metrics
         self._methods = methods
         self._endpoints = endpoints
         self._admit = admissions.get(DECIDE, admit_all)
@@ -51,6 +63,18 @@ class DecidePort:
             PdpError: the caller is not admitted. `call.reply` has headers for the answer.
         """
         self._admit(call)
+
+    def count_refusal(self, call: Call, error: PdpError, begin: float) -> None:
+        """Counts a call that was refused before it reached an endpoint; the guards count others.
+
+        Args:
+            call: the call.
+            error: why it is refused.
+            begin: when it began, by `time.perf_counter`.
+        """
+        if self._metrics is not None and not call.request_id:
+            duration_s = time.perf_counter() - begin
+            self._metrics.call(call.transport, call.method.name, error.reason, duration_s)
 
     async def decide(self, call: Call, request: pb.DecideRequest) -> pb.DecideResponse:
         """Returns the decision on a request.

@@ -147,10 +147,24 @@ def test_headers_give_the_context(client: httpx2.Client) -> None:
         "expression": "'contractors é' in groups and subject.agent_id == 'bot'",
     }
     assert client.post("/api/v1/static-policies", json=policy).status_code == 201
-    headers = {"X-PDP-Groups": "staff, contractors%20%C3%A9", "X-PDP-Agent": "bot"}
     text = "/v1/decide/payload/text"
-    assert ok_json(client.post(text, content=b"zinc", headers=headers))["outcome"] == "BLOCK"
+    for groups in (b"staff, contractors%20%C3%A9", "staff,contractors é".encode()):
+        headers = {b"X-PDP-Groups": groups, b"X-PDP-Agent": b"bot"}
+        assert ok_json(client.post(text, content=b"zinc", headers=headers))["outcome"] == "BLOCK"
     assert ok_json(client.post(text, content=b"zinc"))["outcome"] == "ALLOW"
+
+
+def test_a_refused_payload_is_counted(server: Server, client: httpx2.Client) -> None:
+    """Although it reaches no endpoint."""
+    series = 'pdp_calls_total{transport="http",method="Decide",code="INVALID_ARGUMENT"} '
+
+    def refused() -> float:
+        lines = server.request("GET", "/metrics").text.splitlines()
+        return sum(float(each.split()[-1]) for each in lines if each.startswith(series))
+
+    before = refused()
+    check_error(client.post(CHAT, content=b""), 400, "INVALID_ARGUMENT", "body")
+    assert refused() > before
 
 
 def test_a_simulation_judges_a_payload_and_records_nothing(client: httpx2.Client) -> None:

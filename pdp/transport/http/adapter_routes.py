@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -48,11 +49,13 @@ def adapter_route(port: DecidePort, handle: Handle, refuse: Refuse = error_respo
     """
 
     async def route(request: HttpRequest, variables: tuple[bytes, ...]) -> HttpResponse:
+        begin = time.perf_counter()
         call = port.call(request.headers, "http", request.peer)
         try:
             port.admit(call)
             return await handle(call, request, variables)
         except PdpError as error:
+            port.count_refusal(call, error, begin)
             headers = {**unread_headers(request, error), **call.reply}
             if call.request_id:
                 headers[REQUEST_ID_HEADER] = call.request_id

@@ -132,7 +132,8 @@ def _read_headers(message: pb.DecideRequest, headers: Mapping[str, str]) -> None
             known = ", ".join(_HEADERS)
             raise InvalidArgument.of(Violation(excerpt(name), f"is unknown; use {known}"))
         try:
-            set_field(message, unquote_to_bytes(value).decode("utf-8"))
+            # The bytes of a header arrive as Latin-1.
+            set_field(message, unquote_to_bytes(value.encode("latin-1")).decode("utf-8"))
         except UnicodeDecodeError:
             reason = "is not UTF-8, percent-encoded where it is not ASCII"
             raise InvalidArgument.of(Violation(name, reason)) from None

@@ -156,11 +156,13 @@ def test_headers_give_the_context(client: httpx2.Client) -> None:
 
 def test_a_refused_payload_is_counted(server: Server, client: httpx2.Client) -> None:
     """Although it reaches no endpoint."""
-    series = 'pdp_calls_total{transport="http",method="Decide",code="INVALID_ARGUMENT"} '
 
     def refused() -> float:
+        """Returns the calls of Decide over HTTP that were refused as invalid."""
+        labels = ('transport="http"', 'method="Decide"', 'code="INVALID_ARGUMENT"')
         lines = server.request("GET", "/metrics").text.splitlines()
-        return sum(float(each.split()[-1]) for each in lines if each.startswith(series))
+        found = [each for each in lines if each.startswith("pdp_calls_total{")]
+        return sum(float(each.split()[-1]) for each in found if all(map(each.count, labels)))
 
     before = refused()
     check_error(client.post(CHAT, content=b""), 400, "INVALID_ARGUMENT", "body")

@@ -72,6 +72,12 @@ class TestWebhook:
         (choice,) = answer["action"]["body"]["choices"]
         assert choice["message"] == {"role": "assistant", "content": "card [REDACTED]"}
 
+    def test_a_large_prompt_is_masked_too(self, client: httpx2.Client) -> None:
+        answer = client.post(REQUEST, json=prompt(f"{'word ' * 20_000}{CARD}")).json()
+        assert reading_of(answer) == MASK
+        (message,) = answer["action"]["body"]["messages"]
+        assert message["content"].endswith("word [REDACTED]")
+
     @pytest.mark.parametrize("headers", [{}, {"X-PDP-Mask-Responses": "false"}], ids=str)
     def test_an_answer_that_may_be_a_stream_is_not_masked(
         self, client: httpx2.Client, headers: dict[str, str]
@@ -350,6 +356,15 @@ class TestExtMcp:
         item = {"name": "a", "uri": "file:///a", "description": CARD, "inputSchema": {}}
         answer = call(front_channel, result_of(method, **{name: [item]}), x_tenant_id=tenant)
         assert json.loads(answer.mutated)[name][0]["description"] == "[REDACTED]"
+
+    def test_large_messages_are_redacted_too(
+        self, front_channel: grpc.Channel, tenant: str
+    ) -> None:
+        text = f"{'word ' * 20_000}{CARD}"
+        for message in (tool_call("note", text=text), text_result(text)):
+            answer = call(front_channel, message, x_tenant_id=tenant)
+            assert answer.mutated.decode().count("[REDACTED]") == 1
+            assert CARD not in answer.mutated.decode()
 
     @pytest.mark.parametrize("raw", MALFORMED_JSON.values(), ids=MALFORMED_JSON)
     def test_malformed_messages_are_errors(

@@ -58,6 +58,12 @@ def test_texts_are_redacted_in_their_order(client: httpx2.Client) -> None:
     }
 
 
+def test_a_large_text_is_redacted_too(client: httpx2.Client) -> None:
+    for input_type in INPUT_TYPES:
+        answer = ask(client, input_type=input_type, texts=[f"{'word ' * 20_000}{CARD}"])
+        assert answer["texts"][0].endswith("word [REDACTED]")
+
+
 @pytest.mark.parametrize("headers", [{}, {"X-PDP-Mask-Responses": "false"}], ids=str)
 def test_an_answer_whose_redaction_might_get_lost_is_refused(
     client: httpx2.Client, headers: dict[str, str]

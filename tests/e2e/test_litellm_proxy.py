@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,12 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx2
 import pytest
+import yaml
 
 from tests.e2e.test_documentation import blocks
 from tests.support.authenticated_servers import AuthenticatedServer, authenticated_server
 from tests.support.chat_model import ChatModel
 from tests.support.program_environments import environment_of
 from tests.support.servers import TIMEOUT_S, environment, free_addresses, http_client
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,14 +32,42 @@ MASTER_KEY: Final = "sk-0123456789abcdef0123456789abcdef"
 CARD: Final = "4111 1111 1111 1111"
 START_TIMEOUT_S: Final = 180
 
+MCP_SERVER: Final = '''
+import sys
+
+from mcp.server import MCPServer
+
+server = MCPServer("notes")
+
+
+@server.tool()
+def note(text: str) -> str:
+    """Keeps a note."""
+    print(f"noted: {text}", flush=True)
+    return f"kept: {text}"
+
+
+options = {"host": "127.0.0.1", "port": int(sys.argv[1]), "stateless_http": True}
+server.run("streamable-http", json_response=True, **options)
+'''
+"""An MCP server with one tool, which runs in LiteLLM's environment."""
+
 
 @dataclass
 class Proxy:
-    """A running LiteLLM proxy, with the model behind it and the server that it asks."""
+    """A running LiteLLM proxy, with the model behind it and the server that it asks.
+
+    Attributes:
+        client: of the proxy.
+        model: the model.
+        server: the server.
+        notes: what the MCP server behind the proxy prints.
+    """
 
     client: httpx2.Client
     model: ChatModel
     server: AuthenticatedServer
+    notes: Path
 
     def ask(self, text: str, **fields: Any) -> httpx2.Response:
         """Sends a prompt."""
@@ -54,6 +85,17 @@ class Proxy:
                     received += choice["delta"].get("content") or ""
         return received, answer.text
 
+    def call_tool(self, text: str) -> Any:
+        """Calls the tool of the MCP server; returns the result."""
+        params = {"name": "notes-note", "arguments": {"text": text}}
+        answer = self.client.post(
+            "/mcp/",
+            json={"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params},
+            headers={"accept": "application/json, text/event-stream"},
+        )
+        (line,) = (each for each in answer.text.splitlines() if each.startswith("data: "))
+        return json.loads(line.removeprefix("data: "))["result"]
+
     def records(self) -> list[Any]:
         """Returns the records of decisions, the newest first."""
         answer = self.server.request("GET", "/api/admin/audit/records", self.server.admin, TENANT)
@@ -62,19 +104,52 @@ class Proxy:
         return records
 
 
-def configuration(url: str) -> str:
-    """Returns the configuration on the page, with the address of a server."""
-    (text,) = (code for language, code in blocks(PAGE) if language == "yaml")
-    assert "http://127.0.0.1:8080" in text
-    return text.replace("http://127.0.0.1:8080", url)
+def configuration(url: str, mcp_url: str) -> str:
+    """Returns the configuration on the page, with the addresses of a server and an MCP server."""
+    code, modes = (code for language, code in blocks(PAGE) if language == "yaml")
+    config = yaml.safe_load(code)
+    (guardrail,) = config["guardrails"]
+    assert guardrail["litellm_params"]["api_base"] == "http://127.0.0.1:8080"
+    guardrail["litellm_params"] |= {"api_base": url, **yaml.safe_load(modes)}
+    server = {"url": mcp_url, "transport": "http", "allow_all_keys": True}
+    return yaml.safe_dump({**config, "mcp_servers": {"notes": server}})
 
 
 @contextmanager
-def running_proxy(folder: Path, url: str, model: ChatModel, key: str) -> Iterator[httpx2.Client]:
+def running_mcp_server(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Starts an MCP server, and yields its URL and the file with what it prints."""
+    address, _ = free_addresses()
+    output = folder / "notes.log"
+    python = environment_of("litellm") / "bin/python"
+    with output.open("w", encoding="utf-8") as log:
+        process = subprocess.Popen(
+            [python, "-c", MCP_SERVER, address.partition(":")[2]],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            wait_until(lambda: _listens(address), "the MCP server listens")
+            yield f"http://{address}/mcp", output
+        finally:
+            process.terminate()
+            process.wait(TIMEOUT_S)
+
+
+def _listens(address: str) -> bool:
+    host, _, port = address.partition(":")
+    with socket.socket() as probe:
+        return probe.connect_ex((host, int(port))) == 0
+
+
+@contextmanager
+def running_proxy(
+    folder: Path, url: str, model: ChatModel, key: str, mcp_url: str
+) -> Iterator[httpx2.Client]:
     """Starts LiteLLM, and yields a client when it serves."""
     program = environment_of("litellm") / "bin/litellm"
     config = folder / "litellm.yaml"
-    config.write_text(configuration(url), encoding="utf-8")
+    config.write_text(configuration(url, mcp_url), encoding="utf-8")
     address, _ = free_addresses()
     host, _, port = address.partition(":")
     log = (folder / "litellm.log").open("w+", encoding="utf-8")
@@ -83,6 +158,7 @@ def running_proxy(folder: Path, url: str, model: ChatModel, key: str) -> Iterato
         env=environment(
             LITELLM_LOCAL_MODEL_COST_MAP="True",
             LITELLM_MASTER_KEY=MASTER_KEY,
+            LITELLM_STRICT_GUARDRAIL_MODES="false",
             UPSTREAM_URL=model.url,
             UPSTREAM_KEY="sk-upstream",
             PDP_KEY=key,
@@ -147,8 +223,12 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
             "PUT", "/v1/org/policy", server.admin, TENANT, json={"logging_level": "full"}
         )
         assert answer.is_success, answer.text
-        with running_proxy(folder, server.server.http_url, model, key) as client:
-            yield Proxy(client, model, server)
+        url = server.server.http_url
+        with (
+            running_mcp_server(folder) as (mcp_url, notes),
+            running_proxy(folder, url, model, key, mcp_url) as client,
+        ):
+            yield Proxy(client, model, server, notes)
 
 
 @pytest.fixture
@@ -230,6 +310,20 @@ def test_a_policy_ends_a_stream(proxy: Proxy) -> None:
     assert "Rivals are not discussed." in everything
 
 
+def test_calls_of_mcp_tools_are_judged(proxy: Proxy) -> None:
+    assert proxy.call_tool("hello")["content"][0]["text"] == "kept: hello"
+    result = proxy.call_tool(f"card {CARD}")
+    assert result["content"][0]["text"] == "kept: card [REDACTED]"
+    result = proxy.call_tool("SELECT 1; DROP TABLE users;")
+    assert result["isError"]
+    assert "decision" in result["content"][0]["text"]
+    noted = proxy.notes.read_text(encoding="utf-8").splitlines()
+    assert [line for line in noted if line.startswith("noted: ")] == [
+        "noted: hello",
+        "noted: card [REDACTED]",
+    ]
+
+
 def test_the_user_is_that_of_the_key_and_not_what_a_client_says(proxy: Proxy) -> None:
     forged = {"user_api_key_user_id": "ceo", "user_api_key_team_id": "board"}
     for name in ("metadata", "litellm_metadata"):
@@ -241,8 +335,9 @@ def test_the_user_is_that_of_the_key_and_not_what_a_client_says(proxy: Proxy) ->
 
 def test_a_wrong_key_stops_all_requests(proxy: Proxy, tmp_path: Path) -> None:
     url = proxy.server.server.http_url
-    with running_proxy(tmp_path, url, proxy.model, "pdp_wrong") as client:
-        wrong = Proxy(client, proxy.model, proxy.server)
+    no_mcp_server = "http://127.0.0.1:9/mcp"
+    with running_proxy(tmp_path, url, proxy.model, "pdp_wrong", no_mcp_server) as client:
+        wrong = Proxy(client, proxy.model, proxy.server, proxy.notes)
         answer = wrong.ask("hello")
         assert answer.status_code >= 400
         assert "UNAUTHENTICATED" in answer.text

@@ -5,7 +5,8 @@ Refusals are answers, not gRPC errors: the gateway may be configured to go on af
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, cast
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast
 
 import structlog
 
@@ -36,7 +37,7 @@ from pdp.strictjson.problems import InvalidValue
 from pdp.transport.foreign import foreign_handler, foreign_method
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from google.protobuf.message import Message
 
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
     from pdp.transport.call import Call, Endpoint, Handler
     from pdp.transport.decide_port import DecidePort
     from pdp.transport.methods import Method
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 FORMAT: Final = "mcp.jsonrpc"
 LISTS: Final = "/list"
@@ -57,6 +61,9 @@ _CODES: Final[tuple[tuple[type[PdpError], _Error.Code.ValueType], ...]] = (
     (RequestTooLarge, _Error.INVALID),
     (WorkLimitExceeded, _Error.INVALID),
 )
+
+LARGE: Final = 65_536
+"""Bytes of parameters or a result from which a thread reads and writes them."""
 
 _LIMIT_EXCEEDED: Final = "LIMIT_EXCEEDED"
 
@@ -110,7 +117,8 @@ class ExtMcp:
 
     async def _request(self, call: Call, body: ext.McpRequest) -> ext.McpRequestResult:
         params = body.mcp_request if body.HasField("mcp_request") else None
-        message = request_message(body.method, params)
+        size = len(params or b"")
+        message = await _run(size, request_message, body.method, params)
         decision = await self._port.decide(call, _decide_request(call, body, message, "input"))
         metadata = {"pdp_decision_id": decision.decision_id}
         answer = ext.McpRequestResult()
@@ -118,7 +126,7 @@ class ExtMcp:
             _pass(answer)
             fill_struct(answer.metadata, metadata)
             return answer
-        redacted = _redacted(decision, message)
+        redacted = await _run(size, _redacted, decision, message)
         if redacted is None:
             return ext.McpRequestResult(error=_refusal(decision))
         answer.mutated = redacted
@@ -126,10 +134,12 @@ class ExtMcp:
         return answer
 
     async def _response(self, call: Call, body: ext.McpResponse) -> ext.McpResponseResult:
-        message = result_message(body.mcp_response)
+        size = len(body.mcp_response)
+        message = await _run(size, result_message, body.mcp_response)
         if not body.method.endswith(LISTS):
             request = _decide_request(call, body, message, "output")
-            return _response_result(await self._port.decide(call, request), message)
+            decision = await self._port.decide(call, request)
+            return await _run(size, _response_result, decision, message)
         # A list is no use of a tool: it neither counts nor is recorded.
         request = _decide_request(call, body, message, "input")
         request.ClearField("payload")
@@ -138,12 +148,23 @@ class ExtMcp:
         if body.method == TOOLS_LIST:
             filtered = await usable_tools(message.value, body.service_names, simulator)
         if filtered is not None:
-            message = result_message(to_text(filtered).encode())
+            message = await _run(size, _message_of, filtered)
         request = _decide_request(call, body, message, "output")
-        answer = _response_result(await simulator.decide(request), message)
+        answer = await _run(size, _response_result, await simulator.decide(request), message)
         if filtered is not None and answer.WhichOneof("result") == "pass":
             return ext.McpResponseResult(mutated=message.body[message.start : -1].encode())
         return answer
+
+
+async def _run(size: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Calls a function, in a thread if what it works on is large."""
+    if size > LARGE:
+        return await asyncio.to_thread(function, *args, **kwargs)
+    return function(*args, **kwargs)
+
+
+def _message_of(result: dict[str, Any]) -> RpcMessage:
+    return result_message(to_text(result).encode())
 
 
 def _pass(answer: ext.McpRequestResult | ext.McpResponseResult) -> None:

@@ -17,7 +17,7 @@ from pdp.adapters.agentgateway.webhook_messages import (
     read_prompt,
     reject,
 )
-from pdp.adapters.mapping.refusals import Refusal, refusal_of
+from pdp.adapters.mapping.refusals import ClientRefusal, refusal_of
 from pdp.adapters.mapping.verdicts import may_pass, obligation_names
 from pdp.errors import InternalError, InvalidArgument, PdpError, RateLimited, Violation
 from pdp.strictjson.objects import to_text
@@ -47,7 +47,7 @@ MASK_RESPONSES: Final = "x-pdp-mask-responses"
 pieces, and passes a piece on as it is if the answer is a mask."""
 
 LARGE: Final = 65_536
-"""Bytes of a message from which a thread reads it."""
+"""Bytes of a message from which a thread reads it and makes the answer."""
 
 _log: Final = structlog.get_logger("pdp.agentgateway")
 
@@ -83,7 +83,10 @@ def _handler(port: DecidePort, is_response: bool) -> Handle:
             facts = {key: text for key, text in request.headers.items() if key != MASK_RESPONSES}
             read_headers(message, facts)
             decision = await port.decide(call, message)
-            answer = answer_of(prompt, decision, masks=masks)
+            if len(body) > LARGE:
+                answer = await asyncio.to_thread(answer_of, prompt, decision, masks=masks)
+            else:
+                answer = answer_of(prompt, decision, masks=masks)
         except (PdpError, ClientGone):
             raise
         except Exception as error:
@@ -128,7 +131,7 @@ def _messages(document: Any, *, is_response: bool) -> list[Any]:
     return messages
 
 
-def _rejection(refusal: Refusal, decision: pb.DecideResponse) -> dict[str, Any]:
+def _rejection(refusal: ClientRefusal, decision: pb.DecideResponse) -> dict[str, Any]:
     if decision.allowed:
         names = ", ".join(dict.fromkeys(obligation_names(decision))) or "a change"
         refusal = refusal._replace(
@@ -147,7 +150,9 @@ def refuse(error: PdpError, reply: Mapping[str, str]) -> HttpResponse:
         reply: headers of the answer.
     """
     status = TOO_MANY if isinstance(error, RateLimited) else FORBIDDEN
-    refusal = Refusal(status, error.reason, "The request could not be checked against policies.")
+    refusal = ClientRefusal(
+        status, error.reason, "The request could not be checked against policies."
+    )
     reason = f"{error.reason}: {error.message}"
     return json_response(
         http_status(error), reject(status, refusal.body("openai").decode(), reason), reply

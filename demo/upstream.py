@@ -29,12 +29,14 @@ class Upstream:
         address: `host:port`.
         bodies: the bodies of the requests that have come, as they came.
         headers: their headers, by lower-case name.
+        go_on: a stream that has begun with `wait` waits for it after its first half.
     """
 
     def __init__(self) -> None:
         self.address = ""
         self.bodies: list[bytes] = []
         self.headers: list[dict[str, str]] = []
+        self.go_on = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
@@ -86,11 +88,26 @@ class Upstream:
         self.bodies.append(body)
         request = json.loads(body) if body else {}
         if request.get("stream"):
-            await _stream(writer, request)
+            await self._stream(writer, request)
         else:
             _whole(writer, *_completion(request))
         await writer.drain()
         return headers.get("connection", "").lower() != "close"
+
+    async def _stream(self, writer: asyncio.StreamWriter, request: dict[str, Any]) -> None:
+        """Streams an answer, one event in each chunk."""
+        events = _events(request)
+        writer.write(
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
+            b"transfer-encoding: chunked\r\n\r\n"
+        )
+        for index, event in enumerate(events):
+            if index == len(events) // 2 and _said(request).startswith("wait"):
+                await asyncio.to_thread(self.go_on.wait, TIMEOUT_S)
+            data = f"data: {event}\n\n".encode()
+            writer.write(b"%x\r\n%s\r\n" % (len(data), data))
+            await writer.drain()
+        writer.write(b"0\r\n\r\n")
 
 
 async def _body(reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:
@@ -145,23 +162,14 @@ def _whole(writer: asyncio.StreamWriter, status: int, body: bytes, media_type: s
     writer.write(head.encode() + body)
 
 
-async def _stream(writer: asyncio.StreamWriter, request: dict[str, Any]) -> None:
-    """Streams an answer, one event in each chunk."""
+def _events(request: dict[str, Any]) -> list[str]:
+    """Returns the data of the events of a streamed answer."""
     said = _said(request)
-    texts = _CHUNKS if "key" in said else ("You said: ", *said.split(" "))
+    texts = _CHUNKS if "key" in said else ("You said: ", *(f"{word} " for word in said.split(" ")))
     deltas = [{"role": "assistant", "content": ""}, *({"content": text} for text in texts)]
     choices: list[dict[str, Any]] = [
         {"index": 0, "delta": delta, "finish_reason": None} for delta in deltas
     ]
     choices.append({"index": 0, "delta": {}, "finish_reason": "stop"})
-    events = [
-        json.dumps(_document(request, "chat.completion.chunk", [choice])) for choice in choices
-    ]
-    writer.write(
-        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-    )
-    for event in (*events, "[DONE]"):
-        data = f"data: {event}\n\n".encode()
-        writer.write(b"%x\r\n%s\r\n" % (len(data), data))
-        await writer.drain()
-    writer.write(b"0\r\n\r\n")
+    documents = [_document(request, "chat.completion.chunk", [choice]) for choice in choices]
+    return [*map(json.dumps, documents), "[DONE]"]

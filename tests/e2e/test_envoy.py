@@ -104,6 +104,19 @@ def test_a_secret_in_an_answer_does_not_reach_the_client(processed: Chain, strea
     assert SECRET[:7] not in answer.text
 
 
+def test_events_reach_the_client_while_the_upstream_goes_on(tmp_path: Path) -> None:
+    """With the configuration of `deploy/envoy` as it is. The upstream waits for the client."""
+    text = "wait " + "for the next word of a long sentence " * 60
+    with chain(tmp_path, "ext_proc.yaml") as opened:
+        body = {"model": "gpt-4o", "messages": [{"role": "user", "content": text}], "stream": True}
+        with opened.client.stream("POST", CHAT, json=body) as answer:
+            lines = answer.iter_lines()
+            first = next(line for line in lines if "sentence" in line)
+            assert first.startswith("data: ")
+            opened.upstream.go_on.set()
+            assert "data: [DONE]" in list(lines)
+
+
 def test_a_request_that_is_stopped_does_not_reach_the_upstream(processed: Chain) -> None:
     before = len(processed.upstream.bodies)
     answer = processed.chat(UNION)

@@ -3,8 +3,8 @@
 They have Envoy's names and field numbers, and are the same on the wire. They do not come from the
 package `xds-protos`, because that one replaces files of `googleapis-common-protos` and of
 `opentelemetry-proto`, and export of traces then fails. They are in a descriptor pool of their own,
-where no other package can add the same names. A field that is missing here is ignored when Envoy
-sends it. An enumeration is an `int32` here, which is the same on the wire.
+so that other packages can add the same names to the default one. A field that is missing here is
+ignored when Envoy sends it. An enumeration is an `int32` here, which is the same on the wire.
 
 Source: `api/envoy/service/{auth,ext_proc}/v3` and `api/envoy/config/core/v3/base.proto` of Envoy.
 """

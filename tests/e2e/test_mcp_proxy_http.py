@@ -284,6 +284,28 @@ class TestBadRequests:
                 assert answer.status_code == 400
             assert client.server.visits == []
 
+    async def test_a_header_with_characters_that_headers_do_not_have(self) -> None:
+        async with proxy(echo) as client:
+            for name in ("mcp-session-id", "authorization", "last-event-id"):
+                headers: Any = {**LEGACY, name: "größe".encode("latin-1")}
+                assert (await client.post({"id": 1, "method": "ping"}, headers)).status_code == 400
+                assert (await client.http.get("/mcp", headers=headers)).status_code == 400
+            assert client.server.visits == []
+
+    async def test_a_fault_of_the_proxy_lets_nothing_pass(
+        self, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        async with proxy(echo) as client:
+
+            async def fail(_request: object) -> None:
+                raise RuntimeError("a card: 4111")
+
+            monkeypatch.setattr(client.decisions, "decide", fail)
+            answer = await client.call("add")
+            assert (answer.status_code, answer.json()["error"]["code"]) == (500, -32603)
+            assert client.server.visits == []
+        assert "4111" not in "".join(capfd.readouterr())
+
     async def test_requests_in_progress_are_bounded(self) -> None:
         arrived, release = asyncio.Event(), asyncio.Event()
 

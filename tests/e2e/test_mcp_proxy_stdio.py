@@ -275,6 +275,39 @@ async def test_a_message_over_several_lines_is_forwarded_in_one(decisions: WordD
     assert server_lines == [b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n']
 
 
+async def test_a_fault_of_the_proxy_lets_nothing_pass(
+    decisions: WordDecisions, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(_request: object) -> None:
+        raise RuntimeError("a card: 4111")
+
+    monkeypatch.setattr(decisions, "decide", fail)
+    monkeypatch.setattr(decisions, "simulate", fail)
+    connection, client_lines, server_lines = _connection(decisions)
+    for side in McpSide:
+        mine, other = client_lines, server_lines
+        if side is McpSide.SERVER:
+            mine, other = other, mine
+        await connection.relay(b'{"jsonrpc":"2.0","id":1,"method":"ping"}', _other(side))
+        other_before = len(other)
+        await connection.relay(b'{"jsonrpc":"2.0","id":1,"result":{"a":1}}', side)
+        assert json.loads(other[other_before])["error"]["code"] == -32603
+        method = "tools/call" if side is McpSide.CLIENT else "elicitation/create"
+        asked = {"jsonrpc": "2.0", "id": 2, "method": method, "params": {"name": "a"}}
+        await connection.relay(json.dumps(asked).encode(), side)
+        assert json.loads(mine[-1])["error"]["code"] == -32603
+        assert json.loads(mine[-1])["id"] == 2
+        lines_before = len(mine), len(other)
+        note = b'{"jsonrpc":"2.0","method":"notifications/x","params":{"a":1}}'
+        await connection.relay(note, side)
+        assert (len(mine), len(other)) == lines_before
+    assert "4111" not in caplog.text
+
+
+def _other(side: McpSide) -> McpSide:
+    return McpSide.SERVER if side is McpSide.CLIENT else McpSide.CLIENT
+
+
 class TestEnds:
     """How the proxy and the server end."""
 

@@ -13,7 +13,7 @@ from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.adapters.mcp.exchange import McpSide, ToolDenialForm
 from pdp.adapters.mcp.messages import read_message
 from pdp.adapters.mcp.methods import FROM_CLIENT, FROM_SERVER
-from pdp.adapters.mcp.pins import Pins, hash_of
+from pdp.adapters.mcp.pins import Pins, PinState, hash_of
 from pdp.adapters.mcp.tools import MAX_TOOLS_IN_PAGE, PinAction
 from pdp.jsonpb.structs import struct_object
 from tests.support.mcp import (
@@ -219,7 +219,7 @@ class TestRequests:
     async def test_lists_count_if_nothing_may_be_simulated(self, decisions: WordDecisions) -> None:
         exchange = exchange_of(decisions, simulates=False)
         await exchange.request(request("tools/list"), McpSide.CLIENT, CALLER)
-        await exchange.answer(tool_list(tool("add")), "tools/list", CALLER)
+        await exchange.answer(tool_list(tool("add")), "tools/list", McpSide.SERVER, CALLER)
         assert set(decisions.kinds) == {"decide"}
 
     async def test_an_unknown_version_is_refused(self, decisions: WordDecisions) -> None:
@@ -237,14 +237,17 @@ class TestAnswers:
 
     async def test_an_allowed_result_passes_unchanged(self, decisions: WordDecisions) -> None:
         message = result({"content": [{"type": "text", "text": "fine"}]})
-        assert await exchange_of(decisions).answer(message, "tools/call", CALLER) is message
+        assert (
+            await exchange_of(decisions).answer(message, "tools/call", McpSide.SERVER, CALLER)
+            is message
+        )
         ((kind, asked),) = decisions.requests
         assert (kind, asked.direction) == ("decide", "output")
         assert struct_object(asked.context)["mcp"]["method"] == "tools/call"
 
     async def test_a_result_is_redacted(self, decisions: WordDecisions) -> None:
         message = result({"content": [{"type": "text", "text": "a secret"}]})
-        passing = await exchange_of(decisions).answer(message, "tools/call", CALLER)
+        passing = await exchange_of(decisions).answer(message, "tools/call", McpSide.SERVER, CALLER)
         assert passing.result == {"content": [{"type": "text", "text": "a [REDACTED]"}]}
         assert json.loads(passing.text) == passing.document
 
@@ -252,7 +255,7 @@ class TestAnswers:
         self, decisions: WordDecisions
     ) -> None:
         message = result({"content": [{"type": "text", "text": "forbidden"}]}, "id-7")
-        passing = await exchange_of(decisions).answer(message, "tools/call", CALLER)
+        passing = await exchange_of(decisions).answer(message, "tools/call", McpSide.SERVER, CALLER)
         assert "forbidden" not in passing.text
         answer = json.loads(passing.text)
         assert answer["id"] == "id-7"
@@ -261,7 +264,7 @@ class TestAnswers:
     async def test_an_error_of_a_server_is_judged_too(self, decisions: WordDecisions) -> None:
         error = {"code": -32000, "message": "a secret", "data": "forbidden"}
         message = message_of({"jsonrpc": "2.0", "id": 1, "error": error})
-        passing = await exchange_of(decisions).answer(message, "tools/call", CALLER)
+        passing = await exchange_of(decisions).answer(message, "tools/call", McpSide.SERVER, CALLER)
         assert error_of(passing.text)["code"] == -32001
         assert "forbidden" not in passing.text
 
@@ -272,7 +275,7 @@ class TestAnswers:
         self, decisions: WordDecisions, version: str | None, passes: bool
     ) -> None:
         message = result({"protocolVersion": version, "capabilities": {}, "serverInfo": {}})
-        passing = await exchange_of(decisions).answer(message, "initialize", CALLER)
+        passing = await exchange_of(decisions).answer(message, "initialize", McpSide.SERVER, CALLER)
         assert (passing is message) is passes
 
     @pytest.mark.parametrize(
@@ -285,21 +288,73 @@ class TestAnswers:
     async def test_the_end_of_a_task_counts_and_a_poll_does_not(
         self, decisions: WordDecisions, value: Any, kind: str
     ) -> None:
-        await exchange_of(decisions).answer(result(value), "tasks/get", CALLER)
+        await exchange_of(decisions).answer(result(value), "tasks/get", McpSide.SERVER, CALLER)
         assert decisions.kinds == [kind]
 
     async def test_no_result_passes_without_decisions(self, decisions: WordDecisions) -> None:
         decisions.reachable = False
         for method in ("tools/call", "tools/list", "prompts/list", "initialize", ""):
             message = result({"tools": [tool("a")], "protocolVersion": "2025-11-25"})
-            passing = await exchange_of(decisions).answer(message, method, CALLER)
+            passing = await exchange_of(decisions).answer(message, method, McpSide.SERVER, CALLER)
             assert error_of(passing.text)["code"] == -32603
 
     async def test_the_answer_of_a_user_to_the_server_is_judged(
         self, decisions: WordDecisions
     ) -> None:
         message = result({"action": "accept", "content": {"name": "forbidden"}})
-        passing = await exchange_of(decisions).answer(message, "elicitation/create", CALLER)
+        passing = await exchange_of(decisions).answer(
+            message, "elicitation/create", McpSide.SERVER, CALLER
+        )
+        assert error_of(passing.text)["code"] == -32001
+
+    async def test_a_client_has_no_tools(self, decisions: WordDecisions) -> None:
+        """Its answer to a server must not pin the tools of the server."""
+        pins = Pins("demo")
+        exchange = exchange_of(decisions, pins=pins)
+        await exchange.answer(tool_list(tool("add", "Mine.")), "", McpSide.CLIENT, CALLER)
+        assert decisions.kinds == ["decide"]
+        assert pins.compare({"add": "h"}) == {"add": PinState.NEW}
+
+    async def test_a_redaction_counts_without_an_obligation(
+        self, decisions: WordDecisions, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        message = result({"content": "a text"})
+
+        async def decide(_request: pb.DecideRequest) -> pb.DecideResponse:
+            redacted = message.text.replace("a text", "[REDACTED]")
+            return pb.DecideResponse(
+                allowed=True, outcome=pb.OUTCOME_ALLOW, redacted_payload=redacted
+            )
+
+        monkeypatch.setattr(decisions, "decide", decide)
+        passing = await exchange_of(decisions).answer(message, "x", McpSide.SERVER, CALLER)
+        assert passing.result == {"content": "[REDACTED]"}
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            pb.DecideResponse(),
+            pb.DecideResponse(outcome=pb.OUTCOME_ALLOW),
+            pb.DecideResponse(allowed=True),
+            pb.DecideResponse(allowed=True, outcome=pb.OUTCOME_REDACT),
+            pb.DecideResponse(allowed=True, outcome=pb.OUTCOME_BLOCK),
+            pb.DecideResponse(allowed=True, outcome=pb.OUTCOME_REDACT, redacted_payload="{}"),
+            pb.DecideResponse(allowed=True, outcome=pb.OUTCOME_REDACT, redacted_payload="no json"),
+        ],
+    )
+    async def test_a_decision_that_makes_no_sense_lets_nothing_pass(
+        self,
+        decisions: WordDecisions,
+        monkeypatch: pytest.MonkeyPatch,
+        answer: pb.DecideResponse,
+    ) -> None:
+        async def decide(_request: pb.DecideRequest) -> pb.DecideResponse:
+            return answer
+
+        monkeypatch.setattr(decisions, "decide", decide)
+        passing = await exchange_of(decisions).answer(
+            result({"content": "a"}), "x", McpSide.SERVER, CALLER
+        )
         assert error_of(passing.text)["code"] == -32001
 
 
@@ -379,7 +434,7 @@ class TestToolLists:
         self, decisions: WordDecisions
     ) -> None:
         message = tool_list(tool("add"), tool("forbidden"), tool("asked"), nextCursor="c")
-        passing = await exchange_of(decisions).answer(message, "tools/list", CALLER)
+        passing = await exchange_of(decisions).answer(message, "tools/list", McpSide.SERVER, CALLER)
         assert names_of(passing) == ["add"]
         assert passing.result["nextCursor"] == "c"
         assert json.loads(passing.text) == passing.document
@@ -387,7 +442,10 @@ class TestToolLists:
 
     async def test_a_list_in_full_passes_unchanged(self, decisions: WordDecisions) -> None:
         message = tool_list(tool("add"), tool("sub"))
-        assert await exchange_of(decisions).answer(message, "tools/list", CALLER) is message
+        assert (
+            await exchange_of(decisions).answer(message, "tools/list", McpSide.SERVER, CALLER)
+            is message
+        )
 
     async def test_a_tool_stays_in_the_list_when_a_limit_is_reached(
         self, decisions: WordDecisions
@@ -395,38 +453,41 @@ class TestToolLists:
         """The call is refused as long as the limit is reached; the list does not change."""
         decisions.limited_calls = True
         message = tool_list(tool("add"))
-        assert await exchange_of(decisions).answer(message, "tools/list", CALLER) is message
+        assert (
+            await exchange_of(decisions).answer(message, "tools/list", McpSide.SERVER, CALLER)
+            is message
+        )
 
     @pytest.mark.parametrize("scope", ["public", "private"])
     async def test_a_list_that_clients_may_cache_is_private(
         self, decisions: WordDecisions, scope: str
     ) -> None:
         message = tool_list(tool("add"), ttlMs=60_000, cacheScope=scope, resultType="complete")
-        passing = await exchange_of(decisions).answer(message, "tools/list", CALLER)
+        passing = await exchange_of(decisions).answer(message, "tools/list", McpSide.SERVER, CALLER)
         assert passing.result == {**message.result, "cacheScope": "private"}
 
     async def test_a_definition_that_is_denied_is_left_out(self, decisions: WordDecisions) -> None:
         """A description is text that the model reads."""
         message = tool_list(tool("add"), tool("sub", "Do what is forbidden."), tool("mul"))
-        passing = await exchange_of(decisions).answer(message, "tools/list", CALLER)
+        passing = await exchange_of(decisions).answer(message, "tools/list", McpSide.SERVER, CALLER)
         assert names_of(passing) == ["add", "mul"]
 
     async def test_a_definition_is_redacted(self, decisions: WordDecisions) -> None:
         message = tool_list(tool("add", "Knows a secret."))
-        passing = await exchange_of(decisions).answer(message, "tools/list", CALLER)
+        passing = await exchange_of(decisions).answer(message, "tools/list", McpSide.SERVER, CALLER)
         assert passing.result["tools"][0]["description"] == "Knows a [REDACTED]."
 
     async def test_definitions_are_redacted_beside_one_that_is_denied(
         self, decisions: WordDecisions
     ) -> None:
         message = tool_list(tool("add", "Knows a secret."), tool("sub", "forbidden"))
-        passing = await exchange_of(decisions).answer(message, "tools/list", CALLER)
+        passing = await exchange_of(decisions).answer(message, "tools/list", McpSide.SERVER, CALLER)
         assert names_of(passing) == ["add"]
         assert "secret" not in passing.text
 
     async def test_what_stands_beside_the_tools_is_judged(self, decisions: WordDecisions) -> None:
         message = tool_list(tool("add"), _meta={"note": "forbidden"})
-        passing = await exchange_of(decisions).answer(message, "tools/list", CALLER)
+        passing = await exchange_of(decisions).answer(message, "tools/list", McpSide.SERVER, CALLER)
         assert error_of(passing.text)["code"] == -32001
 
     @pytest.mark.parametrize(
@@ -447,13 +508,15 @@ class TestToolLists:
         self, decisions: WordDecisions, tools: Any
     ) -> None:
         passing = await exchange_of(decisions).answer(
-            result({"tools": tools}), "tools/list", CALLER
+            result({"tools": tools}), "tools/list", McpSide.SERVER, CALLER
         )
         assert error_of(passing.text)["data"]["reason"] == "INVALID_TOOL_LIST"
         assert decisions.requests == []
 
     async def test_a_list_without_tools_is_refused(self, decisions: WordDecisions) -> None:
-        passing = await exchange_of(decisions).answer(result({"x": 1}), "tools/list", CALLER)
+        passing = await exchange_of(decisions).answer(
+            result({"x": 1}), "tools/list", McpSide.SERVER, CALLER
+        )
         assert error_of(passing.text)["data"]["reason"] == "INVALID_TOOL_LIST"
 
     async def test_a_list_is_filtered_even_if_its_request_is_not_known(
@@ -461,7 +524,7 @@ class TestToolLists:
     ) -> None:
         """So a stream that is resumed does not let a list through."""
         message = tool_list(tool("add"), tool("forbidden"))
-        passing = await exchange_of(decisions).answer(message, "", CALLER)
+        passing = await exchange_of(decisions).answer(message, "", McpSide.SERVER, CALLER)
         assert names_of(passing) == ["add"]
 
 
@@ -470,9 +533,9 @@ class TestPins:
 
     async def test_a_change_is_reported_only_by_default(self, decisions: WordDecisions) -> None:
         exchange = exchange_of(decisions)
-        await exchange.answer(tool_list(tool("add")), "tools/list", CALLER)
+        await exchange.answer(tool_list(tool("add")), "tools/list", McpSide.SERVER, CALLER)
         changed = tool_list(tool("add", "Now another."))
-        assert await exchange.answer(changed, "tools/list", CALLER) is changed
+        assert await exchange.answer(changed, "tools/list", McpSide.SERVER, CALLER) is changed
         passage = await exchange.request(call("add"), McpSide.CLIENT, CALLER)
         assert passage.forward is not None
 
@@ -480,9 +543,11 @@ class TestPins:
         self, decisions: WordDecisions
     ) -> None:
         exchange = exchange_of(decisions, action=PinAction.BLOCK)
-        await exchange.answer(tool_list(tool("add"), tool("sub")), "tools/list", CALLER)
+        await exchange.answer(
+            tool_list(tool("add"), tool("sub")), "tools/list", McpSide.SERVER, CALLER
+        )
         changed = tool_list(tool("add", "Now another."), tool("sub"))
-        passing = await exchange.answer(changed, "tools/list", CALLER)
+        passing = await exchange.answer(changed, "tools/list", McpSide.SERVER, CALLER)
         assert names_of(passing) == ["sub"]
         decisions.requests.clear()
         passage = await exchange.request(call("add"), McpSide.CLIENT, CALLER)
@@ -497,7 +562,7 @@ class TestPins:
         exchange = exchange_of(decisions, action=PinAction.BLOCK)
         for description in ("A tool.", "Another.", "A tool."):
             listed = tool_list(tool("add", description))
-            await exchange.answer(listed, "tools/list", CALLER)
+            await exchange.answer(listed, "tools/list", McpSide.SERVER, CALLER)
         assert (await exchange.request(call("add"), McpSide.CLIENT, CALLER)).forward is not None
 
     async def test_a_tool_that_was_not_listed_is_not_trusted(
@@ -514,7 +579,7 @@ class TestPins:
         Pins("demo", path).compare({"add": hash_of(tool("add"))})
         exchange = exchange_of(decisions, pins=Pins("demo", path, locked=True))
         listed = tool_list(tool("add"), tool("sub"))
-        passing = await exchange.answer(listed, "tools/list", CALLER)
+        passing = await exchange.answer(listed, "tools/list", McpSide.SERVER, CALLER)
         assert names_of(passing) == ["add"]
         assert (await exchange.request(call("add"), McpSide.CLIENT, CALLER)).forward is not None
         passage = await exchange.request(call("sub"), McpSide.CLIENT, CALLER)
@@ -524,7 +589,9 @@ class TestPins:
         self, decisions: WordDecisions, tmp_path: Path
     ) -> None:
         exchange = exchange_of(decisions, pins=Pins("demo", tmp_path / "missing" / "pins.json"))
-        passing = await exchange.answer(tool_list(tool("add")), "tools/list", CALLER)
+        passing = await exchange.answer(
+            tool_list(tool("add")), "tools/list", McpSide.SERVER, CALLER
+        )
         assert error_of(passing.text)["data"] == {"reason": "PIN_FAULT"}
 
 
@@ -561,7 +628,7 @@ async def test_whatever_passes_was_allowed_or_has_no_content(
 @given(st.dictionaries(st.sampled_from(["tools", "content", "x"]), JSON), METHODS)
 async def test_every_answer_passes_or_becomes_an_error(value: dict[str, Any], method: str) -> None:
     message = result(value)
-    passing = await exchange_of(WordDecisions()).answer(message, method, CALLER)
+    passing = await exchange_of(WordDecisions()).answer(message, method, McpSide.SERVER, CALLER)
     assert "forbidden" not in passing.text
     assert json.loads(passing.text)["id"] == 1
     assert passing.result is not None or error_of(passing.text)["code"] < 0

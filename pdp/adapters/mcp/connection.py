@@ -83,6 +83,18 @@ class McpConnection:
         except MalformedMessage as fault:
             await self._refuse(fault, sender)
             return
+        try:
+            await self._relay(message, sender)
+        except OSError:  # a side no longer reads
+            raise
+        except Exception as error:
+            # The words of the error may hold parts of the message, so only its type is logged.
+            _log.error("message failed", sender=sender.value, error=type(error).__name__)
+            if not message.is_notification:
+                text = error_answer(message.id, INTERNAL_ERROR, "The proxy has failed.")
+                await self._write(sender if message.is_request else _other(sender), text)
+
+    async def _relay(self, message: McpMessage, sender: McpSide) -> None:
         if message.is_request:
             await self._request(message, sender)
         elif message.is_notification:
@@ -149,7 +161,7 @@ class McpConnection:
         if method is None:
             _log.warning("answer without a request", sender=sender.value)
             return
-        judged = await self._exchange.answer(message, method, self._caller)
+        judged = await self._exchange.answer(message, method, sender, self._caller)
         await self._forward(judged, sender)
 
     async def _forward(self, message: McpMessage, sender: McpSide) -> None:

@@ -96,12 +96,13 @@ class EventRelay:
         if message.is_notification:
             return await self._exchange.notification(message, self._caller)
         if self._request is None:  # the stream is resumed: the request came by another one
-            return await self._exchange.answer(message, "", self._caller)
+            return await self._exchange.answer(message, "", McpSide.SERVER, self._caller)
         if message.id != self._request.id or self._answered:
             _log.warning("answer without a request", sender="server")
             return None
         self._answered = True
-        return await self._exchange.answer(message, self._request.method, self._caller)
+        method = self._request.method
+        return await self._exchange.answer(message, method, McpSide.SERVER, self._caller)
 
     async def _server_request(self, message: McpMessage) -> McpMessage | None:
         if self._request is not None and version_of(self._request) >= MODERN:

@@ -127,16 +127,20 @@ class McpExchange:
             return _denied_result(message.id, refusal, modern=bool(version_of(message)))
         return error_answer(message.id, refusal.code, refusal.message, refusal.data)
 
-    async def answer(self, message: McpMessage, method: str, caller: McpCaller) -> McpMessage:
+    async def answer(
+        self, message: McpMessage, method: str, sender: McpSide, caller: McpCaller
+    ) -> McpMessage:
         """Returns what the other side gets for an answer: the answer, or an error in its place.
 
         Args:
             message: the answer.
             method: of the request; empty if it is not known.
-            caller: for whom the request was made.
+            sender: the side that answers.
+            caller: for whom the client works.
         """
         result = message.result
-        is_list = isinstance(result, dict) and "tools" in result
+        # Only servers have tools. A client must not have an effect on the pins of a server.
+        is_list = sender is McpSide.SERVER and isinstance(result, dict) and "tools" in result
         judged: McpMessage | McpRefusal
         if method == INITIALIZE and isinstance(result, dict) and not _is_supported(result):
             judged = McpRefusal(

@@ -45,6 +45,9 @@ _SESSION: Final = re.compile(r"[\x21-\x7E]{1,256}")
 _PASSED_ON: Final = frozenset({"accept", "authorization", SESSION_HEADER, "last-event-id"})
 """Headers of a client that the server gets, beside those that repeat the body."""
 
+_SINGLE: Final = (_PASSED_ON - {"accept"}) | {VERSION_HEADER}
+"""Headers of which a request has one at most."""
+
 _log: Final = structlog.get_logger("pdp.mcp")
 
 
@@ -92,6 +95,11 @@ class McpHttpProxy:
         self._free -= 1
         try:
             await self._answer(scope, receive, reply)
+        except Exception as error:
+            # The words of the error may hold parts of a message, so only its type is logged.
+            _log.error("request failed", error=type(error).__name__)
+            if not reply.started:
+                await reply.error(500, None, INTERNAL_ERROR, "The proxy has failed.")
         finally:
             self._free += 1
 
@@ -156,7 +164,7 @@ class McpHttpProxy:
             if passing is None:
                 await reply.error(403, None, DENIED, "A policy does not allow this notification.")
             return passing
-        return await self._exchange.answer(message, "", caller)
+        return await self._exchange.answer(message, "", McpSide.CLIENT, caller)
 
     async def _pass_on(
         self, response: UpstreamResponse, message: McpMessage, headers: Headers, reply: HttpReply
@@ -178,7 +186,8 @@ class McpHttpProxy:
         if answer.method or not fits:
             await _status_only(response, message, reply)
             return
-        judged = await self._exchange.answer(answer, message.method, self._caller_of(headers))
+        caller = self._caller_of(headers)
+        judged = await self._exchange.answer(answer, message.method, McpSide.SERVER, caller)
         await reply.json(response.status, judged.text, response.headers)
 
     async def _without_body(self, method: str, headers: Headers, reply: HttpReply) -> None:
@@ -240,9 +249,11 @@ def _check_request(scope: HTTPScope, headers: Headers) -> None:
         raise _McpHttpFault(404, f"The endpoint is {PATH}.")
     if scope["method"] not in ("GET", "POST", "DELETE"):
         raise _McpHttpFault(405, "Use POST, GET or DELETE.", [("allow", "GET, POST, DELETE")])
-    names = [name for name, _ in headers if name in (SESSION_HEADER, "authorization")]
+    names = [name for name, _ in headers if name in _SINGLE]
     if len(names) != len(set(names)):
         raise _McpHttpFault(400, "A header stands there twice.")
+    if not all(values[name].isascii() and values[name].isprintable() for name in names):
+        raise _McpHttpFault(400, "A header has characters that are not visible ASCII.")
     if scope["method"] != "POST":
         return
     if values.get("content-encoding", "identity").lower() != "identity":

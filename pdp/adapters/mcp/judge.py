@@ -131,7 +131,7 @@ class MessageJudge:
                 decision = await self._source.decide(request)
         except DecisionFailed as failure:
             return _without_decision(failure)
-        if not decision.obligations and decision.outcome in _PASSING:
+        if _is_unconditional(decision):
             return message
         if _is_redaction(decision):
             return await _redacted(message, decision)
@@ -173,6 +173,16 @@ def local_refusal(reason: str, message: str) -> McpRefusal:
 def _without_decision(failure: DecisionFailed) -> McpRefusal:
     code = INVALID_PARAMS if failure.at_fault else INTERNAL_ERROR
     return McpRefusal(code, f"There is no decision: {failure.message}", {"reason": failure.code})
+
+
+def _is_unconditional(decision: pb.DecideResponse) -> bool:
+    """Whether a decision lets the message pass as it is."""
+    return (
+        decision.allowed
+        and decision.outcome in _PASSING
+        and not decision.obligations
+        and not decision.HasField("redacted_payload")
+    )
 
 
 def _is_redaction(decision: pb.DecideResponse) -> bool:

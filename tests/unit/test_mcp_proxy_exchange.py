@@ -243,6 +243,7 @@ class TestAnswers:
         )
         ((kind, asked),) = decisions.requests
         assert (kind, asked.direction) == ("decide", "output")
+        assert asked.payload.answers == "tools/call"
         assert struct_object(asked.context)["mcp"]["method"] == "tools/call"
 
     async def test_a_result_is_redacted(self, decisions: WordDecisions) -> None:

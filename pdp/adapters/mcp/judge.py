@@ -123,7 +123,7 @@ class MessageJudge:
             judgement: whether the decision counts.
             answers: the method of the request that an answer belongs to; empty if it is not known.
         """
-        request = self._request(message, caller, message.method or answers)
+        request = self._request(message, caller, answers)
         try:
             if self._simulates and judgement is McpJudgement.SIMULATE:
                 decision = await self._source.simulate(request)
@@ -137,7 +137,7 @@ class MessageJudge:
             return await _redacted(message, decision)
         return refusal_of(decision)
 
-    def _request(self, message: McpMessage, caller: McpCaller, method: str) -> pb.DecideRequest:
+    def _request(self, message: McpMessage, caller: McpCaller, answers: str) -> pb.DecideRequest:
         request = pb.DecideRequest(
             tenant_id=caller.tenant,
             customer_id=caller.customer,
@@ -146,9 +146,11 @@ class MessageJudge:
             direction="input" if message.method else "output",
             channel="api",
             target=pb.Target(resource_type=SERVER, resource_id=self._server),
-            payload=pb.Payload(format=FORMAT, body=message.text),
+            payload=pb.Payload(format=FORMAT, body=message.text, answers=answers),
         )
-        request.context.update({"mcp": {"method": method, "servers": [self._server]}})
+        request.context.update(
+            {"mcp": {"method": message.method or answers, "servers": [self._server]}}
+        )
         return request
 
 

@@ -111,9 +111,7 @@ def test_a_call_of_an_mcp_tool_is_judged(client: httpx2.Client) -> None:
 def test_images_are_what_the_setting_says(client: httpx2.Client) -> None:
     fields = {"texts": ["look"], "images": ["data:image/png;base64,AAAA"], "model": "m"}
     assert ask(client, **fields) == {"action": "NONE"}
-    answer = client.patch("/v1/tenant/settings", json={"unjudged": "block"})
-    if not answer.is_success:
-        answer = client.put("/v1/tenant/settings", json={"unjudged": "block"})
+    answer = client.put("/v1/tenant/settings", json={"unjudged": "block"})
     assert answer.is_success, answer.text
     assert ask(client, **fields)["action"] == "BLOCKED"
 
@@ -131,6 +129,31 @@ def test_a_stream_holds_back_what_may_not_be_complete(client: httpx2.Client) -> 
         assert "4111" not in sent
         assert held >= min(HOLD_BACK, len(text))
     assert sent.startswith("Your card is [REDACTED] and so on.")
+
+
+SECRETS: Final = (CARD, "4012 8888 8888 1881", "jane.doe@example.com")
+WHOLE: Final = " ".join(
+    f"{secret} {'and some more words ' * count}" for count, secret in enumerate(SECRETS * 3, 5)
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(cuts=st.sets(st.integers(1, len(WHOLE) - 1), max_size=6))
+def test_a_stream_is_redacted_as_one_text_however_it_is_cut(
+    client: httpx2.Client, cuts: set[int]
+) -> None:
+    """Sends what LiteLLM sends: in each round what is not held back, at the end all of it."""
+    fields: dict[str, Any] = {"input_type": "response", "litellm_call_id": str(sorted(cuts))}
+    expected = ask(client, input_type="response", texts=[WHOLE])["texts"][0]
+    assert not any(secret in expected for secret in SECRETS[:2])
+    sent = ""
+    for end in sorted(cuts):
+        answer = ask(client, **fields, texts=[WHOLE[:end]])
+        text = (answer.get("texts") or [WHOLE[:end]])[0]
+        assert text.startswith(sent), "what was sent cannot be taken back"
+        sent += text[len(sent) : len(text) - answer["stream_holdback_chars"][0]]
+        assert expected.startswith(sent)
+    assert ask(client, **fields, texts=[WHOLE])["texts"][0] == expected
 
 
 @pytest.mark.usefixtures("same_day")

@@ -129,6 +129,21 @@ class TestWebhook:
             readings.append((reading_of(answer), answer["action"].get("status_code")))
         assert readings == [(PASS, None), (REJECT, 429), (PASS, None)]
 
+    @pytest.mark.parametrize(
+        ("history", "reading"), [("", REJECT), ("all", REJECT), ("latest", MASK), ("no", REJECT)]
+    )
+    def test_earlier_messages_may_be_replaced(
+        self, client: httpx2.Client, blocked: str, history: str, reading: str
+    ) -> None:
+        roles = {"our rival": "user", "no": "assistant", "hello": "user"}
+        messages = [{"role": role, "content": text} for text, role in roles.items()]
+        headers = {"X-PDP-History": history} if history else {}
+        answer = client.post(REQUEST, json={"body": {"messages": messages}}, headers=headers)
+        assert reading_of(answer.json()) == reading
+        if reading == MASK:
+            masked = answer.json()["action"]["body"]["messages"]
+            assert [each["content"] for each in masked] == ["[BLOCKED]", "no", "hello"]
+
     @pytest.mark.parametrize("body", MALFORMED_PROMPTS.values(), ids=MALFORMED_PROMPTS)
     def test_a_malformed_message_is_rejected(self, client: httpx2.Client, body: bytes) -> None:
         headers = {"content-type": "application/json"}

@@ -108,6 +108,36 @@ def test_a_call_of_an_mcp_tool_is_judged(client: httpx2.Client) -> None:
     assert answer["texts"] == ["Notes", "[REDACTED]"]
 
 
+CONVERSATION: Final = [
+    {"role": "user", "content": "our rival"},
+    {"role": "assistant", "content": "no"},
+    {"role": "user", "content": "hello"},
+]
+
+
+@pytest.mark.parametrize(
+    ("history", "texts", "action"),
+    [
+        ("", 3, "BLOCKED"),
+        ("all", 3, "BLOCKED"),
+        ("latest", 3, "GUARDRAIL_INTERVENED"),
+        ("latest", 1, "BLOCKED"),
+        ("none", 3, "BLOCKED"),
+    ],
+)
+def test_earlier_messages_may_be_replaced(
+    client: httpx2.Client, blocked: str, history: str, texts: int, action: str
+) -> None:
+    messages = CONVERSATION[:texts]
+    contents = [each["content"] for each in messages]
+    body = {"input_type": "request", "texts": contents, "structured_messages": messages}
+    headers = {"X-PDP-History": history} if history else {}
+    answer = client.post(PATH, json=body, headers=headers).json()
+    assert answer["action"] == action
+    if action != "BLOCKED":
+        assert answer["texts"] == ["[BLOCKED]", "no", "hello"]
+
+
 def test_images_are_what_the_setting_says(client: httpx2.Client) -> None:
     fields = {"texts": ["look"], "images": ["data:image/png;base64,AAAA"], "model": "m"}
     assert ask(client, **fields) == {"action": "NONE"}

@@ -49,6 +49,10 @@ def _provider(message: pb.DecideRequest, value: str) -> None:
     message.model.provider = value
 
 
+def _history(message: pb.DecideRequest, value: str) -> None:
+    message.payload.history = value
+
+
 _SETTERS: Final[Mapping[str, Callable[[pb.DecideRequest, str], None]]] = {
     "user": _user,
     "agent": _agent,
@@ -58,7 +62,7 @@ _SETTERS: Final[Mapping[str, Callable[[pb.DecideRequest, str], None]]] = {
     "provider": _provider,
 }
 
-FACTS: Final = (*_SETTERS, "groups")
+FACTS: Final = (*_SETTERS, "groups", "history")
 
 
 def read_headers(message: pb.DecideRequest, headers: Mapping[str, str]) -> None:
@@ -85,6 +89,8 @@ def read_headers(message: pb.DecideRequest, headers: Mapping[str, str]) -> None:
             raise InvalidArgument.of(Violation(name, reason)) from None
         if fact == "groups":
             _set_groups(message, name, [each.strip() for each in text.split(",")])
+        elif fact == "history":
+            _history(message, text)
         else:
             _SETTERS[fact](message, text)
 

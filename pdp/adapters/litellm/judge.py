@@ -46,7 +46,7 @@ class GuardrailJudge:
         self._rounds = Rounds()
 
     async def answer(
-        self, call: Call, body: bytes | bytearray, *, masks_responses: bool
+        self, call: Call, body: bytes | bytearray, *, masks_responses: bool, history: str = ""
     ) -> dict[str, Any]:
         """Returns the answer to a message.
 
@@ -54,6 +54,7 @@ class GuardrailJudge:
             call: the call, which is admitted.
             body: the message.
             masks_responses: whether LiteLLM carries out redactions in answers of models.
+            history: see the contract of payloads.
 
         Raises:
             PdpError: the message cannot be read, or there is no decision on it.
@@ -61,6 +62,7 @@ class GuardrailJudge:
         large = len(body) > LARGE
         question, built = await asyncio.to_thread(_read, body) if large else _read(body)
         request = decide_request(question, built, self._fields)
+        request.payload.history = history
         decision = await self._decide(call, question, request)
         masks = masks_responses or not question.is_response
         if large:

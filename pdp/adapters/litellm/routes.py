@@ -32,6 +32,9 @@ MASK_RESPONSES: Final = "x-pdp-mask-responses"
 """The header with which LiteLLM's configuration says that redactions in answers reach the client.
 They do not on streams of most formats, nor on any stream by default."""
 
+HISTORY: Final = "x-pdp-history"
+"""The header with which LiteLLM's configuration says what happens to earlier messages."""
+
 STATUS_HINT: Final = "x-pdp-status-hint"
 
 _log: Final = structlog.get_logger("pdp.litellm")
@@ -56,7 +59,8 @@ def litellm_routes(
             body = await request.body()
             check_json(request.headers)
             masks = _masks_responses(request.headers)
-            answer = await judge.answer(call, body, masks_responses=masks)
+            history = request.headers.get(HISTORY, "")
+            answer = await judge.answer(call, body, masks_responses=masks, history=history)
         except (PdpError, ClientGone):
             raise
         except Exception as error:

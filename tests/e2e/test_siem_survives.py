@@ -16,6 +16,7 @@ from pdp.export.spool import Spool
 from tests.e2e.test_siem import TOKEN, hec
 from tests.e2e.test_workers import workers_of
 from tests.support import servers
+from tests.support.faults import wait_for_revision
 from tests.support.servers import start_workers
 from tests.support.siem_product import PlannedResponse, Product
 from tests.support.waiting import wait_until
@@ -60,9 +61,11 @@ def decide(url: str, count: int) -> list[str]:
     return answered
 
 
-def record_all(url: str) -> None:
+def record_all(url: str) -> int:
+    """Makes the server record all decisions; returns the revision from which it does."""
     with servers.http_client(url) as client:
-        client.put("/v1/org/policy", json=FULL).raise_for_status()
+        written = client.put("/v1/org/policy", json=FULL).raise_for_status()
+    return int(written.headers["x-pdp-revision"])
 
 
 def until_all(splunk: Product, decision_ids: Sequence[str]) -> None:
@@ -104,7 +107,7 @@ def test_no_answered_decision_is_lost_if_the_server_is_killed(tmp_path: Path) ->
 
 def test_several_workers_send_everything_once_even_if_one_dies(tmp_path: Path) -> None:
     with Product(hec) as splunk, start_workers(tmp_path, 2, **settings(splunk)) as server:
-        record_all(server.http_url)
+        wait_for_revision(server, record_all(server.http_url))
         answered = decide_with_many(server.http_url)
         until_all(splunk, answered)
         # When all events are acknowledged, no worker's death can cause a duplicate.

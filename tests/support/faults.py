@@ -88,12 +88,12 @@ def tenant_of(server: Server, name: str, *, blocks: bool = True) -> Tenant:
     tenant = Tenant(server.http_url, name)
     if blocks:
         assert tenant.create("No rivals").status_code == httpx2.codes.CREATED
-        _wait_for_revision(server, tenant.revision)
+        wait_for_revision(server, tenant.revision)
         assert tenant.decide()["outcome"] == "BLOCK"
     return tenant
 
 
-def _wait_for_revision(server: Server, revision: int) -> None:
+def wait_for_revision(server: Server, revision: int) -> None:
     """Waits until the revision is in force in all workers, which do not read it at once."""
 
     def in_force() -> bool:

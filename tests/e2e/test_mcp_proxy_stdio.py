@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,13 +14,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from pdp._gen.pdp.v1.static_policy_pb2 import CreateStaticPolicyRequest
 from pdp.adapters.mcp.connection import McpConnection
 from pdp.adapters.mcp.exchange import McpSide
 from pdp.adapters.mcp.stdio import run_stdio
+from pdp.client.local import LocalClient
 from pdp.errors import ConfigError
 from tests.support import servers
 from tests.support.mcp import CALLER, WordDecisions, exchange_of
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -77,7 +83,10 @@ class StdioClient:
 
 @asynccontextmanager
 async def proxy(
-    decisions: WordDecisions, *options: str, grace_s: float = 30.0
+    decisions: WordDecisions,
+    *options: str,
+    grace_s: float = 30.0,
+    command: tuple[str, ...] = SERVER,
 ) -> AsyncIterator[StdioClient]:
     """Runs the proxy in this process, in front of a server in another one."""
     stdin, write = os.pipe()
@@ -87,7 +96,7 @@ async def proxy(
         lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read, "rb", 0)
     )
     run = run_stdio(
-        (*SERVER, *options),
+        (*command, *options),
         exchange_of(decisions),
         CALLER,
         stdin=stdin,
@@ -229,12 +238,33 @@ async def test_an_answer_without_a_request_is_dropped(
         assert (await client.receive())["id"] == 2
 
 
+async def test_the_server_does_not_get_the_keys_of_the_proxy(
+    decisions: WordDecisions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PDP_API_KEY", "PDP_TOKEN", "PDP_MCP_AUDITOR_KEY", "pdp_api_key", "OWN_KEY"):
+        monkeypatch.setenv(name, "a")
+    async with proxy(decisions) as client:
+        await client.call("environment")
+        names = (await client.receive())["result"]["names"]
+    assert {"OWN_KEY", "PATH"} <= set(names)
+    assert [name for name in names if name.upper().startswith("PDP_")] == []
+
+
 async def test_a_late_answer_to_a_cancelled_request_is_dropped(decisions: WordDecisions) -> None:
     async with proxy(decisions) as client:
         await client.call("silent", 1)
         await client.send({"method": "notifications/cancelled", "params": {"requestId": 1}})
         await client.call("echo", 2, text="next")
         assert (await client.receive())["id"] == 2
+
+
+def is_running(pid: int) -> bool:
+    """Returns whether a process has not ended."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
 
 
 def _connection(
@@ -308,6 +338,46 @@ def _other(side: McpSide) -> McpSide:
     return McpSide.SERVER if side is McpSide.CLIENT else McpSide.CLIENT
 
 
+LINES = st.binary(max_size=40) | st.sampled_from(
+    [
+        b'{"jsonrpc":"2.0","id":1,"method":"ping"}',
+        b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}',
+        b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"forbidden"}}',
+        b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a"}}',
+        b'{"jsonrpc":"2.0","id":1,"method":"sampling/createMessage","params":{"a":"forbidden"}}',
+        b'{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"forbidden"}]}}',
+        b'{"jsonrpc":"2.0","id":1,"result":{"content":"forbidden"}}',
+        b'{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"forbidden"}}',
+        b'{"jsonrpc":"2.0","error":{"code":1,"message":"forbidden"}}',
+        b'{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}',
+        b'{"jsonrpc":"2.0","method":"notifications/message","params":{"data":"forbidden"}}',
+        b'{"jsonrpc":"2.0","id":1,"result":{}}',
+        b'{"jsonrpc":"2.0","id":1,"method":"forbidden"}',
+    ]
+)
+
+
+@given(st.lists(st.tuples(LINES, st.sampled_from(McpSide)), max_size=8))
+async def test_whatever_both_sides_send_nothing_denied_passes(
+    sent: list[tuple[bytes, McpSide]],
+) -> None:
+    """Every line that is written is a message, and each request has one answer at most."""
+    connection, client_lines, server_lines = _connection(WordDecisions())
+    for line, side in sent:
+        await connection.relay(line, side)
+    for written in (client_lines, server_lines):
+        for line in written:
+            assert line.count(b"\n") == 1
+            message = json.loads(line)
+            assert message["jsonrpc"] == "2.0"
+            echoed = message.get("error", {}).get("code") in (-32601, -32700, -32600)
+            assert b"forbidden" not in line or echoed
+        results = [json.loads(line) for line in written if b'"result"' in line]
+        other = McpSide.CLIENT if written is client_lines else McpSide.SERVER
+        asked = [line for line, side in sent if side is other and b'"method"' in line]
+        assert len(results) <= len(asked)
+
+
 class TestEnds:
     """How the proxy and the server end."""
 
@@ -339,6 +409,16 @@ class TestEnds:
             await client.receive()
             client.close()
             assert await client.ended() == 128 + signal.SIGKILL
+
+    async def test_what_the_server_has_started_ends_with_it(self, decisions: WordDecisions) -> None:
+        """A shell that starts the server does not pass SIGTERM on."""
+        shell = ("sh", "-c", f"{shlex.join((*SERVER, '--stay'))}; true")
+        async with proxy(decisions, command=shell, grace_s=0.5) as client:
+            await client.call("environment")
+            pid = (await client.receive())["result"]["pid"]
+            client.close()
+            assert await client.ended() == 128 + signal.SIGTERM
+        await asyncio.to_thread(wait_until, lambda: not is_running(pid), "the server has ended")
 
     async def test_answers_that_are_under_way_when_the_client_closes_arrive(
         self, decisions: WordDecisions
@@ -438,6 +518,30 @@ def test_what_prevents_the_start(
     assert (process.returncode, out) == (code, b"")
     assert message in err.decode()
     assert "Traceback" not in err.decode()
+
+
+def test_a_policy_that_another_process_changes_comes_into_force(tmp_path: Path) -> None:
+    """The proxy follows the database, so a kill switch reaches it while it runs."""
+    with start(tmp_path, "--tenant", "acme", "--", *SERVER) as process:
+        stdin, stdout = process.stdin, process.stdout
+        assert stdin is not None
+        assert stdout is not None
+
+        def ask(message_id: int) -> Any:
+            stdin.write(lines(tool_call(message_id, "echo", text="a rival")))
+            stdin.flush()
+            return json.loads(stdout.readline())
+
+        assert "result" in ask(0)
+        policy = CreateStaticPolicyRequest(
+            name="No rivals", category="custom", pattern="rival", action="block"
+        )
+        with LocalClient(f"sqlite:///{tmp_path / 'pdp.db'}") as admin:
+            admin.call("CreateStaticPolicy", policy, "acme")
+        ids = iter(range(1, 10_000))
+        wait_until(lambda: "error" in ask(next(ids)), "the policy is in force")
+        stdin.close()
+        assert process.wait(servers.TIMEOUT_S) == 0
 
 
 def test_without_a_server_nothing_passes(tmp_path: Path) -> None:

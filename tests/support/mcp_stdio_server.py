@@ -59,6 +59,8 @@ def call(message: dict[str, Any]) -> None:
         sys.exit(arguments["code"])
     elif name == "die":
         os.kill(os.getpid(), signal.SIGKILL)
+    elif name == "environment":
+        answer(message_id, {**text(""), "pid": os.getpid(), "names": sorted(os.environ)})
     elif name == "stderr":
         print(arguments["text"], file=sys.stderr, flush=True)
         answer(message_id, text("done"))

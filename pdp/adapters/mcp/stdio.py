@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
@@ -11,6 +12,7 @@ from pdp.adapters.mcp.client_pipes import CHUNK, ClientPipes
 from pdp.adapters.mcp.connection import McpConnection
 from pdp.adapters.mcp.exchange import McpSide
 from pdp.adapters.mcp.lines import LineSplitter
+from pdp.environment import PREFIX
 from pdp.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -37,7 +39,9 @@ async def run_stdio(
 ) -> int:
     """Runs a server behind the proxy until the client or the server ends.
 
-    The server's stderr is that of this process.
+    The server's stderr is that of this process. It gets the environment of this process without the
+    `PDP_…` variables, which may hold credentials. It has a process group of its own, so that what
+    it starts ends with it.
 
     Args:
         command: the program of the server, and its arguments.
@@ -61,8 +65,13 @@ async def run_stdio(
 
 async def _start(command: Sequence[str]) -> Process:
     pipe = asyncio.subprocess.PIPE
+    environment = {
+        name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)
+    }
     try:
-        return await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
+        return await asyncio.create_subprocess_exec(
+            *command, stdin=pipe, stdout=pipe, env=environment, start_new_session=True
+        )
     except OSError as error:
         raise ConfigError(
             f"cannot start {command[0]}: {error.strerror}. Check the command after --"
@@ -95,8 +104,10 @@ class _StdioRun:
         try:
             await asyncio.wait((up, down, self._signal), return_when=asyncio.FIRST_COMPLETED)
             await self._end_child()
-            # What the server has written before its end; a child of its own may keep it open.
+            # What the server has written before its end.
             await asyncio.wait((down,), timeout=self._grace_s)
+            if not down.done():  # what the server has started goes on, and holds its output open
+                self._send(signal.SIGKILL)
         finally:
             for number in SIGNALS:
                 loop.remove_signal_handler(number)
@@ -139,11 +150,15 @@ class _StdioRun:
         """Waits for the end of the server, then sends SIGTERM, then SIGKILL."""
         if not self._signal.done() and await self._has_ended():
             return
-        for end in (self._child.terminate, self._child.kill):
-            with suppress(ProcessLookupError):
-                end()
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            self._send(number)
             if await self._has_ended():
                 return
+
+    def _send(self, number: signal.Signals) -> None:
+        """Sends a signal to the server, and to all that it has started."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._child.pid, number)
 
     async def _has_ended(self) -> bool:
         """Whether the server ends in time; a signal cuts the time short."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from pdp.domain.placement import ARGUMENTS
 from pdp.payloads.payload import Part, Payload, PayloadError
-from pdp.payloads.pointers import member
+from pdp.payloads.pointers import member, value_at
 from pdp.payloads.reader import MAX_NAME, Reader
 
 if TYPE_CHECKING:
@@ -222,7 +222,11 @@ class EventReader(Reader):
         self.session_id = self.session_id or payload.session_id
         self.take(pointer)
         self._unjudged += (pointer + each.removeprefix(inner) for each in payload.unjudged)
-        self._repetitions += (pointer + each.removeprefix(inner) for each in payload.repetitions)
+        self._repetitions += (
+            pointer + each.removeprefix(inner)
+            for each in payload.repetitions
+            if value_at(document, each)  # an empty list repeats nothing
+        )
         parts: list[Part] = []
         for part in payload.parts:
             if part.pointer or not inner:

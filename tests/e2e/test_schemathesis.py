@@ -43,6 +43,8 @@ def no_fault(_context: CheckContext, response: Response, _case: Case[Any]) -> No
 
 EXCEPTION = r"(policies|dlp_rules|rules)(\[\d+\])?|everyone|valid_until|values|value_patterns|scope"
 
+PAYLOAD = r"payload(\.body)?|content|arguments(_json)?|action|tool|entities"
+
 CHECKED_IN_CODE = {
     "CreateApiKey": r"name|expires_at|tenants",
     "CreateComplianceBundle": r"rule_ids\[\d+\]",
@@ -55,17 +57,18 @@ CHECKED_IN_CODE = {
     "CreateStaticPolicy": r"scope_actions(\..*)?",
     "CreateStaticPolicyOverride": r"scope_actions(\..*)?",
     "CreateUserGroup": r"bundle_ids\[\d+\]|dlp_rules\[\d+\]\.rule_id",
+    "Decide": PAYLOAD,
     "DisableModelByName": r"provider",
     "EnableModelByName": r"provider",
     "ExportPolicyFile": r"revision",
     "ImportPolicyFile": r"policies\..*",
     "PutCustomerPolicy": r".*",  # the whole document is the customer's
     "ReorderPolicyRules": r"rules(\[\d+\].*)?",
-    "Replay": r"revision|cursor|overlay\..*",
+    "Replay": r"revision|cursor|overlay\..*|requests\[\d+\]\.payload",
     "ReplaceOrgPolicyChain": r"packs\[\d+\]\.(id|sequence)",
     "ReplaceUserPolicyChain": r"packs\[\d+\]\.(id|sequence)",
     "RollbackPolicyFile": r"revision",
-    "Simulate": r"overlay\..*",
+    "Simulate": rf"overlay\..*|request\.({PAYLOAD})",
     "SimulatePolicy": r"overlay\..*|provider|prompt|user_id|user_groups|user_risk_score",
     "SimulatePolicyChain": r"overlay\..*",
     "UpdateComplianceBundle": r"rule_ids\[\d+\]",

@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 LATEST: Final = "latest"
 """The `history` with which what stands before the last answer does not stop a request."""
 
+MCP_SERVER: Final = "mcp_server"
+"""The type of a target that is an MCP server."""
+
 MAX_TRACE: Final = 1000
 """Rows of a trace."""
 
@@ -119,7 +122,7 @@ def _request(snapshot: Snapshot, base: Request, payload: Payload, part: Part) ->
             text=part.text,
             arguments=part.values,
             tool=part.tool,
-            action=snapshot.tool_actions.action_of(part.tool, part.server),
+            action=snapshot.tool_actions.action_of(part.tool, part.server or _server_of(base)),
             direction="input",  # a call goes to a tool, whoever asks for it
         )
     return base._replace(
@@ -128,6 +131,12 @@ def _request(snapshot: Snapshot, base: Request, payload: Payload, part: Part) ->
         direction="output" if payload.is_output else "input",
         place=part.scope if part.values is not None or part.scope in {SYSTEM, TOOL_RESULT} else "",
     )
+
+
+def _server_of(request: Request) -> str:
+    """Returns the MCP server that a request is for: its messages do not name it."""
+    target = request.target
+    return target.resource_id if target.resource_type == MCP_SERVER else ""
 
 
 def texts_for_models(questions: Sequence[Asked]) -> list[tuple[str | None, str]]:

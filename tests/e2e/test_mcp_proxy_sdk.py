@@ -33,7 +33,7 @@ PACK: Final = {
     "rules": [
         {
             "name": "Off",
-            "conditions": {"expression": "tool = 'switched_off'"},
+            "conditions": {"expression": "action = 'mcp:demo:switched_off'"},
             "action": {"type": "BLOCK", "message": "This tool is off."},
         }
     ],

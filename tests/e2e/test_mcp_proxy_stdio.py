@@ -21,6 +21,7 @@ from pdp._gen.pdp.v1.static_policy_pb2 import CreateStaticPolicyRequest
 from pdp.adapters.mcp.connection import McpConnection
 from pdp.adapters.mcp.exchange import McpSide
 from pdp.adapters.mcp.stdio import run_stdio
+from pdp.cli.request import to_message
 from pdp.client.local import LocalClient
 from pdp.errors import ConfigError
 from tests.support import servers
@@ -518,6 +519,28 @@ def test_what_prevents_the_start(
     assert (process.returncode, out) == (code, b"")
     assert message in err.decode()
     assert "Traceback" not in err.decode()
+
+
+def test_a_tool_is_an_action_of_its_server(tmp_path: Path) -> None:
+    """So customer policies and chains hold for it, and lists leave it out."""
+    rule = {
+        "name": "No echo",
+        "conditions": {"expression": "action = 'mcp:my_files:echo'"},
+        "action": {"type": "BLOCK", "message": "No echo here."},
+    }
+    with LocalClient(f"sqlite:///{tmp_path / 'pdp.db'}") as admin:
+        body = {"name": "Tools", "rules": [rule]}
+        made: Any = admin.call("CreatePolicyPack", to_message("CreatePolicyPack", body), "acme")
+        chain = {"packs": [{"id": made.message.pack.id, "sequence": 1}]}
+        admin.call("ReplaceOrgPolicyChain", to_message("ReplaceOrgPolicyChain", chain), "acme")
+    raw = lines(tool_call(1, "echo", text="a"), {"id": 2, "method": "tools/list"})
+    options = ("--tenant", "acme", "--server-name", "My-Files")
+    with start(tmp_path, *options, "--", *SERVER) as process:
+        out, err = process.communicate(raw, timeout=servers.TIMEOUT_S)
+    assert process.returncode == 0, err.decode()
+    denied, listed = (json.loads(each) for each in out.splitlines())
+    assert denied["error"]["message"] == "No echo here."
+    assert [each["name"] for each in listed["result"]["tools"]] == ["forbidden"]
 
 
 def test_a_policy_that_another_process_changes_comes_into_force(tmp_path: Path) -> None:

@@ -46,8 +46,8 @@ class McpServerOptions:
         str,
         typer.Option(
             metavar="NAME",
-            help="The name of the MCP server, which policies see as the target, of the type "
-            "mcp_server.  [default: the name of the command, or the host in --upstream]",
+            help="The name of the MCP server, for the actions of its tools: mcp:NAME:TOOL.  "
+            "[default: the name of the command, or the host in --upstream]",
             show_default=False,
         ),
     ] = ""

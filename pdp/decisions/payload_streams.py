@@ -200,7 +200,7 @@ class PayloadStream:
         self._snapshot: Snapshot | None = None
         self._charge: Charge | None = None
         self._is_charged = False
-        self._has_event = False
+        self._has_model = False
         self._provider = self._model = self._session_id = ""
         self._utf8 = Utf8Chunks()
         self._splitter = Splitter()
@@ -311,7 +311,7 @@ class PayloadStream:
         self._fresh = []
         await self._run(len(raw), self._read, raw, last)
         self._account()
-        self._begin(snapshot, last=last)
+        self._begin(snapshot)
         if snapshot.ner and not stopped(snapshot, self._request):
             await self._find_entities(snapshot)
         size = sum(len(each.payload.body) for each in self._questions)
@@ -376,7 +376,6 @@ class PayloadStream:
     def _take_event(self, held: _Held, event: Event) -> None:
         payload = event.payload
         held.event = event
-        self._has_event = True
         self._session_id = self._session_id or payload.session_id
         self._provider = payload.provider or self._provider
         if payload.model and payload.model != self._model:
@@ -432,17 +431,18 @@ class PayloadStream:
             self._format, body, True, parts, (), self._provider, self._model, document=document
         )
 
-    def _begin(self, snapshot: Snapshot, *, last: bool) -> None:
-        """Charges the stream when its model is known: with the first event."""
-        if self._is_charged or not (self._has_event or last):
-            return
-        self._is_charged = True
-        payload = self._payload(())._replace(session_id=self._session_id)
-        self._request = with_model(self._request, payload)
-        self._charge = self._decider.meter.charge(snapshot, self._request)
-        if self._charge is not None:
-            self._request = self._charge.request
-        self._questions.append(_Question(payload))
+    def _begin(self, snapshot: Snapshot) -> None:
+        """Charges the stream once, and gives it the first model that its events name."""
+        if not self._is_charged:
+            self._is_charged = True
+            self._charge = self._decider.meter.charge(snapshot, self._request)
+            if self._charge is not None:
+                self._request = self._charge.request
+            self._questions.append(_Question(self._payload(())))
+        if self._model and not self._has_model:
+            self._has_model = True
+            payload = self._payload(())._replace(session_id=self._session_id)
+            self._request = with_model(self._request, payload)
 
     async def _find_entities(self, snapshot: Snapshot) -> None:
         """Runs models on the parts of this chunk, and on what is new of the texts."""
@@ -464,15 +464,12 @@ class PayloadStream:
         """Decides what is new; returns whether the stream is stopped."""
         is_stopped = False
         questions, self._questions = self._questions, []
-        if not questions and self._past is None:  # no event is complete yet
-            questions = [_Question(self._payload(()))]
         for question in questions:
             decision = self._ask(question.payload)
             call = question.call
             shown = placed(decision, call.name) if call is not None else decision
             self._fresh.append(shown)
-            if self._has_event or not decision.allowed:
-                self._keep(shown)
+            self._keep(shown)
             if decision.allowed:
                 self._apply(question, decision)
             else:
@@ -551,7 +548,7 @@ class PayloadStream:
             for each in self._open.values()
             if isinstance(each, TextLane) and each.decision is not None
         )
-        combined = _strongest(decisions or self._fresh, self._fresh)
+        combined = _strongest(decisions, self._fresh)
         return combined._replace(
             payload=PayloadResult(self._reader.format, unjudged=tuple(self._unjudged))
         )

@@ -298,6 +298,70 @@ def text_of(format_: str, raw: str) -> str:
     return "".join(text for event in data_of(raw) for text in read(event))
 
 
+def call_stream(format_: str, tool: str, pieces: Sequence[str]) -> str:
+    """A stream with a text and a call, whose arguments are `pieces`."""
+    text = "Let me look. "
+    if format_ == CHAT:
+        calls: list[dict[str, Any]] = [
+            {"index": 0, "id": "call_1", "type": "function",
+             "function": {"name": tool, "arguments": ""}},
+            *({"index": 0, "function": {"arguments": each}} for each in pieces),
+        ]  # fmt: skip
+        deltas: list[Any] = [{"content": text}, *({"tool_calls": [each]} for each in calls)]
+        chunks: list[Any] = [{"choices": [{"index": 0, "delta": each}]} for each in deltas]
+        end = {"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]}
+        return sse([*chunks, end, "[DONE]"])
+    if format_ == RESPONSES:
+        whole_text = "".join(pieces)
+        item = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": tool}
+        events: list[Any] = [
+            {"type": "response.output_item.added", "item": {**item, "arguments": ""}},
+            *({"type": "response.function_call_arguments.delta", "delta": each} for each in pieces),
+            {"type": "response.function_call_arguments.done", "arguments": whole_text},
+            {"type": "response.output_item.done", "item": {**item, "arguments": whole_text}},
+        ]
+        return sse([{**each, "output_index": 0} for each in events], named=True)
+    if format_ == ANTHROPIC:
+        block = {"type": "tool_use", "id": "toolu_1", "name": tool, "input": {}}
+        events = [
+            {"type": "content_block_start", "content_block": block},
+            *(
+                {
+                    "type": "content_block_delta",
+                    "delta": {"type": "input_json_delta", "partial_json": each},
+                }
+                for each in pieces
+            ),
+            {"type": "content_block_stop"},
+        ]
+        return sse([{**each, "index": 0} for each in events], named=True)
+    start = {"toolUse": {"toolUseId": "tooluse_1", "name": tool}}
+    events = [
+        {"contentBlockStart": {"contentBlockIndex": 0, "start": start}},
+        *(
+            {"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"toolUse": {"input": each}}}}
+            for each in pieces
+        ),
+        {"contentBlockStop": {"contentBlockIndex": 0}},
+    ]
+    return "".join(json.dumps(each) + "\n" for each in events)
+
+
+def arguments_of(format_: str, raw: str) -> str:
+    """Returns the arguments that a client reads from `call_stream`."""
+    events = data_of(raw)
+    if format_ == CHAT:
+        deltas = (each["choices"][0]["delta"] for each in events)
+        calls = (call for each in deltas for call in each.get("tool_calls", ()))
+        return "".join(each["function"]["arguments"] for each in calls)
+    if format_ == RESPONSES:
+        return "".join(each.get("delta", "") for each in events)
+    if format_ == ANTHROPIC:
+        return "".join(each.get("delta", {}).get("partial_json", "") for each in events)
+    blocks = (each.get("contentBlockDelta", {}).get("delta", {}) for each in events)
+    return "".join(each.get("toolUse", {}).get("input", "") for each in blocks)
+
+
 def cut_at(raw: str, size: int) -> list[str]:
     """Cuts a stream into chunks of one size."""
     return [raw[start : start + size] for start in range(0, len(raw), size)] or [""]

@@ -14,6 +14,8 @@ NATIVE_TESTS := tests/unit/test_grpc_server.py tests/unit/test_grpc_fronts.py \
   test_access_streams.py test_envoy_server.py test_faults_process.py test_large_messages.py test_limits.py test_local_pep.py test_serve.py \
   test_text_streams.py test_tokens.py test_vanished_peers.py test_workers.py)
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
+COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header \
+  --no-emit-index-url --no-emit-find-links --upgrade --python-version 3.11
 
 ## Use
 .PHONY: run
@@ -29,7 +31,7 @@ test: $(VENV)/dev.stamp ## Run all tests
 	$(BIN)/pytest -n auto --dist worksteal -q $(ARGS)
 
 .PHONY: test-programs
-test-programs: $(VENV)/dev.stamp ## Run the tests with clients and SDKs of others: Java, Go, Node, SpiceDB, Cerbos
+test-programs: $(VENV)/dev.stamp ## Run the tests with programs of others: clients in Java, Go, Node; gateways
 	$(BIN)/pytest -m programs -n 2 -q $(ARGS)
 
 .PHONY: fast
@@ -141,15 +143,13 @@ check-generated: generate ## Fail if generated code is stale
 
 .PHONY: lock
 lock: $(VENV)/dev.stamp ## Pin the newest allowed versions, with hashes
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \
-	  --no-emit-find-links --upgrade --python-version 3.11 --group build pyproject.toml \
-	  --output-file requirements/run.txt
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \
-	  --no-emit-find-links --upgrade --python-version 3.11 --group build --group dev --all-extras pyproject.toml \
+	$(COMPILE) --group build pyproject.toml --output-file requirements/run.txt
+	$(COMPILE) --group build --group dev --all-extras pyproject.toml \
 	  --constraint requirements/run.txt --output-file requirements/dev.txt
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \
-	  --no-emit-find-links --upgrade --python-version 3.11 --group bench \
-	  --constraint requirements/dev.txt --output-file requirements/bench.txt
+	$(COMPILE) --group bench --constraint requirements/dev.txt --output-file requirements/bench.txt
+	for file in requirements/*.in; do \
+	  $(COMPILE) $$file --output-file $${file%.in}.txt || exit 1; \
+	done
 
 .PHONY: image
 image: ## Build the container image

@@ -90,7 +90,7 @@ class TestHelp:
         assert {int(code) for code in listed} == codes
 
     @pytest.mark.parametrize(
-        "group", ["", "conditions", "keys", "models", "audit", "siem", "policies"]
+        "group", ["", "conditions", "keys", "models", "audit", "siem", "policies", "adapters"]
     )
     def test_lists_of_commands_are_whole_sentences(
         self, cli: Callable[..., CommandResult], group: str, monkeypatch: pytest.MonkeyPatch

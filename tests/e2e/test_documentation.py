@@ -143,7 +143,7 @@ def test_every_setting_is_documented(name: str) -> None:
     assert f"| `--{flag}` | `PDP_{name.upper()}` | `{name}` |" in page
 
 
-PAGES = [Path("README.md"), *(Path("docs") / path.name for path in (ROOT / "docs").glob("*.md"))]
+PAGES = [Path("README.md"), *(path.relative_to(ROOT) for path in (ROOT / "docs").rglob("*.md"))]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)

@@ -92,8 +92,7 @@ class Gateway:
             stderr=self._streams[1],
         )
         try:
-            self.admin_url = self._wait(lambda: f"http://{admin.read_text(encoding='utf-8')}")
-            self.url = self._wait(self._listener)
+            self.url = self._wait(lambda: self._listener(admin))
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -126,13 +125,18 @@ class Gateway:
         """What Envoy has logged."""
         return (self._folder / "envoy.log").read_text(encoding="utf-8")
 
-    def _listener(self) -> str:
+    def _listener(self, admin: Path) -> str:
         """Returns the URL of the listener.
 
+        Args:
+            admin: the file into which Envoy writes the address of its administration.
+
         Raises:
-            httpx2.HTTPError: the administration does not answer yet.
+            OSError: there is no such file yet.
+            httpx2.HTTPError: the administration does not answer yet, or the file is not complete.
             LookupError: there is no listener yet.
         """
+        self.admin_url = f"http://{admin.read_text(encoding='utf-8')}"
         with httpx2.Client(base_url=self.admin_url, trust_env=False) as client:
             statuses = client.get("/listeners?format=json").json()["listener_statuses"]
             client.get("/ready").raise_for_status()

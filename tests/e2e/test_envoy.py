@@ -27,10 +27,11 @@ pytestmark = pytest.mark.programs
 ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 DECISION_ID: Final = "x-pdp-decision-id"
 EXT_PROC: Final = "envoy.filters.http.ext_proc"
+PER_ROUTE: Final = "type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3"
 UNION: Final = "SELECT name FROM users WHERE id = 1 UNION SELECT password FROM users"
 MODES: Final = {
     "buffered": ("BUFFERED", "BUFFERED", False),
-    "buffered, streams streamed": ("BUFFERED", "BUFFERED", True),
+    "streams streamed, all else buffered": ("BUFFERED", "STREAMED", True),
     "streamed": ("STREAMED", "STREAMED", False),
     "duplex": ("FULL_DUPLEX_STREAMED", "FULL_DUPLEX_STREAMED", False),
 }
@@ -313,3 +314,45 @@ def test_the_demo_runs_several_times_at_once() -> None:
         assert demo.returncode == 0, out + errors
         ids = re.findall(rf"decision ({ID.pattern})", out)
         assert len(set(ids)) == len(STEPS)
+
+
+@pytest.mark.parametrize("mode", ["BUFFERED", "STREAMED", "FULL_DUPLEX_STREAMED"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_filter_that_does_not_keep_its_word_lets_nothing_through(
+    tmp_path: Path, mode: str, stream: bool
+) -> None:
+    """The metadata of the call say that it allows other modes, and it does not."""
+
+    def change(config: dict[str, Any]) -> None:
+        settings = filter_of(config, EXT_PROC)
+        settings["allow_mode_override"] = False
+        settings["processing_mode"]["response_body_mode"] = mode
+
+    with chain(tmp_path, "ext_proc.yaml", change) as opened:
+        answer = opened.chat("What is the key?", stream=stream)
+        assert content_of(answer) == "The key is [REDACTED], keep it safe."
+
+
+def test_settings_of_a_route_count(tmp_path: Path) -> None:
+    """Envoy says how it sends the bodies of this route, not of the filter."""
+
+    def change(config: dict[str, Any]) -> None:
+        set_modes(config, "BUFFERED", "BUFFERED", override=False)
+        listener = config["static_resources"]["listeners"][0]
+        manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+        mode = {
+            **filter_of(config, EXT_PROC)["processing_mode"],
+            "request_body_mode": "FULL_DUPLEX_STREAMED",
+            "response_body_mode": "FULL_DUPLEX_STREAMED",
+        }
+        manager["route_config"]["virtual_hosts"][0]["routes"][0]["typed_per_filter_config"] = {
+            EXT_PROC: {
+                "@type": f"{PER_ROUTE}.ExtProcPerRoute",
+                "overrides": {"processing_mode": mode},
+            }
+        }
+
+    with chain(tmp_path, "ext_proc.yaml", change) as opened:
+        assert content_of(opened.chat(f"Refund {CARD}")) == "You said: Refund [REDACTED]"
+        assert b"4111" not in opened.upstream.bodies[-1]
+        assert "[REDACTED]" in content_of(opened.chat("What is the key?", stream=True))

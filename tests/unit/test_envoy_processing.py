@@ -487,12 +487,13 @@ async def test_a_stream_that_is_not_text_does_not_pass(mode: BodyMode) -> None:
 @pytest.mark.parametrize(
     ("configured", "media_type", "expected"),
     [
-        (BUFFERED, "text/event-stream", DUPLEX),
-        (BUFFERED, "application/json", BodyMode.NONE),
+        (STREAMED, "application/json", BUFFERED),
+        (STREAMED, "text/event-stream", BodyMode.NONE),
+        (BUFFERED, "text/event-stream", BodyMode.NONE),
         (DUPLEX, "application/json", BodyMode.NONE),  # Envoy cannot go back to BUFFERED
     ],
 )
-async def test_streams_are_streamed_if_the_filter_allows_it(
+async def test_what_is_no_stream_is_buffered_if_the_filter_allows_it(
     configured: BodyMode, media_type: str, expected: BodyMode
 ) -> None:
     peer = Peer(x_pdp_mode_override="allowed")
@@ -501,10 +502,17 @@ async def test_streams_are_streamed_if_the_filter_allows_it(
     assert answer.mode_override.response_body_mode == expected
 
 
+async def test_part_of_an_answer_is_refused_if_the_filter_does_not_buffer_it() -> None:
+    peer = Peer(x_pdp_mode_override="allowed")
+    await passed_request(peer, (BUFFERED, STREAMED))
+    await peer.send(response_headers())
+    assert refused(await peer.send(body_message("response", completion("hi"), end=False))) == 502
+
+
 async def test_the_mode_is_left_as_it_is_unless_the_filter_allows_it() -> None:
     peer = Peer()
-    await passed_request(peer)
-    answer = await peer.send(response_headers("text/event-stream"))
+    await passed_request(peer, (BUFFERED, STREAMED))
+    answer = await peer.send(response_headers())
     assert not answer.HasField("mode_override")
 
 

@@ -15,7 +15,7 @@ from pdp.errors import MalformedRequest, PdpError, RequestTooLarge
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-    from pdp.adapters.envoy.facts import Facts
+    from pdp.adapters.envoy.facts import RequestFacts
     from pdp.adapters.envoy.judgement import Judge
     from pdp.adapters.mapping import RouteMatch
     from pdp.transport.call import Call
@@ -57,7 +57,9 @@ class Authorization:
             metadata = {"reason_code": error.reason}
             return _message(denied_check(refusal_of_error(error), route, metadata))
 
-    async def _answer(self, call: Call, found: RouteMatch, facts: Facts, http: Any) -> Message:
+    async def _answer(
+        self, call: Call, found: RouteMatch, facts: RequestFacts, http: Any
+    ) -> Message:
         route = found.route
         body = http.raw_body or http.body.encode()
         if route.request_payload != NONE:
@@ -72,7 +74,7 @@ class Authorization:
         return _message(passed_check(headers, metadata))
 
 
-def _check_body(facts: Facts, body: bytes) -> None:
+def _check_body(facts: RequestFacts, body: bytes) -> None:
     headers = facts.view.headers
     if headers.get(PARTIAL_BODY, "false").strip().lower() != "false":
         raise RequestTooLarge(

@@ -39,7 +39,7 @@ class Released(NamedTuple):
     refusal: ClientRefusal | None = None
 
 
-class EventStream:
+class AnswerEvents:
     """The events of one answer."""
 
     def __init__(self, port: DecidePort, question: pb.DecideRequest) -> None:

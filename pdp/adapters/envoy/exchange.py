@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pdp.adapters.envoy import answers
 from pdp.adapters.envoy.authorization import REQUEST_JUDGED
 from pdp.adapters.envoy.bodies import Budget, HeldBody, check_encoding, check_length
-from pdp.adapters.envoy.contract import SEND, BodyMode
-from pdp.adapters.envoy.event_streams import EventStream, notice
+from pdp.adapters.envoy.contract import BodyMode
+from pdp.adapters.envoy.event_streams import AnswerEvents, notice
 from pdp.adapters.envoy.facts import facts_of_processing, headers_of
 from pdp.adapters.envoy.judgement import NO_ROUTE, Judge, facts_of_decision
 from pdp.adapters.mapping import ClientRefusal, added_headers, payload_format, refusal_of_error
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pdp._gen.pdp.v1 import decide_pb2 as pb
-    from pdp.adapters.envoy.facts import Facts
-    from pdp.adapters.envoy.judgement import Judgement
+    from pdp.adapters.envoy.facts import RequestFacts
+    from pdp.adapters.envoy.judgement import JudgedTraffic
     from pdp.adapters.mapping import Route, RouteMatch
     from pdp.transport.call import Call
 
@@ -57,6 +57,7 @@ class Side:
         name: `request` or `response`.
         held: what has come of the body.
         mode: how Envoy sends the body.
+        is_overridden: whether we have asked Envoy for this mode.
         format: of the body; `none` if it is not judged.
         headers: of the message.
         has_headers: whether they have come.
@@ -68,10 +69,11 @@ class Side:
     name: str
     held: HeldBody
     mode: BodyMode = BodyMode.NONE
+    is_overridden: bool = False
     format: str = NONE
     headers: Mapping[str, str] = field(default_factory=dict)
     has_headers: bool = False
-    events: EventStream | None = None
+    events: AnswerEvents | None = None
     is_done: bool = False
     has_begun: bool = False
 
@@ -85,11 +87,11 @@ class Side:
         return f"{self.name}_{part}"
 
 
-class Asked(NamedTuple):
+class RoutedRequest(NamedTuple):
     """The request of an exchange, with its route."""
 
     found: RouteMatch
-    facts: Facts
+    facts: RequestFacts
 
     @property
     def route(self) -> Route:
@@ -111,7 +113,7 @@ class Exchange:
         """
         self._judge = judge
         self._sides = {name: Side(name, HeldBody(budget)) for name in (_REQUEST, _RESPONSE)}
-        self._asked: Asked | None = None
+        self._routed: RoutedRequest | None = None
         self._may_override = False
         self._decision: pb.DecideResponse | None = None
         self._metadata: dict[str, Any] = {}
@@ -149,9 +151,9 @@ class Exchange:
     async def _later(self, call: Call, kind: str, message: Any) -> Any:
         """Returns the answer to a message after the first."""
         name, _, part = kind.partition("_")
-        if self._asked is None and kind == "response_headers":
+        if self._routed is None and kind == "response_headers":
             return self._refuse(_refused_before(message.response_headers))
-        if self._asked is None or name not in self._sides:
+        if self._routed is None or name not in self._sides:
             raise MalformedRequest(
                 "the first message must have the headers of the request; set "
                 "processing_mode.request_header_mode to SEND"
@@ -170,24 +172,24 @@ class Exchange:
     def _refuse(self, refusal: ClientRefusal) -> Any:
         self._refusal = refusal
         self.end()
-        route = self._asked.route if self._asked is not None else None
+        route = self._routed.route if self._routed is not None else None
         return answers.immediate(refusal, route, self._metadata)
 
     async def _request_headers(self, call: Call, message: Any) -> Any:
-        if self._asked is not None:
+        if self._routed is not None:
             raise MalformedRequest("request_headers: comes twice in one stream")
         facts = facts_of_processing(message, call.metadata)
         found = self._judge.route_of(facts)
         if found is None:
             return self._refuse(NO_ROUTE)
-        self._asked = asked = Asked(found, facts)
+        self._routed = routed = RoutedRequest(found, facts)
         side = self._sides[_REQUEST]
         side.headers, side.has_headers = facts.view.headers, True
-        self._set_modes(call, asked, message)
+        self._set_modes(call, routed, message)
         remove = [_ACCEPT] if self._sides[_RESPONSE].is_judged else []
         if not side.is_judged:
-            if asked.route.request_payload == NONE:  # else ext_authz has judged it
-                judgement = await self._judge_request(call, asked, b"")
+            if routed.route.request_payload == NONE:  # else ext_authz has judged it
+                judgement = await self._judge_request(call, routed, b"")
                 if judgement.refusal is not None:
                     return self._refuse(judgement.refusal)
             return self._passed_headers(side, remove)
@@ -197,7 +199,7 @@ class Exchange:
             raise InvalidArgument.of(Violation("body", "is missing, and the route has a payload"))
         return self._passed_headers(side, remove)
 
-    def _set_modes(self, call: Call, asked: Asked, message: Any) -> None:
+    def _set_modes(self, call: Call, routed: RoutedRequest, message: Any) -> None:
         """Settles how each body is sent and whether it is judged.
 
         Raises:
@@ -205,7 +207,7 @@ class Exchange:
         """
         if not message.HasField("protocol_config"):
             raise Misconfigured("Envoy does not say how it sends bodies; use Envoy 1.34 or newer")
-        config, route = message.protocol_config, asked.route
+        config, route = message.protocol_config, routed.route
         request, response = self._sides[_REQUEST], self._sides[_RESPONSE]
         request.mode = _mode(config.request_body_mode)
         response.mode = _mode(config.response_body_mode)
@@ -232,9 +234,9 @@ class Exchange:
         fields = metadata[EXT_AUTHZ].fields
         return REQUEST_JUDGED in fields and fields[REQUEST_JUDGED].bool_value
 
-    async def _judge_request(self, call: Call, asked: Asked, body: bytes) -> Judgement:
+    async def _judge_request(self, call: Call, routed: RoutedRequest, body: bytes) -> JudgedTraffic:
         """Returns the judgement on the request."""
-        judgement = await self._judge.request(call, asked.found, asked.facts, body)
+        judgement = await self._judge.request(call, routed.found, routed.facts, body)
         self._decision = judgement.decision
         self._metadata |= facts_of_decision(judgement.decision)
         return judgement
@@ -248,9 +250,9 @@ class Exchange:
 
     def _added(self) -> dict[str, str]:
         """Returns the headers that the route adds for the last decision."""
-        if self._decision is None or self._asked is None:
+        if self._decision is None or self._routed is None:
             return {}
-        return added_headers(self._asked.route.add_headers, self._decision)
+        return added_headers(self._routed.route.add_headers, self._decision)
 
     def _response_headers(self, side: Side, content: Any) -> Any:
         if side.has_headers:
@@ -265,24 +267,25 @@ class Exchange:
             raise InvalidArgument.of(Violation(":status", "101: an upgrade cannot be judged"))
         check_encoding(headers)
         media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if media_type == EVENTS and self._asked is not None:
-            found, facts = self._asked
+        if media_type == EVENTS and self._routed is not None:
+            found, facts = self._routed
             side.events = self._judge.events(found, facts, payload_format(side.format))
         elif status >= FAILURES:
             side.format = _format_of_failure(media_type)
-        if side.events is None or not self._may_override or side.mode not in _WHOLE:
+        # The filter may not keep its word. What we answer in BUFFERED is right in STREAMED, too.
+        # An answer for FULL_DUPLEX_STREAMED would have no effect then, and the body would pass.
+        if side.mode is not BodyMode.STREAMED or side.events or not self._may_override:
             return self._passed_headers(side, [])
-        side.mode = BodyMode.FULL_DUPLEX_STREAMED
+        side.mode, side.is_overridden = BodyMode.BUFFERED, True
         answer = self._passed_headers(side, [])
         answer.mode_override.response_body_mode = side.mode
-        answer.mode_override.response_trailer_mode = SEND
         return answer
 
-    async def _judge_answer(self, call: Call, body: bytes, format_: str) -> Judgement:
+    async def _judge_answer(self, call: Call, body: bytes, format_: str) -> JudgedTraffic:
         """Returns the judgement on the whole answer of the upstream."""
-        if self._asked is None:
+        if self._routed is None:
             raise MalformedRequest("response_body: comes before the request")
-        found, facts = self._asked
+        found, facts = self._routed
         judgement = await self._judge.answer(call, found, facts, body, format_)
         self._note_answer(judgement.decision)
         return judgement
@@ -298,8 +301,9 @@ class Exchange:
             return self._unchanged(side, content)
         if side.is_done:
             raise MalformedRequest(f"{side.name}_body: goes on after its end")
-        is_last = content.end_of_stream or side.mode is BodyMode.BUFFERED
-        if side.mode is BodyMode.BUFFERED_PARTIAL and not is_last:
+        is_whole = side.mode is BodyMode.BUFFERED and not side.is_overridden
+        is_last = content.end_of_stream or is_whole
+        if side.mode in _WHOLE and not is_last:
             raise InvalidArgument.of(Violation("body", "Envoy has sent only a part of it"))
         if side.events is not None:
             return await self._events(call, side, side.events, content.body, is_last=is_last)
@@ -309,8 +313,8 @@ class Exchange:
         side.is_done = True
         body = side.held.release()
         check_length(side.headers, len(body))
-        if side.name == _REQUEST and self._asked is not None:
-            judgement = await self._judge_request(call, self._asked, body)
+        if side.name == _REQUEST and self._routed is not None:
+            judgement = await self._judge_request(call, self._routed, body)
         else:
             judgement = await self._judge_answer(call, body, payload_format(side.format))
         if judgement.refusal is not None:
@@ -318,7 +322,7 @@ class Exchange:
         return self._replaced(side, body, judgement.body, is_last=True)
 
     async def _events(
-        self, call: Call, side: Side, events: EventStream, chunk: bytes, *, is_last: bool
+        self, call: Call, side: Side, events: AnswerEvents, chunk: bytes, *, is_last: bool
     ) -> Any:
         released = await events.feed(call, chunk, last=is_last)
         self._note_answer(released.decision)
@@ -328,7 +332,7 @@ class Exchange:
         if not side.has_begun:
             return self._refuse(released.refusal)
         self._refusal = released.refusal
-        form = self._asked.route.refusal if self._asked is not None else "pdp"
+        form = self._routed.route.refusal if self._routed is not None else "pdp"
         body = released.body + notice(released.refusal, form)
         return self._replaced(side, body, is_last=is_last)
 
@@ -396,7 +400,7 @@ def _status(headers: Mapping[str, str]) -> int:
     return int(text)
 
 
-def _check_upgrade(facts: Facts) -> None:
+def _check_upgrade(facts: RequestFacts) -> None:
     if facts.method == "CONNECT" or facts.view.headers.get("upgrade"):
         reason = "cannot be judged after it; use a route without a payload"
         raise InvalidArgument.of(Violation("upgrade", reason))

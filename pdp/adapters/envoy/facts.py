@@ -27,7 +27,7 @@ _CERTIFICATE_ATTRIBUTES: Final = (
 )
 
 
-class Facts(NamedTuple):
+class RequestFacts(NamedTuple):
     """What is known of a request.
 
     Attributes:
@@ -43,7 +43,7 @@ class Facts(NamedTuple):
     view: SourceView
 
 
-def facts_of_check(check: Any) -> Facts:
+def facts_of_check(check: Any) -> RequestFacts:
     """Returns what a CheckRequest says."""
     attributes = check.attributes
     http = attributes.request.http
@@ -54,10 +54,10 @@ def facts_of_check(check: Any) -> Facts:
         metadata=_plain(attributes.metadata_context),
         certificate=attributes.source.principal,
     )
-    return Facts(http.method, http.host, http.path, view)
+    return RequestFacts(http.method, http.host, http.path, view)
 
 
-def facts_of_processing(message: Any, metadata: Mapping[str, str]) -> Facts:
+def facts_of_processing(message: Any, metadata: Mapping[str, str]) -> RequestFacts:
     """Returns what the first ProcessingRequest of a stream says.
 
     Args:
@@ -76,7 +76,7 @@ def facts_of_processing(message: Any, metadata: Mapping[str, str]) -> Facts:
         metadata=_plain(message.metadata_context),
         certificate=_certificate(message.attributes),
     )
-    return Facts(
+    return RequestFacts(
         headers.get(":method", ""), headers.get(":authority", ""), headers.get(":path", ""), view
     )
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.adapters.envoy.bodies import text_of
-from pdp.adapters.envoy.event_streams import CHANGES, EventStream
+from pdp.adapters.envoy.event_streams import CHANGES, AnswerEvents
 from pdp.adapters.envoy.routing import ROUTE_TO, may_route, routed
 from pdp.adapters.mapping import (
     ClientRefusal,
@@ -22,7 +22,7 @@ from pdp.adapters.mapping.verdicts import facts_of
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from pdp.adapters.envoy.facts import Facts
+    from pdp.adapters.envoy.facts import RequestFacts
     from pdp.adapters.mapping import Route, RouteMatch
     from pdp.transport.call import Call
     from pdp.transport.decide_port import DecidePort
@@ -38,7 +38,7 @@ NO_ROUTE: Final = ClientRefusal(
 )
 
 
-class Judgement(NamedTuple):
+class JudgedTraffic(NamedTuple):
     """What becomes of a request or an answer.
 
     Attributes:
@@ -63,7 +63,7 @@ class Judge:
         self._port = port
         self._routes = routes
 
-    def route_of(self, facts: Facts) -> RouteMatch | None:
+    def route_of(self, facts: RequestFacts) -> RouteMatch | None:
         """Returns the first route that is for a request; None if there is none.
 
         Raises:
@@ -72,8 +72,13 @@ class Judge:
         return find_route(self._routes, facts.method, facts.host, facts.target)
 
     async def check(
-        self, call: Call, found: RouteMatch, facts: Facts, body: bytes, later: Collection[str]
-    ) -> Judgement:
+        self,
+        call: Call,
+        found: RouteMatch,
+        facts: RequestFacts,
+        body: bytes,
+        later: Collection[str],
+    ) -> JudgedTraffic:
         """Judges an HTTP request whose body cannot be changed here.
 
         Args:
@@ -90,7 +95,9 @@ class Judge:
         question = _request_question(found, facts, body, found.route.history if later else ALL)
         return _left_to_others(await self._port.decide(call, question), later)
 
-    async def request(self, call: Call, found: RouteMatch, facts: Facts, body: bytes) -> Judgement:
+    async def request(
+        self, call: Call, found: RouteMatch, facts: RequestFacts, body: bytes
+    ) -> JudgedTraffic:
         """Judges an HTTP request whose body can be changed; see `check`."""
         question = _request_question(found, facts, body, found.route.history)
         supported = (*CHANGES, ROUTE_TO) if may_route(call.metadata) else CHANGES
@@ -98,8 +105,8 @@ class Judge:
         return _carried_out(decision, supported, question.payload.body)
 
     async def answer(
-        self, call: Call, found: RouteMatch, facts: Facts, body: bytes, format_: str
-    ) -> Judgement:
+        self, call: Call, found: RouteMatch, facts: RequestFacts, body: bytes, format_: str
+    ) -> JudgedTraffic:
         """Judges the body of an answer; `format_` is its format.
 
         Raises:
@@ -112,7 +119,7 @@ class Judge:
         decision = await self._port.decide(call, question)
         return _carried_out(decision, CHANGES, question.payload.body)
 
-    def events(self, found: RouteMatch, facts: Facts, format_: str) -> EventStream:
+    def events(self, found: RouteMatch, facts: RequestFacts, format_: str) -> AnswerEvents:
         """Returns what judges an answer that is a stream of events.
 
         Raises:
@@ -121,10 +128,10 @@ class Judge:
         question = _question(found, facts)
         question.direction = "output"
         question.payload.format = format_
-        return EventStream(self._port, question)
+        return AnswerEvents(self._port, question)
 
 
-def _question(found: RouteMatch, facts: Facts) -> pb.DecideRequest:
+def _question(found: RouteMatch, facts: RequestFacts) -> pb.DecideRequest:
     """Returns a request with what the mapping file says, without a payload."""
     question = pb.DecideRequest(direction="input")
     view = facts.view._replace(path_variables=found.path_variables)
@@ -134,7 +141,7 @@ def _question(found: RouteMatch, facts: Facts) -> pb.DecideRequest:
 
 
 def _request_question(
-    found: RouteMatch, facts: Facts, body: bytes, history: str
+    found: RouteMatch, facts: RequestFacts, body: bytes, history: str
 ) -> pb.DecideRequest:
     """Returns the request about an HTTP request.
 
@@ -149,14 +156,16 @@ def _request_question(
     return question
 
 
-def _left_to_others(decision: pb.DecideResponse, supported: Collection[str]) -> Judgement:
+def _left_to_others(decision: pb.DecideResponse, supported: Collection[str]) -> JudgedTraffic:
     """Returns the judgement if the obligations are carried out elsewhere."""
     if may_pass(decision, supported):
-        return Judgement(decision)
-    return Judgement(decision, refusal_of(decision))
+        return JudgedTraffic(decision)
+    return JudgedTraffic(decision, refusal_of(decision))
 
 
-def _carried_out(decision: pb.DecideResponse, supported: Collection[str], sent: str) -> Judgement:
+def _carried_out(
+    decision: pb.DecideResponse, supported: Collection[str], sent: str
+) -> JudgedTraffic:
     """Returns the judgement with the body in which the obligations are carried out.
 
     Args:
@@ -165,13 +174,13 @@ def _carried_out(decision: pb.DecideResponse, supported: Collection[str], sent: 
         sent: the body as it was sent.
     """
     if not may_pass(decision, supported):
-        return Judgement(decision, refusal_of(decision))
+        return JudgedTraffic(decision, refusal_of(decision))
     is_redacted = decision.HasField("redacted_payload")
     redacts = any(each.type == pb.OBLIGATION_TYPE_REDACT for each in decision.obligations)
     body = routed(decision, decision.redacted_payload if is_redacted else sent)
     if body is None or redacts > is_redacted:  # nothing says what to send in place of the body
-        return Judgement(decision, refusal_of(decision))
-    return Judgement(decision, body=None if body == sent else body.encode())
+        return JudgedTraffic(decision, refusal_of(decision))
+    return JudgedTraffic(decision, body=None if body == sent else body.encode())
 
 
 def facts_of_decision(decision: pb.DecideResponse) -> dict[str, str]:

@@ -56,7 +56,7 @@ class Call(NamedTuple):
 
     path: str
     body: Any = None
-    headers: dict[str, str] = {}  # noqa: RUF012 - nobody changes it
+    headers: dict[str, str] = {}  # noqa: RUF012 - it does not change
 
 
 WHO: Final = {"subject": {"user_id": "alice"}, "model": {"model": "gpt-4o"}}

@@ -123,7 +123,7 @@ def _request(snapshot: Snapshot, base: Request, payload: Payload, part: Part) ->
             arguments=part.values,
             tool=part.tool,
             action=snapshot.tool_actions.action_of(part.tool, part.server or _server_of(base)),
-            direction="input",  # a call goes to a tool, whoever asks for it
+            direction="input",  # a call goes to a tool, also if a model asks for it
         )
     return base._replace(
         text=part.text,

@@ -43,7 +43,7 @@ def read_envelope(reader: Reader, message: dict[str, Any], pointer: str) -> None
     Args:
         reader: what takes them.
         message: a request or an answer.
-        pointer: where it stands.
+        pointer: its place in the document.
 
     Raises:
         PayloadError: a receiver could take another member for one that is read here.
@@ -69,7 +69,7 @@ def read_error(reader: Reader, message: dict[str, Any], pointer: str) -> None:
     Args:
         reader: what takes them.
         message: an answer.
-        pointer: where it stands.
+        pointer: its place in the document.
     """
     below, error = object_of(message, "error", pointer)
     text = text_of(error, "message")

@@ -213,7 +213,7 @@ def _result(reader: Reader, result: dict[str, Any], pointer: str, answers: str) 
     Args:
         reader: what takes the parts.
         result: the result.
-        pointer: where it stands.
+        pointer: its place in the document.
         answers: the method that it answers; empty if that is not known.
     """
     if "content" in result:

@@ -139,7 +139,7 @@ class Reader:
         """Takes a text. JSON in it is judged too.
 
         Args:
-            pointer: where it stands.
+            pointer: its place in the document.
             value: the text.
             role: who wrote it.
             scope: its scope; by default `text_scope`.

@@ -352,7 +352,7 @@ def test_other_methods_and_paths_are_refused(gateway: httpx2.Client) -> None:
 
 
 def test_a_large_body_is_judged(gateway: httpx2.Client) -> None:
-    """It is read in a thread, so that it holds nobody up."""
+    """It is read in a thread, so that no other call waits for it."""
     body = {"a": [f"{'word ' * 40_000} {CARD}"], "user": "alice"}
     status, answer = call(gateway, "text", body)
     assert (status, answer["pass"]) == (200, True)

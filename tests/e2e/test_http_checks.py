@@ -255,7 +255,7 @@ class _Broken:
 
     def call(self, *_arguments: Any) -> Any:
         class Reply:
-            reply: dict[str, str] = {}  # noqa: RUF012 - nobody changes it
+            reply: dict[str, str] = {}  # noqa: RUF012 - it does not change
             request_id = ""
 
         return Reply()

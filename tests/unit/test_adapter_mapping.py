@@ -375,7 +375,7 @@ def test_any_path_matches_or_not_or_is_refused(target: str) -> None:
 
 
 def token(claims: Any, head: str = "e30", signature: str = "sig") -> str:
-    """Returns a token with these claims; nobody verifies its signature."""
+    """Returns a token with these claims; its signature is not verified."""
     raw = claims if isinstance(claims, bytes) else json.dumps(claims).encode()
     return f"{head}.{base64.urlsafe_b64encode(raw).decode().rstrip('=')}.{signature}"
 

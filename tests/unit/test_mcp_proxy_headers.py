@@ -193,7 +193,7 @@ def test_older_versions_have_no_headers_of_parameters() -> None:
 
 
 def test_a_header_that_repeats_what_was_redacted_is_refused() -> None:
-    """Without the schema, nobody knows which argument the header repeats."""
+    """Without the schema, it is unknown which argument the header repeats."""
     headers = own(region="secret")
     check_headers(call(region="secret"), headers)
     with pytest.raises(HeaderFault):

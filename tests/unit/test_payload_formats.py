@@ -1,4 +1,4 @@
-"""Payloads of model providers: their parts, and how their formats are told from each other."""
+"""Payloads of model providers: their parts, and how one format differs from another."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_one_mark_tells_a_request_with_messages(format_: str, document: dict[str
 
 @pytest.mark.parametrize("marked", [*ANTHROPIC_MARKS, *BEDROCK_MARKS])
 def test_marks_of_two_formats_are_refused(marked: dict[str, Any]) -> None:
-    """Nobody knows which parts the receiver of such a document would read."""
+    """It is unknown which parts the receiver of such a document would read."""
     with pytest.raises(PayloadError, match="no known format"):
         read({**marked, "functions": []})
 

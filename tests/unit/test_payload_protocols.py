@@ -1,4 +1,4 @@
-"""Messages of MCP and A2A: their parts, and how they are told from each other."""
+"""Messages of MCP and A2A: their parts, and how one differs from another."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ class DecodedHeaders(Mapping[str, str]):
     """Headers whose values are UTF-8. A value is decoded when it is read.
 
     HTTP has no encoding for headers, and servers pass them on as Latin-1. A client's own header
-    that nobody reads may have any bytes.
+    that is not read may have any bytes.
     """
 
     def __init__(self, headers: Mapping[str, str]) -> None:

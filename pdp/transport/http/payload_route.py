@@ -135,5 +135,5 @@ def _read_headers(message: pb.DecideRequest, headers: Mapping[str, str]) -> None
             # The bytes of a header arrive as Latin-1.
             set_field(message, unquote_to_bytes(value.encode("latin-1")).decode("utf-8"))
         except UnicodeDecodeError:
-            reason = "is not UTF-8, percent-encoded where it is not ASCII"
+            reason = "is not UTF-8; percent-encode what is not ASCII"
             raise InvalidArgument.of(Violation(name, reason)) from None

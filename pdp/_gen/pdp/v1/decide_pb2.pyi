@@ -241,7 +241,7 @@ class DecideRequest(_message.Message):
     def payload(self) -> Global___Payload:
         """payload is what goes to the model or tool, or comes from it, as the
         enforcement point holds it. It takes the place of `content`, `arguments`,
-        `tool`, `action` and `entities`, none of which can be set beside it.
+        `tool`, `action` and `entities`, which cannot be set beside it.
         """
 
     def __init__(

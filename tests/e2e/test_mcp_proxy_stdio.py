@@ -543,6 +543,34 @@ def test_a_tool_is_an_action_of_its_server(tmp_path: Path) -> None:
     assert [each["name"] for each in listed["result"]["tools"]] == ["forbidden"]
 
 
+@pytest.mark.usefixtures("same_day")
+def test_lists_use_nothing_of_a_limit_but_respect_it(tmp_path: Path) -> None:
+    """A call and its result are two requests to the limit."""
+    limit = {"scope": "user", "subject_id": "ada", "daily_request_limit": 2}
+    with LocalClient(f"sqlite:///{tmp_path / 'pdp.db'}") as admin:
+        admin.call("CreateLimit", to_message("CreateLimit", limit), "acme")
+    with start(tmp_path, "--tenant", "acme", "--user", "ada", "--", *SERVER) as process:
+        stdin, stdout = process.stdin, process.stdout
+        assert stdin is not None
+        assert stdout is not None
+
+        def ask(message: Any) -> Any:
+            stdin.write(lines(message))
+            stdin.flush()
+            return json.loads(stdout.readline())
+
+        for index in range(5):
+            listed = ask({"id": index, "method": "tools/list"})
+            assert len(listed["result"]["tools"]) == 2
+        assert "result" in ask(tool_call(5, "echo", text="a"))
+        for message in (tool_call(6, "echo", text="a"), {"id": 7, "method": "tools/list"}):
+            data = ask(message)["error"]["data"]
+            assert data["reason"] == "LIMIT_EXCEEDED"
+            assert data["retryAfterS"] > 0
+        stdin.close()
+        assert process.wait(servers.TIMEOUT_S) == 0
+
+
 def test_a_policy_that_another_process_changes_comes_into_force(tmp_path: Path) -> None:
     """The proxy follows the database, so a kill switch reaches it while it runs."""
     with start(tmp_path, "--tenant", "acme", "--", *SERVER) as process:

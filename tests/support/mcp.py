@@ -34,11 +34,9 @@ class WordDecisions:
     Attributes:
         requests: what was asked, each with whether it was a decision or a simulation.
         reachable: whether there are decisions.
-        limited_calls: whether all calls of tools exceed a limit.
     """
 
     def __init__(self) -> None:
-        self.limited_calls = False
         self.requests: list[tuple[str, pb.DecideRequest]] = []
         self.reachable = True
 
@@ -68,9 +66,8 @@ class WordDecisions:
             allowed=True,
             status_hint=200,
         )
-        words = f"{body} limited" if self.limited_calls and '"tools/call"' in body else body
         for word, (outcome, reason) in _STOPPED.items():
-            if word in words:
+            if word in body:
                 answer.outcome, answer.allowed = outcome, False
                 answer.reason_code, answer.message = reason, f"Stopped: {reason}."
                 answer.status_hint = 403

@@ -448,17 +448,6 @@ class TestToolLists:
             is message
         )
 
-    async def test_a_tool_stays_in_the_list_when_a_limit_is_reached(
-        self, decisions: WordDecisions
-    ) -> None:
-        """The call is refused as long as the limit is reached; the list does not change."""
-        decisions.limited_calls = True
-        message = tool_list(tool("add"))
-        assert (
-            await exchange_of(decisions).answer(message, "tools/list", McpSide.SERVER, CALLER)
-            is message
-        )
-
     @pytest.mark.parametrize("scope", ["public", "private"])
     async def test_a_list_that_clients_may_cache_is_private(
         self, decisions: WordDecisions, scope: str

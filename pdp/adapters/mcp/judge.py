@@ -23,8 +23,6 @@ FORMAT: Final = "mcp.jsonrpc"
 SERVER: Final = "mcp_server"
 """The type of the resource that a request is for: the MCP server."""
 
-LIMIT_EXCEEDED: Final = "LIMIT_EXCEEDED"
-
 _PASSING: Final = frozenset({pb.OUTCOME_ALLOW, pb.OUTCOME_WARN, pb.OUTCOME_ALLOW_WITH_OVERRIDE})
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from pdp.adapters.mcp.judge import LIMIT_EXCEEDED, McpRefusal, MessageJudge, local_refusal
+from pdp.adapters.mcp.judge import McpRefusal, MessageJudge, local_refusal
 from pdp.adapters.mcp.messages import INTERNAL_ERROR, McpMessage, read_message
 from pdp.adapters.mcp.methods import TOOLS_CALL, TOOLS_LIST, McpJudgement
 from pdp.adapters.mcp.pins import PinFault, Pins, PinState, hash_of
@@ -155,12 +155,7 @@ class ToolGuard:
         for refusal in refusals:
             if refusal is not None and refusal.code == INTERNAL_ERROR:
                 return refusal
-        return [
-            tool
-            for tool, refusal in zip(tools, refusals, strict=True)
-            # A limit passes with time, so the tool stays in the list.
-            if refusal is None or refusal.reason == LIMIT_EXCEEDED
-        ]
+        return [each for each, refusal in zip(tools, refusals, strict=True) if refusal is None]
 
     async def _try_call(self, tool: str, caller: McpCaller) -> McpRefusal | None:
         params = {"name": tool, "arguments": {}}

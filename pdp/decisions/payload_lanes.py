@@ -34,9 +34,9 @@ class Slot(NamedTuple):
 
     Attributes:
         lane: the lane.
-        pointer: where the piece stands in the event; None if the event only waits for the lane.
-        start: where the piece begins in the lane.
-        end: where it ends.
+        pointer: the place of the piece in the event; None if the event only waits for the lane.
+        start: the begin of the piece in the lane.
+        end: its end.
     """
 
     lane: TextLane | CallLane
@@ -192,7 +192,7 @@ class TextLane:
         self._ends += (each.end for each in splices)
 
     def text_of(self, slot: Slot) -> str:
-        """Returns what becomes of a settled piece. What replaces a span stands where it begins."""
+        """Returns what becomes of a settled piece. It has what replaces spans that begin in it."""
         parts: list[str] = []
         position = slot.start
         text = self._stream.text

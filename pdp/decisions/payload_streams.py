@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -60,6 +61,7 @@ from pdp.domain.ids import new_id
 from pdp.domain.layers import ENGINE
 from pdp.domain.ner import NerFindings
 from pdp.domain.placement import ARGUMENTS, OUTPUT
+from pdp.engine.dlp.named_entities import texts_of
 from pdp.engine.evaluate import failed_decision, stopped
 from pdp.errors import InvalidArgument, PdpError, RateLimited, RequestTooLarge, Violation
 from pdp.payloads.edits import Edit, write
@@ -105,6 +107,12 @@ MAX_RECORDED_EVENTS: Final = 16
 MAX_UNJUDGED: Final = 1000
 MAX_UNITED: Final = 1000
 """Matches, warnings and the like of one decision."""
+
+MAX_KNOWN_TEXTS: Final = 1000
+"""Texts without names that models need not look at again."""
+
+_CODE: Final = re.compile(r"\S*[0-9_:/]\S*")
+"""A word with a digit or a sign, for instance an id."""
 
 _FIELD: Final = "chunk.text"
 _TEXTS: Final = "texts"
@@ -215,8 +223,8 @@ class PayloadStream:
         self._ending: list[TextLane] = []
         self._texts_length = 0
         self._questions: list[_Question] = []
-        self._findings: dict[int, NerFindings | None] = {}
-        self._missing: NerFindings | None = None
+        self._findings: dict[int, NerFindings] = {}
+        self._known_texts: set[str] = set()
         self._is_aside = False
         self._past: Decision | None = None
         self._fresh: list[Decision] = []
@@ -439,8 +447,8 @@ class PayloadStream:
             if self._charge is not None:
                 self._request = self._charge.request
             self._questions.append(_Question(self._payload(())))
-        if self._model and not self._has_model:
-            self._has_model = True
+        if not self._has_model and (self._model or self._provider):
+            self._has_model = bool(self._model)
             payload = self._payload(())._replace(session_id=self._session_id)
             self._request = with_model(self._request, payload)
 
@@ -452,13 +460,28 @@ class PayloadStream:
             for question in self._questions
             for each in questions_of(snapshot, self._request, question.payload)
         }
-        found = await asyncio.gather(*(find(snapshot, each) for each in asked.values()))
-        self._findings = {key: request.ner for key, request in zip(asked, found, strict=True)}
+        self._findings = dict.fromkeys(asked, NerFindings())
+        new = {key: each for key, each in asked.items() if self._new_texts(each)}
+        found = await asyncio.gather(*(find(snapshot, each) for each in new.values()))
+        for key, request in zip(new, found, strict=True):
+            findings = self._findings[key] = request.ner or NerFindings()
+            if not findings.entities and not findings.missing:
+                self._known_texts.update(
+                    islice(self._new_texts(request), MAX_KNOWN_TEXTS - len(self._known_texts))
+                )
         for lane in self._texts():
             if lane.is_due:
                 begin = max(0, lane.settled - NAME_OVERLAP)
                 part = self._request._replace(text=lane.text[begin:])
                 lane.note_entities((await find(snapshot, part)).ner or NerFindings(), begin)
+
+    def _new_texts(self, request: Request) -> set[str]:
+        """Returns the texts of a part that models have not seen in another event; no codes.
+
+        Each event repeats ids and labels, and models take much longer than the rest.
+        """
+        texts = {text for _, text in texts_of(request) if not _CODE.fullmatch(text)}
+        return texts - self._known_texts
 
     def _judge(self) -> bool:
         """Decides what is new; returns whether the stream is stopped."""
@@ -510,9 +533,7 @@ class PayloadStream:
             raise RuntimeError("a stream is judged before it has begun")
         questions = [
             each._replace(
-                request=each.request._replace(
-                    ner=findings or self._findings.get(id(each.part), each.request.ner)
-                )
+                request=each.request._replace(ner=findings or self._findings.get(id(each.part)))
             )
             for each in questions_of(snapshot, self._request, payload)
         ]

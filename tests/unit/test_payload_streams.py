@@ -15,8 +15,11 @@ from pdp.decisions import payload_streams
 from pdp.decisions.decider import InvalidItem
 from pdp.decisions.text_stream import HOLD_BACK, MAX_TEXT_BYTES
 from pdp.domain.decision import ObligationType, Outcome
+from pdp.domain.dlp_rule import KIND, NER, DlpRule, body_of
+from pdp.domain.ner import NamedEntity, NerFindings
 from pdp.domain.request import Request
 from pdp.domain.static_policy import StaticPolicy
+from pdp.domain.stored_entity import StoredEntity
 from pdp.errors import InvalidArgument, RateLimited, RequestTooLarge
 from pdp.payloads.formats import read_payload
 from tests.support import text_streams
@@ -42,7 +45,9 @@ from tests.support.payload_streams import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Sequence
+
+    from pdp.domain.ner import EntityLabel
 
 CARD = "4111 1111 1111 1111"
 SECRET = "the forbidden phrase"
@@ -579,3 +584,69 @@ async def test_any_bytes_are_judged_or_refused(
             break
     assert CARD not in out
     assert (decisions.streams.open, decisions.streams.held) == (0, 0)
+
+
+class Names:
+    """A model that finds every "Greta", and records the texts that it gets."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    async def find(
+        self, texts: Sequence[tuple[str | None, str]], labels: Collection[EntityLabel]
+    ) -> NerFindings:
+        self.texts += (text for _, text in texts)
+        return NerFindings(
+            tuple(
+                NamedEntity(label, 0.9, at, at + 5, path)
+                for label in labels
+                for path, text in texts
+                for at in range(len(text))
+                if text.startswith("Greta", at)
+            )
+        )
+
+
+@pytest.fixture
+async def names(decisions: Decisions, monkeypatch: pytest.MonkeyPatch) -> Names:
+    """A model, and a rule that redacts the names that it finds."""
+    rule = DlpRule("r", "Names", NER, "PERSON", "redact")
+    with decisions.store.write() as transaction:
+        transaction.put(
+            StoredEntity(KIND, "acme", rule.id, body_of(rule), name=rule.detector_name),
+            actor="me",
+            summary="",
+        )
+    await decisions.workspace.catch_up()
+    model = Names()
+    monkeypatch.setattr(decisions.decider, "_entity_finder", model)
+    return model
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+async def test_names_are_redacted_in_texts(decisions: Decisions, names: Names, maker: str) -> None:
+    format_, make = MAKERS[maker]
+    text = f"{FILLER}My name is Greta. {FILLER}Greta again."
+    answers = await decisions.stream(cut_at(make(cut_at(text, 3)), 90))
+    out = released(answers)
+    assert text_of(format_, out) == text.replace("Greta", "[REDACTED]")
+    assert "Greta" not in out
+
+
+async def test_names_are_redacted_in_calls_and_other_members(
+    decisions: Decisions, names: Names
+) -> None:
+    arguments = json.dumps({"to": "Greta"})
+    for format_ in CALL_FORMATS:
+        raw = call_stream(format_, "send", cut_at(arguments, 3))
+        out = released(await decisions.stream(cut_at(raw, 30)))
+        assert arguments_of(format_, out) == arguments.replace("Greta", "[REDACTED]")
+    raw = chat(["a", "b"]).replace('"fp_44709d6fcb"', '"Greta"')
+    out = released(await decisions.stream(cut_at(raw, 30)))
+    assert out == raw.replace("Greta", "[REDACTED]")
+
+
+async def test_models_see_what_events_repeat_only_once(decisions: Decisions, names: Names) -> None:
+    await decisions.stream(cut_at(chat(["word "] * 100), 50))
+    assert names.texts.count("assistant") == 1
+    assert names.texts.count("chat.completion.chunk") < 4

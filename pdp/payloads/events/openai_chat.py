@@ -73,7 +73,7 @@ class _Texts:
     """Takes the strings in a delta.
 
     Attributes:
-        pointers: where they stand.
+        pointers: their places.
     """
 
     def __init__(self, reader: EventReader) -> None:
@@ -86,7 +86,7 @@ class _Texts:
         Args:
             name: the name of the member.
             value: its value.
-            pointer: where it stands.
+            pointer: its place.
             lane: the name of the lane for it.
         """
         reader = self._reader

@@ -129,7 +129,7 @@ class EventReader(Reader):
 
         Args:
             lane: the name of the lane.
-            pointer: where it stands; None if the event only waits for the call.
+            pointer: its place; None if the event only waits for the call.
             text: the piece.
             tool: the tool, if this event names it.
             server: the server that has it, if this event names it.
@@ -152,7 +152,7 @@ class EventReader(Reader):
         """Says that a value repeats texts of the event. An empty value repeats nothing.
 
         Args:
-            pointer: where it stands.
+            pointer: its place.
             value: the value.
             texts: where the texts stand.
             replacement: see `Repeat`.

@@ -25,6 +25,7 @@ from tests.support.envoy import (
     response_headers,
     streamed,
 )
+from tests.support.rest.packs import CHAINS, ok_json, pack, rule
 from tests.support.servers import TIMEOUT_S
 
 if TYPE_CHECKING:
@@ -161,6 +162,40 @@ def test_process_redacts_both_ways(channel: grpc.Channel) -> None:
 def test_process_stops_what_is_stopped(channel: grpc.Channel) -> None:
     messages = [request_headers(WHOLE, "/own"), body_message("request", chat(UNION))]
     assert refused(process(channel, messages)[1]) == 403
+
+
+OUTCOMES: Final[list[tuple[dict[str, Any], str, int]]] = [
+    ({"type": "PROMPT", "prompt_message": "Sure?"}, "", 403),
+    ({"type": "CANCEL", "message": "Stop."}, "", 403),
+    ({"type": "ROUTE_TO", "route_to_model": "claude-sonnet-4"}, "", 403),
+    ({"type": "ROUTE_TO", "route_to_model": "claude-sonnet-4"}, "ROUTE_TO", 0),
+    ({"type": "ALLOW_WITH_OVERRIDE", "override_message": "Mind."}, "", 0),
+]
+
+
+@pytest.mark.parametrize(("action", "supported", "status"), OUTCOMES)
+def test_outcomes_of_chains(
+    tmp_path_factory: pytest.TempPathFactory,
+    mapping: str,
+    action: dict[str, Any],
+    supported: str,
+    status: int,
+) -> None:
+    body = b'{"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}'
+    folder = tmp_path_factory.mktemp("outcomes")
+    with (
+        servers.start(folder, PDP_ADAPTERS_FILE=mapping) as server,
+        server.client("own") as client,
+        grpc.insecure_channel(server.grpc_address) as channel,
+    ):
+        pack_id = pack(client)["id"]
+        rule(client, pack_id, "R", sequence=1, conditions={"models": ["gpt-4o"]}, action=action)
+        ok_json(client.put(f"{CHAINS}/org", json={"packs": [{"id": pack_id}]}))
+        messages = [request_headers(WHOLE, "/own"), body_message("request", body)]
+        answer = process(channel, messages, x_pdp_supported_obligations=supported)[1]
+        assert refused(answer) == status
+        changed = body.replace(b"gpt-4o", b"claude-sonnet-4") if supported else None
+        assert status or replaced(answer, "request") == changed
 
 
 def stream(channel: grpc.Channel, parts: Sequence[bytes], path: str, body: bytes) -> list[Any]:

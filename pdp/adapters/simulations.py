@@ -6,10 +6,10 @@ Limits take no part: what asks here is a part of a request that has passed them,
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from pdp.domain.layers import LIMITS
-from pdp.domain.request import Target
+from pdp.domain.request import MCP_SERVER, Target
 from pdp.errors import InvalidArgument
 from pdp.messages.conversion import to_response
 from pdp.payloads import formats
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from pdp.engine.snapshot import Snapshot
     from pdp.transport.call import Call
 
-MCP_SERVER: Final = "mcp_server"
-"""The type of the resource that a call of an MCP tool is for: the server."""
 
 
 class Simulator:

@@ -26,6 +26,7 @@ from pdp.domain.decision import (
 from pdp.domain.layers import ENGINE
 from pdp.domain.ner import NerFindings
 from pdp.domain.placement import ARGUMENTS, SYSTEM, TOOL_RESULT
+from pdp.domain.request import MCP_SERVER
 from pdp.engine.dlp.named_entities import texts_of
 from pdp.engine.evaluate import begin, evaluate, failed_decision, finish
 from pdp.payloads.payload import Part
@@ -43,9 +44,6 @@ if TYPE_CHECKING:
 
 LATEST: Final = "latest"
 """The `history` with which what stands before the last answer does not stop a request."""
-
-MCP_SERVER: Final = "mcp_server"
-"""The type of a target that is an MCP server."""
 
 MAX_TRACE: Final = 1000
 """Rows of a trace."""

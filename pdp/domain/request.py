@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 JsonObject = Mapping[str, Any]
 
+MCP_SERVER: Final = "mcp_server"
+"""The type of a target that is an MCP server: messages of MCP do not name the server."""
+
 MAX_DEPTH: Final = 32
 """The maximum nesting of arguments, context and attributes (docs/decide.md)."""
 

@@ -22,7 +22,8 @@ from pdp.adapters.agentgateway.rpc_messages import (
 from pdp.adapters.agentgateway.tool_lists import TOOLS_LIST, usable_tools
 from pdp.adapters.mapping.refusals import refusal_of
 from pdp.adapters.mapping.verdicts import may_pass, obligation_names
-from pdp.adapters.simulations import MCP_SERVER, Simulator
+from pdp.adapters.simulations import Simulator
+from pdp.domain.request import MCP_SERVER
 from pdp.errors import (
     InvalidArgument,
     MalformedRequest,

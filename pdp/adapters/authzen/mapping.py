@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
+from pdp.domain.request import MCP_SERVER
 from pdp.errors import InvalidArgument, Violation
 from pdp.strictjson.objects import object_text
 from pdp.strictjson.problems import InvalidValue, Problems, type_mismatch
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 MODEL: Final = "model"
 TOOL: Final = "tool"
-MCP_SERVER: Final = "mcp_server"
 AGENT: Final = "agent"
 
 AUTHZEN: Final = "authzen"

@@ -14,14 +14,13 @@ from pdp.adapters.mcp.messages import (
     read_aside,
 )
 from pdp.adapters.mcp.methods import NAMED, McpJudgement
+from pdp.domain.request import MCP_SERVER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FORMAT: Final = "mcp.jsonrpc"
 
-SERVER: Final = "mcp_server"
-"""The type of the resource that a request is for: the MCP server."""
 
 _PASSING: Final = frozenset({pb.OUTCOME_ALLOW, pb.OUTCOME_WARN, pb.OUTCOME_ALLOW_WITH_OVERRIDE})
 
@@ -143,7 +142,7 @@ class MessageJudge:
             session_id=caller.session,
             direction="input" if message.method else "output",
             channel="api",
-            target=pb.Target(resource_type=SERVER, resource_id=self._server),
+            target=pb.Target(resource_type=MCP_SERVER, resource_id=self._server),
             payload=pb.Payload(format=FORMAT, body=message.text, answers=answers),
         )
         request.context.update(

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pdp.decisions.text_stream import TextStream
 from pdp.domain.decision import ObligationType, Span
-from pdp.domain.placement import ARGUMENTS
 from pdp.engine.text.splices import Splice, apply, fit
-from pdp.payloads.payload import MAX_TEXT_BYTES, Part, Payload, PayloadError
+from pdp.payloads.payload import MAX_BODY_BYTES, MAX_TEXT_BYTES, Part, Payload, PayloadError
 from pdp.payloads.plain import TEXT
 from pdp.payloads.reader import Reader
 
@@ -26,10 +25,19 @@ if TYPE_CHECKING:
     from pdp.domain.ner import NamedEntity, NerFindings
     from pdp.payloads.events.reading import Piece
 
+MAX_TEXTS_LENGTH: Final = MAX_BODY_BYTES
+"""Characters of all lanes of a stream, open and ended: all are evaluated again and recorded."""
+
+MAX_OPEN_LANES: Final = 64
+"""Lanes of a stream that have begun and not ended."""
+
+MAX_LANES: Final = 4096
+"""Lanes of a stream, open and ended."""
+
 _ARGUMENTS: Final = "/arguments"
 
 
-class Slot(NamedTuple):
+class LaneSlot(NamedTuple):
     """A piece of a lane in an event.
 
     Attributes:
@@ -128,7 +136,7 @@ class TextLane:
         """The last decision, with all its spans."""
         return self._stream.decision
 
-    def add(self, piece: Piece) -> Slot:
+    def add(self, piece: Piece) -> LaneSlot:
         """Adds a piece.
 
         Raises:
@@ -141,7 +149,7 @@ class TextLane:
                 raise PayloadError(f"has a piece of {self.name} after its end")
             self._stream.add(piece.text)
             self._is_touched = True
-        return Slot(self, piece.pointer, start, self._stream.length)
+        return LaneSlot(self, piece.pointer, start, self._stream.length)
 
     def payload(self, text: str, provider: str, model: str) -> Payload:
         """Returns a text of this lane as a payload of the format `text`."""
@@ -191,7 +199,7 @@ class TextLane:
         self._splices += splices
         self._ends += (each.end for each in splices)
 
-    def text_of(self, slot: Slot) -> str:
+    def text_of(self, slot: LaneSlot) -> str:
         """Returns what becomes of a settled piece. It has what replaces spans that begin in it."""
         parts: list[str] = []
         position = slot.start
@@ -264,7 +272,7 @@ class CallLane:
         """Up to where the arguments are settled: all or nothing; -1 for nothing."""
         return self.length if self.is_done else -1
 
-    def add(self, piece: Piece) -> Slot:
+    def add(self, piece: Piece) -> LaneSlot:
         """Adds a piece.
 
         Raises:
@@ -281,7 +289,7 @@ class CallLane:
         if piece.text:
             self._chunks.append(piece.text)
             self.length += len(piece.text)
-        return Slot(self, piece.pointer, start, self.length)
+        return LaneSlot(self, piece.pointer, start, self.length)
 
     def _same(self, present: str, new: str) -> str:
         if present and new and present != new:
@@ -314,7 +322,7 @@ class CallLane:
             self._redacted = json.loads(decision.payload.redacted)[_ARGUMENTS[1:]]
         self.is_done = True
 
-    def text_of(self, slot: Slot) -> str:
+    def text_of(self, slot: LaneSlot) -> str:
         """Returns what becomes of a piece: redacted arguments stand in the first that has any."""
         if self._redacted is None:
             return self.text[slot.start : slot.end]
@@ -324,9 +332,79 @@ class CallLane:
 Lane = TextLane | CallLane
 
 
-def new_lane(piece: Piece) -> Lane:
-    """Returns a lane for its first piece."""
-    return CallLane(piece.lane, piece) if piece.scope == ARGUMENTS else TextLane(piece.lane, piece)
+class Lanes:
+    """The lanes of one stream, by their names.
+
+    Attributes:
+        all: those that have begun.
+        open: those that have not ended.
+        ending: the texts that have ended, and are not settled to their end.
+        length: how many characters have come in all.
+    """
+
+    def __init__(self) -> None:
+        """Begins without any."""
+        self.all: dict[str, Lane] = {}
+        self.open: dict[str, Lane] = {}
+        self.ending: list[TextLane] = []
+        self.length = 0
+
+    @property
+    def texts(self) -> list[TextLane]:
+        """The texts that are not settled to their end."""
+        texts = (each for each in self.open.values() if isinstance(each, TextLane))
+        return [*self.ending, *texts]
+
+    @property
+    def has_open_call(self) -> bool:
+        """Whether a call has not ended."""
+        return any(isinstance(each, CallLane) for each in self.open.values())
+
+    def add(self, piece: Piece) -> LaneSlot:
+        """Adds a piece to its lane, which may be new.
+
+        Raises:
+            PayloadError: there are too many lanes or characters, or the lane has ended.
+            TextTooLong: its text is too long now.
+        """
+        lane = self.all.get(piece.lane)
+        if lane is None:
+            if len(self.open) >= MAX_OPEN_LANES:
+                raise PayloadError(f"has more than {MAX_OPEN_LANES} texts and calls at once")
+            if len(self.all) >= MAX_LANES:
+                raise PayloadError(f"has more than {MAX_LANES} texts and calls")
+            kind = CallLane if piece.is_call else TextLane
+            lane = self.all[piece.lane] = self.open[piece.lane] = kind(piece.lane, piece)
+        self.length += len(piece.text)
+        if self.length > MAX_TEXTS_LENGTH:
+            raise PayloadError(f"has texts of more than {MAX_TEXTS_LENGTH} characters")
+        return lane.add(piece)
+
+    def say_complete(self, name: str) -> None:
+        """Notes that an event has the arguments of a call as a whole."""
+        lane = self.all.get(name)
+        if isinstance(lane, CallLane):
+            lane.is_complete_elsewhere = True
+
+    def end(self, name: str) -> list[CallLane]:
+        """Ends a lane and those below it; all if the name is empty.
+
+        Returns:
+            The calls among them that must be judged.
+        """
+        calls: list[CallLane] = []
+        for key, lane in list(self.open.items()):
+            if name and key != name and not key.startswith(f"{name}/"):
+                continue
+            del self.open[key]
+            lane.ended = True
+            if isinstance(lane, TextLane):
+                self.ending.append(lane)
+            elif lane.is_complete_elsewhere and not lane.length:
+                lane.settle(None)
+            else:
+                calls.append(lane)
+        return calls
 
 
 def placed(decision: Decision, pointer: str) -> Decision:

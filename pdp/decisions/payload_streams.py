@@ -16,16 +16,14 @@ import asyncio
 import json
 import re
 import time
-from collections import deque
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, ParamSpec, TypeVar
 
+from pdp.decisions.payload_frames import HeldFrame, HeldFrames
 from pdp.decisions.payload_lanes import (
     CallLane,
-    Slot,
+    Lanes,
     TextLane,
-    new_lane,
     placed,
     without_overlaps,
 )
@@ -64,26 +62,24 @@ from pdp.domain.placement import ARGUMENTS, OUTPUT
 from pdp.engine.dlp.named_entities import texts_of
 from pdp.engine.evaluate import failed_decision, stopped
 from pdp.errors import InvalidArgument, PdpError, RateLimited, RequestTooLarge, Violation
-from pdp.payloads.edits import Edit, write
 from pdp.payloads.events.formats import DONE, EventStream
 from pdp.payloads.events.framing import Splitter, Utf8Chunks
 from pdp.payloads.payload import MAX_BODY_BYTES, MAX_TEXT_BYTES, Part, Payload, PayloadError
 from pdp.payloads.plain import JSON
-from pdp.payloads.pointers import member, value_at
+from pdp.payloads.pointers import member
 from pdp.payloads.reader import size_of
 from pdp.strictjson.objects import to_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from pdp.decisions.decider import InvalidItem
-    from pdp.decisions.payload_lanes import Lane
     from pdp.decisions.text_streams import TextStreams
     from pdp.domain.ner import NamedEntity
     from pdp.domain.request import Request
     from pdp.engine.snapshot import Snapshot
     from pdp.payloads.events.frames import Frame
-    from pdp.payloads.events.reading import Event, Piece
+    from pdp.payloads.events.reading import StreamEvent
     from pdp.usage.meter import Charge
 
 MAX_STREAM: Final = 1 << 30
@@ -91,15 +87,6 @@ MAX_STREAM: Final = 1 << 30
 
 MAX_HELD_EVENTS: Final = MAX_BODY_BYTES
 """Characters of the events of a stream that are held."""
-
-MAX_TEXTS_LENGTH: Final = MAX_BODY_BYTES
-"""Characters of all lanes of a stream, open and ended: all are evaluated again and recorded."""
-
-MAX_OPEN_LANES: Final = 64
-"""Lanes of a stream that have begun and not ended."""
-
-MAX_LANES: Final = 4096
-"""Lanes of a stream, open and ended."""
 
 MAX_RECORDED_EVENTS: Final = 16
 """Events with findings beside the lanes that the record of a stream has."""
@@ -124,25 +111,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-@dataclass(slots=True)
-class _Held:
-    """A frame that is not released yet.
-
-    Attributes:
-        frame: the frame as it was sent.
-        event: what it holds; None if it has no event.
-        slots: the pieces of lanes in it.
-        data: the text of the event with the redactions of its own parts.
-        notes: the texts beside the event, redacted.
-    """
-
-    frame: Frame
-    event: Event | None
-    slots: tuple[Slot, ...]
-    data: str | None
-    notes: Sequence[str]
-
-
 class _Question(NamedTuple):
     """What is judged by itself.
 
@@ -154,7 +122,7 @@ class _Question(NamedTuple):
     """
 
     payload: Payload
-    held: _Held | None = None
+    held: HeldFrame | None = None
     is_note: bool = False
     call: CallLane | None = None
 
@@ -191,44 +159,31 @@ class PayloadStream:
             InvalidArgument: the format is none of streams.
             RateLimited: too many streams are open in this process.
         """
-        try:
-            self._reader = EventStream(format_)
-        except PayloadError as error:
-            raise InvalidArgument.of(Violation(f"{path}payload.format", str(error))) from None
+        self._reader = _begin_events(format_, path)
         if streams.open >= MAX_OPEN_IN_PROCESS or streams.held >= MAX_HELD:
             raise RateLimited("too many texts are open; try again later", 1.0)
         self.closed = False
         self._streams = streams
         self._decider = streams.decider
         self._request = request._replace(direction="output")
-        self._min_revision = min_revision
-        self._path = path
+        self._min_revision, self._path = min_revision, path
         self._arrived = time.time()
         self._decision_id = new_id()
         self._snapshot: Snapshot | None = None
         self._charge: Charge | None = None
-        self._is_charged = False
-        self._has_model = False
+        self._is_charged = self._has_model = self._is_aside = False
         self._provider = self._model = self._session_id = ""
         self._utf8 = Utf8Chunks()
         self._splitter = Splitter()
-        self._arrived_length = 0
-        self._end = 0
-        self._accounted = 0
-        self._held: deque[_Held] = deque()
-        self._held_length = 0
-        self._keep_alives: list[_Held] = []
-        self._lanes: dict[str, Lane] = {}
-        self._open: dict[str, Lane] = {}
-        self._ending: list[TextLane] = []
-        self._texts_length = 0
+        self._arrived_length = self._accounted = 0
+        self._held = HeldFrames()
+        self._lanes = Lanes()
         self._questions: list[_Question] = []
         self._findings: dict[int, NerFindings] = {}
         self._known_texts: set[str] = set()
-        self._is_aside = False
         self._past: Decision | None = None
-        self._fresh: list[Decision] = []
         self._decision: Decision | None = None
+        self._fresh: list[Decision] = []
         self._unjudged: dict[str, None] = {}
         self._recorded_events: list[Any] = []
         streams.open += 1
@@ -282,12 +237,12 @@ class PayloadStream:
             decision, text = decision._replace(revision=snapshot.revision), ""
         self._decision = decision
         if not last and decision.allowed:
-            return StreamAnswer(decision, text, self._end, closed=False)
+            return StreamAnswer(decision, text, self._held.end, closed=False)
         acknowledgement = self._close(decision)
         if acknowledgement is not None and not await acknowledgement:
             decision = self._decider.observe_unrecorded(decision)
-            return StreamAnswer(decision, "", self._end, closed=True)
-        return StreamAnswer(decision, text, self._end, closed=True)
+            return StreamAnswer(decision, "", self._held.end, closed=True)
+        return StreamAnswer(decision, text, self._held.end, closed=True)
 
     async def refuse(self, item: InvalidItem) -> StreamAnswer:
         """Ends the stream because a chunk is invalid: what is held is never released.
@@ -305,7 +260,7 @@ class PayloadStream:
         acknowledgement = self._close(decision)
         if acknowledgement is not None and not await acknowledgement:
             decision = self._decider.observe_unrecorded(decision)
-        return StreamAnswer(decision, "", self._end, closed=True)
+        return StreamAnswer(decision, "", self._held.end, closed=True)
 
     def abandon(self) -> None:
         """Ends the stream; what is held is never released."""
@@ -323,15 +278,15 @@ class PayloadStream:
         if snapshot.ner and not stopped(snapshot, self._request):
             await self._find_entities(snapshot)
         size = sum(len(each.payload.body) for each in self._questions)
-        size += sum(each.length for each in self._texts() if each.is_due)
+        size += sum(each.length for each in self._lanes.texts if each.is_due)
         is_stopped = await self._run(size, self._judge)
         decision = self._combined()
         if is_stopped:
             return decision, ""
-        text = self._release()
-        if last and self._held:
+        text = self._held.release()
+        if last and self._held.length:
             raise RuntimeError("a stream has ended with events that are not settled")
-        if self._held_length > MAX_HELD_EVENTS:
+        if self._held.length > MAX_HELD_EVENTS:
             raise PayloadError(
                 f"has events of more than {MAX_HELD_EVENTS} characters that must be held"
             )
@@ -359,12 +314,12 @@ class PayloadStream:
             self._take(frame)
         if not last:
             return
-        if any(isinstance(each, CallLane) for each in self._open.values()):
+        if self._lanes.has_open_call:
             raise PayloadError("ends inside the arguments of a tool call")
         self._end_lanes("")
 
     def _take(self, frame: Frame) -> None:
-        held = _Held(frame, None, (), frame.data, frame.notes)
+        held = HeldFrame(frame, frame.data, frame.notes)
         if frame.notes:
             document = {_NOTES: list(frame.notes)}
             part = Part("", OUTPUT, values=document)
@@ -375,13 +330,9 @@ class PayloadStream:
             self._end_lanes("")
         elif data and frame.data is not None:
             self._take_event(held, self._reader.read(frame.data))
-        if self._held and (frame.is_keep_alive or (held.event and held.event.is_keep_alive)):
-            self._keep_alives.append(held)
-        else:
-            self._held.append(held)
-        self._held_length += len(frame.raw)
+        self._held.add(held)
 
-    def _take_event(self, held: _Held, event: Event) -> None:
+    def _take_event(self, held: HeldFrame, event: StreamEvent) -> None:
         payload = event.payload
         held.event = event
         self._session_id = self._session_id or payload.session_id
@@ -391,44 +342,20 @@ class PayloadStream:
             self._questions.append(_Question(self._payload(())))
         if len(self._unjudged) < MAX_UNJUDGED:
             self._unjudged.update(dict.fromkeys(payload.unjudged))
-        held.slots = tuple(map(self._add, event.pieces))
+        held.slots = tuple(map(self._lanes.add, event.pieces))
         for name in event.complete:
-            lane = self._lanes.get(name)
-            if isinstance(lane, CallLane):
-                lane.is_complete_elsewhere = True
+            self._lanes.say_complete(name)
         for name in event.ends:
             self._end_lanes(name)
         if payload.parts or payload.unjudged:
             payload = payload._replace(provider=self._provider, model=self._model)
             self._questions.append(_Question(payload, held))
 
-    def _add(self, piece: Piece) -> Slot:
-        lane = self._lanes.get(piece.lane)
-        if lane is None:
-            if len(self._open) >= MAX_OPEN_LANES:
-                raise PayloadError(f"has more than {MAX_OPEN_LANES} texts and calls at once")
-            if len(self._lanes) >= MAX_LANES:
-                raise PayloadError(f"has more than {MAX_LANES} texts and calls")
-            lane = self._lanes[piece.lane] = self._open[piece.lane] = new_lane(piece)
-        self._texts_length += len(piece.text)
-        if self._texts_length > MAX_TEXTS_LENGTH:
-            raise PayloadError(f"has texts of more than {MAX_TEXTS_LENGTH} characters")
-        return lane.add(piece)
-
     def _end_lanes(self, name: str) -> None:
         """Ends a lane and those below it; all if the name is empty."""
-        for key, lane in list(self._open.items()):
-            if name and key != name and not key.startswith(f"{name}/"):
-                continue
-            del self._open[key]
-            lane.ended = True
-            if isinstance(lane, TextLane):
-                self._ending.append(lane)
-            elif lane.is_complete_elsewhere and not lane.length:
-                lane.settle(None)
-            else:
-                payload = lane.payload(self._format, self._provider, self._model)
-                self._questions.append(_Question(payload, call=lane))
+        for call in self._lanes.end(name):
+            payload = call.payload(self._format, self._provider, self._model)
+            self._questions.append(_Question(payload, call=call))
 
     @property
     def _format(self) -> str:
@@ -469,7 +396,7 @@ class PayloadStream:
                 self._known_texts.update(
                     islice(self._new_texts(request), MAX_KNOWN_TEXTS - len(self._known_texts))
                 )
-        for lane in self._texts():
+        for lane in self._lanes.texts:
             if lane.is_due:
                 begin = max(0, lane.settled - NAME_OVERLAP)
                 part = self._request._replace(text=lane.text[begin:])
@@ -498,17 +425,10 @@ class PayloadStream:
             else:
                 is_stopped = True
         self._findings = {}
-        for lane in self._texts():
+        for lane in self._lanes.texts:
             is_stopped = self._judge_text(lane) or is_stopped
-        self._ending = []
+        self._lanes.ending = []
         return is_stopped
-
-    def _texts(self) -> list[TextLane]:
-        """Returns the texts that have not ended before this chunk."""
-        return [
-            *self._ending,
-            *(each for each in self._open.values() if isinstance(each, TextLane)),
-        ]
 
     def _judge_text(self, lane: TextLane) -> bool:
         """Settles a part of a text; returns whether it stops the stream."""
@@ -566,36 +486,13 @@ class PayloadStream:
         decisions = [] if self._past is None else [self._past]
         decisions += (
             placed(each.decision, each.name)
-            for each in self._open.values()
-            if isinstance(each, TextLane) and each.decision is not None
+            for each in self._lanes.texts
+            if each.decision is not None
         )
         combined = _strongest(decisions, self._fresh)
         return combined._replace(
             payload=PayloadResult(self._reader.format, unjudged=tuple(self._unjudged))
         )
-
-    def _release(self) -> str:
-        """Returns the frames that are settled, in order."""
-        written: list[str] = []
-        while self._held and all(each.is_settled for each in self._held[0].slots):
-            written.append(self._written(self._held.popleft()))
-        written += map(self._written, self._keep_alives)
-        self._keep_alives = []
-        return "".join(written)
-
-    def _written(self, held: _Held) -> str:
-        """Returns a frame with the redactions of its texts in it."""
-        frame, event, data = held.frame, held.event, held.data
-        raw = frame.raw
-        self._held_length -= len(raw)
-        self._end += len(raw)
-        if event is not None and data is not None:
-            edits = list(_edits(event, held.slots, frame.data or "", data))
-            if edits:
-                data = write(data, edits)
-        if data == frame.data and list(held.notes) == list(frame.notes):
-            return raw
-        return frame.write(data, held.notes)
 
     def _account(self) -> None:
         """Counts what is held in this process.
@@ -603,7 +500,7 @@ class PayloadStream:
         Raises:
             RateLimited: it is too much.
         """
-        length = self._texts_length + self._held_length + self._splitter.pending
+        length = self._lanes.length + self._held.length + self._splitter.pending
         self._streams.held += length - self._accounted
         self._accounted = length
         if self._streams.held > MAX_HELD:
@@ -635,7 +532,7 @@ class PayloadStream:
         parts: list[Part] = []
         obligations: list[Obligation] = []
         entities: list[NamedEntity] = []
-        for name, lane in self._lanes.items():
+        for name, lane in self._lanes.all.items():
             if isinstance(lane, CallLane):
                 calls[name] = {"tool": lane.tool, "arguments": lane.redacted}
                 parts.append(Part(name, ARGUMENTS, tool=lane.tool))
@@ -653,32 +550,11 @@ class PayloadStream:
         return record_request(request, payload), obligations
 
 
-def _edits(event: Event, slots: Sequence[Slot], before: str, after: str) -> Iterator[Edit]:
-    """Yields the changes of an event beyond those of its own parts.
-
-    Args:
-        event: the event.
-        slots: the pieces of lanes in it.
-        before: the event as it was sent.
-        after: the event with the redactions of its own parts.
-    """
-    changed: set[str] = set()
-    for slot in slots:
-        if slot.pointer is not None:
-            text = slot.lane.text_of(slot)
-            if text != slot.lane.text[slot.start : slot.end]:
-                changed.add(slot.pointer)
-                yield Edit(slot.pointer, text)
-    if not event.repeats:
-        return
-    document = event.payload.document
-    redacted = document if before == after else json.loads(after)
-    for repeat in event.repeats:
-        if any(
-            each in changed or value_at(document, each) != value_at(redacted, each)
-            for each in repeat.texts
-        ):
-            yield Edit(repeat.pointer, repeat.replacement)
+def _begin_events(format_: str, path: str) -> EventStream:
+    try:
+        return EventStream(format_)
+    except PayloadError as error:
+        raise InvalidArgument.of(Violation(f"{path}payload.format", str(error))) from None
 
 
 def _strongest(decisions: Sequence[Decision], fresh: Sequence[Decision]) -> Decision:

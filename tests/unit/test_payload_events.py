@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pdp.payloads.events.frames import Frame
-    from pdp.payloads.events.reading import Event
+    from pdp.payloads.events.reading import StreamEvent
 
 SAMPLES = [pytest.param(name, path, id=f"{name}-{path.stem}") for name, path in samples()]
 
@@ -39,7 +39,7 @@ def raw_of(path: Path) -> str:
     return path.read_bytes().decode()
 
 
-def event_of(format_: str, *documents: Any) -> Event:
+def event_of(format_: str, *documents: Any) -> StreamEvent:
     """Reads events in order; returns the last."""
     stream = EventStream(format_)
     return [stream.read(json.dumps(each)) for each in documents][-1]
@@ -300,7 +300,7 @@ def _with_mark(value: Any) -> Iterator[Any]:
                 yield [*value[:index], changed, *value[index + 1 :]]
 
 
-def _judged(event: Event) -> str:
+def _judged(event: StreamEvent) -> str:
     """Returns all texts of an event that are judged, also later."""
     texts = [f"{each.text} {each.tool} {each.server}" for each in event.pieces]
     for part in event.payload.parts:

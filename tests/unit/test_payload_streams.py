@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pdp.admin.static_policies import StaticPolicies
-from pdp.decisions import payload_streams
+from pdp.decisions import payload_frames, payload_lanes, payload_streams
 from pdp.decisions.decider import InvalidItem
 from pdp.decisions.text_stream import HOLD_BACK, MAX_TEXT_BYTES
 from pdp.domain.decision import ObligationType, Outcome
@@ -503,7 +503,8 @@ async def test_a_piece_after_the_end_of_its_text_is_refused(decisions: Decisions
 async def test_streams_are_bounded(
     decisions: Decisions, monkeypatch: pytest.MonkeyPatch, name: str, value: int, problem: str
 ) -> None:
-    monkeypatch.setattr(payload_streams, name, value)
+    module = payload_streams if hasattr(payload_streams, name) else payload_lanes
+    monkeypatch.setattr(module, name, value)
     stream = decisions.begin()
     raw = chat(["x" * 20] * 20)
     with pytest.raises(InvalidArgument, match=problem):
@@ -650,3 +651,33 @@ async def test_models_see_what_events_repeat_only_once(decisions: Decisions, nam
     await decisions.stream(cut_at(chat(["word "] * 100), 50))
     assert names.texts.count("assistant") == 1
     assert names.texts.count("chat.completion.chunk") < 4
+
+
+async def test_two_models_are_both_judged(decisions: Decisions) -> None:
+    """That of the request and that of the events; a value is redacted once."""
+    for model in ("gpt-4o-mini", "another-model"):
+        answers = await decisions.stream(
+            cut_at(chat(["Card: ", "4111 1111 ", "1111 1111", "."]), 70), model=model
+        )
+        assert text_of(CHAT, released(answers)) == "Card: [REDACTED]."
+        raw = call_stream(CHAT, "save", cut_at(json.dumps({"note": CARD}), 5))
+        answers = await decisions.stream(cut_at(raw, 70), model=model)
+        assert arguments_of(CHAT, released(answers)) == '{"note": "[REDACTED]"}'
+
+
+async def test_an_error_inside_stops_the_stream(
+    decisions: Decisions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of the chunk is released, and the decision says that it is incomplete."""
+
+    def fail(*_: object) -> str:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(payload_frames, "write", fail)
+    answers = await decisions.stream([chat([CARD])])
+    assert answers[-1].closed
+    assert answers[-1].text == ""
+    decision = answers[-1].decision
+    assert (decision.outcome, decision.incomplete) == (Outcome.BLOCK, True)
+    assert [str(each.error) for each in decision.faults] == ["a fault"]
+    assert (decisions.streams.open, decisions.streams.held) == (0, 0)

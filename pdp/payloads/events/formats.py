@@ -17,7 +17,7 @@ from pdp.payloads.reader import read_json
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pdp.payloads.events.reading import Event, EventFormat
+    from pdp.payloads.events.reading import EventFormat, StreamEvent
 
 DONE: Final = "[DONE]"
 """The data of the frame that ends a stream of OpenAI. It is no JSON."""
@@ -75,7 +75,7 @@ class EventStream:
         self._events: EventFormat | None = None
         self._begin(format_)
 
-    def read(self, data: str) -> Event:
+    def read(self, data: str) -> StreamEvent:
         """Returns the event in the data of a frame.
 
         An event of an unknown type is judged as one structure.

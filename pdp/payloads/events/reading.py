@@ -17,8 +17,8 @@ from pdp.payloads.reader import MAX_NAME, Reader
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-LARGEST: Final = 1_000_000_000
-"""A number from which a count is judged: it may be the number of a card."""
+LARGEST: Final = 10_000_000_000
+"""A count or a time from which it is judged: it may be the number of a card."""
 
 _NAME: Final = re.compile(r"[A-Za-z_]{1,40}")
 
@@ -67,7 +67,7 @@ class Repeat(NamedTuple):
     replacement: Any
 
 
-class Event(NamedTuple):
+class StreamEvent(NamedTuple):
     """An event.
 
     Attributes:
@@ -100,13 +100,13 @@ class EventReader(Reader):
         self._repeats: list[Repeat] = []
         self._lane_of: Callable[[str], str] | None = None
 
-    def event(self) -> Event:
+    def event(self) -> StreamEvent:
         """Returns the event.
 
         Raises:
             PayloadError: it exceeds a bound.
         """
-        return Event(
+        return StreamEvent(
             self.payload(),
             tuple(self._pieces),
             tuple(self._ends),
@@ -145,7 +145,7 @@ class EventReader(Reader):
         self._ends.append(name)
 
     def complete(self, lane: str) -> None:
-        """Says that an event has the whole arguments of a call; see `Event.complete`."""
+        """Says that an event has the whole arguments of a call; see `StreamEvent.complete`."""
         self._complete.append(lane)
 
     def repeats(self, pointer: str, value: Any, texts: Sequence[str], replacement: Any) -> None:
@@ -232,9 +232,10 @@ class EventReader(Reader):
             if part.pointer or not inner:
                 parts.append(part._replace(pointer=pointer + part.pointer.removeprefix(inner)))
                 continue
-            rest: Any = part.values
-            for key in inner.split("/")[1:]:
-                rest = rest[int(key) if isinstance(rest, list) else key]
+            try:
+                rest = value_at(part.values, inner)
+            except KeyError:  # nothing is left of the value itself
+                continue
             if isinstance(rest, dict):
                 parts.append(part._replace(pointer=pointer, values=rest))
             elif rest is not None:

@@ -222,27 +222,11 @@ class PayloadStream:
         if self._snapshot is None:
             check_requirements(snapshot, self._request, self._path, self._arrived)
         self._snapshot = snapshot
-        try:
-            decision, text = await self._advance(snapshot, raw, last=last)
-        except PayloadError as error:
-            raise InvalidArgument.of(Violation(_FIELD, str(error))) from None
-        except TextTooLong:
-            bound = f"each text of a stream may have at most {MAX_TEXT_BYTES} bytes"
-            raise RequestTooLarge(f"{_FIELD}: {bound}", Violation(_FIELD, bound)) from None
-        except PdpError:
-            raise
-        except Exception as error:  # how much may be released is unknown
-            ids = self._request.request_id, self._decision_id
-            decision = failed_decision(*ids, fault=Fault(ENGINE, error))
-            decision, text = decision._replace(revision=snapshot.revision), ""
+        decision, text = await self._advance_safely(snapshot, raw, last=last)
         self._decision = decision
-        if not last and decision.allowed:
-            return StreamAnswer(decision, text, self._held.end, closed=False)
-        acknowledgement = self._close(decision)
-        if acknowledgement is not None and not await acknowledgement:
-            decision = self._decider.observe_unrecorded(decision)
-            return StreamAnswer(decision, "", self._held.end, closed=True)
-        return StreamAnswer(decision, text, self._held.end, closed=True)
+        if last or not decision.allowed:
+            return await self._end(decision, text)
+        return StreamAnswer(decision, text, self._held.end, closed=False)
 
     async def refuse(self, item: InvalidItem) -> StreamAnswer:
         """Ends the stream because a chunk is invalid: what is held is never released.
@@ -257,15 +241,37 @@ class PayloadStream:
             message=item.message,
             status_hint=item.status_hint,
         )
-        acknowledgement = self._close(decision)
-        if acknowledgement is not None and not await acknowledgement:
-            decision = self._decider.observe_unrecorded(decision)
-        return StreamAnswer(decision, "", self._held.end, closed=True)
+        return await self._end(decision, "")
 
     def abandon(self) -> None:
         """Ends the stream; what is held is never released."""
         if not self.closed:
             self._close(self._decision)
+
+    async def _end(self, decision: Decision, text: str) -> StreamAnswer:
+        """Returns the last answer once the record of the decision is on disk."""
+        acknowledgement = self._close(decision)
+        if acknowledgement is not None and not await acknowledgement:
+            decision, text = self._decider.observe_unrecorded(decision), ""
+        return StreamAnswer(decision, text, self._held.end, closed=True)
+
+    async def _advance_safely(
+        self, snapshot: Snapshot, raw: str | bytes, *, last: bool
+    ) -> tuple[Decision, str]:
+        """Returns what `_advance` does; a BLOCK if it fails, because nothing is known then."""
+        try:
+            return await self._advance(snapshot, raw, last=last)
+        except PayloadError as error:
+            raise InvalidArgument.of(Violation(_FIELD, str(error))) from None
+        except TextTooLong:
+            bound = f"each text of a stream may have at most {MAX_TEXT_BYTES} bytes"
+            raise RequestTooLarge(f"{_FIELD}: {bound}", Violation(_FIELD, bound)) from None
+        except PdpError:
+            raise
+        except Exception as error:  # how much may be released is unknown
+            ids = self._request.request_id, self._decision_id
+            decision = failed_decision(*ids, fault=Fault(ENGINE, error))
+            return decision._replace(revision=snapshot.revision), ""
 
     async def _advance(
         self, snapshot: Snapshot, raw: str | bytes, *, last: bool

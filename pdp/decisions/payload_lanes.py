@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pdp.decisions.text_stream import TextStream
 from pdp.domain.decision import ObligationType, Span
 from pdp.engine.text.splices import Splice, apply, fit
-from pdp.payloads.payload import MAX_BODY_BYTES, MAX_TEXT_BYTES, Part, Payload, PayloadError
+from pdp.payloads.payload import MAX_BODY_BYTES, MAX_TEXT_BYTES, Payload, PayloadError, PayloadPart
 from pdp.payloads.plain import TEXT
-from pdp.payloads.reader import Reader
+from pdp.payloads.reader import PartReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -153,7 +153,7 @@ class TextLane:
 
     def payload(self, text: str, provider: str, model: str) -> Payload:
         """Returns a text of this lane as a payload of the format `text`."""
-        part = Part("", self._scope, self._role, text=text)
+        part = PayloadPart("", self._scope, self._role, text=text)
         return Payload(TEXT, text, True, (part,), (), provider, model, document=text)
 
     def advance(self, decide: Callable[[str], Decision]) -> Decision | None:
@@ -305,7 +305,7 @@ class CallLane:
         if not self.tool:
             raise PayloadError(f"has a tool call without a name at {self.name}")
         document = {_ARGUMENTS[1:]: self.text}
-        reader = Reader(format_, json.dumps(document), document, is_output=True)
+        reader = PartReader(format_, json.dumps(document), document, is_output=True)
         reader.provider, reader.model = provider, model
         reader.call(_ARGUMENTS, self.tool, self.text, server=self._server)
         return reader.payload()

@@ -64,7 +64,7 @@ from pdp.engine.evaluate import failed_decision, stopped
 from pdp.errors import InvalidArgument, PdpError, RateLimited, RequestTooLarge, Violation
 from pdp.payloads.events.formats import DONE, EventStream
 from pdp.payloads.events.framing import Splitter, Utf8Chunks
-from pdp.payloads.payload import MAX_BODY_BYTES, MAX_TEXT_BYTES, Part, Payload, PayloadError
+from pdp.payloads.payload import MAX_BODY_BYTES, MAX_TEXT_BYTES, Payload, PayloadError, PayloadPart
 from pdp.payloads.plain import JSON
 from pdp.payloads.pointers import member
 from pdp.payloads.reader import size_of
@@ -328,7 +328,7 @@ class PayloadStream:
         held = HeldFrame(frame, frame.data, frame.notes)
         if frame.notes:
             document = {_NOTES: list(frame.notes)}
-            part = Part("", OUTPUT, values=document)
+            part = PayloadPart("", OUTPUT, values=document)
             notes = self._payload((part,), to_text(document), document)
             self._questions.append(_Question(notes, held, is_note=True))
         data = (frame.data or "").strip()
@@ -367,7 +367,9 @@ class PayloadStream:
     def _format(self) -> str:
         return self._reader.format or JSON
 
-    def _payload(self, parts: tuple[Part, ...], body: str = "", document: object = None) -> Payload:
+    def _payload(
+        self, parts: tuple[PayloadPart, ...], body: str = "", document: object = None
+    ) -> Payload:
         return Payload(
             self._format, body, True, parts, (), self._provider, self._model, document=document
         )
@@ -535,13 +537,13 @@ class PayloadStream:
         """Returns the stream as one request, for its record, and the redactions in it."""
         texts: dict[str, Any] = {}
         calls: dict[str, Any] = {}
-        parts: list[Part] = []
+        parts: list[PayloadPart] = []
         obligations: list[Obligation] = []
         entities: list[NamedEntity] = []
         for name, lane in self._lanes.all.items():
             if isinstance(lane, CallLane):
                 calls[name] = {"tool": lane.tool, "arguments": lane.redacted}
-                parts.append(Part(name, ARGUMENTS, tool=lane.tool))
+                parts.append(PayloadPart(name, ARGUMENTS, tool=lane.tool))
                 continue
             texts[name] = lane.text
             path = member(f"/{_TEXTS}", name)

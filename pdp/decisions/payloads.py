@@ -29,9 +29,9 @@ from pdp.domain.placement import ARGUMENTS, SYSTEM, TOOL_RESULT
 from pdp.domain.request import MCP_SERVER
 from pdp.engine.dlp.named_entities import texts_of
 from pdp.engine.evaluate import begin, evaluate, failed_decision, finish
-from pdp.payloads.payload import Part
+from pdp.payloads.payload import PayloadPart
 from pdp.payloads.pointers import member
-from pdp.payloads.redaction import BLOCKED, Change, places_in, redacted_body
+from pdp.payloads.redaction import BLOCKED, PartChange, places_in, redacted_body
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -56,7 +56,7 @@ _UNJUDGED: Final = "The payload has images, audio or files, which no policy has 
 _HISTORY: Final = "Earlier parts of the conversation were replaced by [BLOCKED]."
 _NOT_SHOWN: Final = "[MEDIA]"
 _FORBIDDEN: Final = 403
-_NOTHING: Final = Part("")
+_NOTHING: Final = PayloadPart("")
 
 T = TypeVar("T")
 
@@ -64,14 +64,14 @@ T = TypeVar("T")
 class Asked(NamedTuple):
     """A part of a payload, as a request to one model."""
 
-    part: Part
+    part: PayloadPart
     request: Request
 
 
 class _Judged(NamedTuple):
     """A part, the decision on it, and the outcome that counts."""
 
-    part: Part
+    part: PayloadPart
     request: Request
     decision: Decision
     outcome: Outcome
@@ -114,7 +114,7 @@ def _models(request: Request, payload: Payload) -> Sequence[Request]:
     return (request,) if same_model and same_provider else (request, other)
 
 
-def _request(snapshot: Snapshot, base: Request, payload: Payload, part: Part) -> Request:
+def _request(snapshot: Snapshot, base: Request, payload: Payload, part: PayloadPart) -> Request:
     if part.scope == ARGUMENTS and not part.is_wrapped and part.values is not None:
         return base._replace(
             text=part.text,
@@ -328,13 +328,13 @@ def _trace(judged: Sequence[_Judged], deciding: _Judged) -> tuple[TraceRow, ...]
     return tuple(rows[:MAX_TRACE])
 
 
-def _changes(snapshot: Snapshot, judged: Sequence[_Judged]) -> list[Change]:
-    changes: dict[int, Change] = {}
+def _changes(snapshot: Snapshot, judged: Sequence[_Judged]) -> list[PartChange]:
+    changes: dict[int, PartChange] = {}
     for each in judged:
         key, decision = id(each.part), each.decision
         present = changes.get(key)
         if not decision.allowed and each.outcome is Outcome.REDACT:
-            changes[key] = Change(each.part, is_blocked=True)
+            changes[key] = PartChange(each.part, is_blocked=True)
             continue
         if present is not None:
             if present.is_blocked:
@@ -345,11 +345,11 @@ def _changes(snapshot: Snapshot, judged: Sequence[_Judged]) -> list[Change]:
             text = present.text if text is None else text
             values = present.values if values is None else values
         if text is not None or values is not None:
-            changes[key] = Change(each.part, text, values)
+            changes[key] = PartChange(each.part, text, values)
     return list(changes.values())
 
 
-def _again(snapshot: Snapshot, judged: _Judged, change: Change) -> Decision:
+def _again(snapshot: Snapshot, judged: _Judged, change: PartChange) -> Decision:
     """Returns the decision on a part whose redactions for another model were applied.
 
     Its redactions come on top of those. Its outcome does not count: that of the part as it was
@@ -398,7 +398,7 @@ def _obligations(
     return (*redactions, *others)
 
 
-def _spans(payload: Payload, part: Part, spans: Sequence[Span]) -> list[Span]:
+def _spans(payload: Payload, part: PayloadPart, spans: Sequence[Span]) -> list[Span]:
     """Returns spans in a part as spans in the payload."""
     if isinstance(payload.document, str):
         return list(spans)

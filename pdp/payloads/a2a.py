@@ -11,7 +11,7 @@ from pdp.payloads import jsonrpc
 from pdp.payloads.shapes import object_of, objects_of, text_of
 
 if TYPE_CHECKING:
-    from pdp.payloads.reader import Reader
+    from pdp.payloads.reader import PartReader
 
 NAME: Final = "a2a.jsonrpc"
 
@@ -86,7 +86,7 @@ def looks_like(document: Any, is_output: bool) -> bool:
     return method in _METHODS or (method in _TASK_METHODS and bool(text_of(params, "id")))
 
 
-def read_request(reader: Reader) -> None:
+def read_request(reader: PartReader) -> None:
     """Reads a request.
 
     Raises:
@@ -98,7 +98,7 @@ def read_request(reader: Reader) -> None:
     _content(reader, message, below)
 
 
-def read_response(reader: Reader) -> None:
+def read_response(reader: PartReader) -> None:
     """Reads an answer, or an event of a stream."""
     jsonrpc.read_envelope(reader, reader.document, "")
     jsonrpc.read_error(reader, reader.document, "")
@@ -132,7 +132,7 @@ def _is_task(value: Any) -> bool:
     )
 
 
-def _content(reader: Reader, owner: dict[str, Any], pointer: str) -> None:
+def _content(reader: PartReader, owner: dict[str, Any], pointer: str) -> None:
     """Reads a message, a task, or an event: by its members, whichever it is."""
     _identifiers(reader, owner, pointer)
     _parts(reader, owner, pointer, text_of(owner, "role"))
@@ -147,28 +147,28 @@ def _content(reader: Reader, owner: dict[str, Any], pointer: str) -> None:
         _message(reader, each, below)
 
 
-def _message(reader: Reader, message: dict[str, Any], pointer: str) -> None:
+def _message(reader: PartReader, message: dict[str, Any], pointer: str) -> None:
     _identifiers(reader, message, pointer)
     _parts(reader, message, pointer, text_of(message, "role"))
 
 
-def _artifact(reader: Reader, artifact: dict[str, Any], pointer: str) -> None:
+def _artifact(reader: PartReader, artifact: dict[str, Any], pointer: str) -> None:
     _parts(reader, artifact, pointer, "agent")
 
 
-def _identifiers(reader: Reader, owner: dict[str, Any], pointer: str) -> None:
+def _identifiers(reader: PartReader, owner: dict[str, Any], pointer: str) -> None:
     for name in _CONTEXTS:
         context = text_of(owner, name)
         if len(context) <= MAX_CONTEXT and not reader.session_id:
             reader.session_id = context
 
 
-def _parts(reader: Reader, owner: dict[str, Any], pointer: str, role: str) -> None:
+def _parts(reader: PartReader, owner: dict[str, Any], pointer: str, role: str) -> None:
     for below, part in objects_of(owner.get("parts"), f"{pointer}/parts"):
         _part(reader, part, below, role)
 
 
-def _part(reader: Reader, part: dict[str, Any], pointer: str, role: str) -> None:
+def _part(reader: PartReader, part: dict[str, Any], pointer: str, role: str) -> None:
     text = part.get("text")
     if isinstance(text, str):
         reader.text(f"{pointer}/text", text, role)

@@ -11,7 +11,7 @@ from pdp.payloads.shapes import object_of, objects_of, text_of, tool_of
 from pdp.payloads.turns import last_answer
 
 if TYPE_CHECKING:
-    from pdp.payloads.reader import Reader
+    from pdp.payloads.reader import PartReader
 
 NAME: Final = "anthropic.messages"
 
@@ -56,7 +56,7 @@ def is_response(document: Any) -> bool:
     )
 
 
-def read_request(reader: Reader) -> None:
+def read_request(reader: PartReader) -> None:
     """Reads a request."""
     document = reader.document
     _model(reader)
@@ -72,14 +72,14 @@ def read_request(reader: Reader) -> None:
         reader.structure("/tools", document["tools"], "tools")
 
 
-def read_response(reader: Reader) -> None:
+def read_response(reader: PartReader) -> None:
     """Reads a response."""
     document = reader.document
     _model(reader)
     _content(reader, document.get("content"), "/content", _taker(reader, "assistant"))
 
 
-def _model(reader: Reader) -> None:
+def _model(reader: PartReader) -> None:
     reader.model = text_of(reader.document, "model")
 
 
@@ -87,19 +87,19 @@ def _is_answer(message: dict[str, Any]) -> bool:
     return message.get("role") == "assistant"
 
 
-def _taker(reader: Reader, role: str) -> _Take:
+def _taker(reader: PartReader, role: str) -> _Take:
     scope = SYSTEM if role == "system" else ""
     return lambda pointer, text: reader.text(pointer, text, role, scope)
 
 
-def _content(reader: Reader, content: Any, pointer: str, take: _Take) -> None:
+def _content(reader: PartReader, content: Any, pointer: str, take: _Take) -> None:
     if isinstance(content, str):
         take(pointer, content)
     for below, block in objects_of(content, pointer):
         _block(reader, block, below, take)
 
 
-def _block(reader: Reader, block: dict[str, Any], pointer: str, take: _Take) -> None:
+def _block(reader: PartReader, block: dict[str, Any], pointer: str, take: _Take) -> None:
     kind = text_of(block, "type")
     if kind.endswith("tool_use"):
         _call(reader, block, pointer)
@@ -115,7 +115,7 @@ def _block(reader: Reader, block: dict[str, Any], pointer: str, take: _Take) -> 
             _content(reader, block.get("content"), f"{pointer}/content", take)
 
 
-def _call(reader: Reader, block: dict[str, Any], pointer: str) -> None:
+def _call(reader: PartReader, block: dict[str, Any], pointer: str) -> None:
     tool, server = tool_of(block, pointer), text_of(block, "server_name")
     if "input" in block:
         reader.call(f"{pointer}/input", tool, block["input"], server=server)
@@ -123,7 +123,7 @@ def _call(reader: Reader, block: dict[str, Any], pointer: str) -> None:
         reader.call(pointer, tool, block, server=server)
 
 
-def _result(reader: Reader, content: Any, pointer: str) -> None:
+def _result(reader: PartReader, content: Any, pointer: str) -> None:
     """Takes the content of a result: a text, a block, or blocks."""
     if isinstance(content, list):
         for index, block in enumerate(content):
@@ -132,7 +132,7 @@ def _result(reader: Reader, content: Any, pointer: str) -> None:
         _result_block(reader, content, pointer)
 
 
-def _result_block(reader: Reader, block: Any, pointer: str) -> None:
+def _result_block(reader: PartReader, block: Any, pointer: str) -> None:
     if not isinstance(block, dict) or text_of(block, "type") not in _RESULT_BLOCKS:
         reader.result(pointer, block)
         return
@@ -145,7 +145,7 @@ def _result_block(reader: Reader, block: Any, pointer: str) -> None:
     _block(reader, block, pointer, reader.result)
 
 
-def _source(reader: Reader, block: dict[str, Any], pointer: str, take: _Take) -> None:
+def _source(reader: PartReader, block: dict[str, Any], pointer: str, take: _Take) -> None:
     """Takes the source of an image or a document. Addresses are left to the rest."""
     below, source = object_of(block, "source", pointer)
     kind = text_of(source, "type")

@@ -11,7 +11,7 @@ from pdp.payloads.shapes import object_of, objects_of, text_of, tool_of
 from pdp.payloads.turns import last_answer
 
 if TYPE_CHECKING:
-    from pdp.payloads.reader import Reader
+    from pdp.payloads.reader import PartReader
 
 NAME: Final = "bedrock.converse"
 
@@ -40,7 +40,7 @@ def is_response(document: Any) -> bool:
     return isinstance(output, dict) and isinstance(output.get("message"), dict)
 
 
-def read_request(reader: Reader) -> None:
+def read_request(reader: PartReader) -> None:
     """Reads a request."""
     document = reader.document
     reader.model = text_of(document, "modelId")
@@ -57,7 +57,7 @@ def read_request(reader: Reader) -> None:
         reader.structure("/toolConfig", document["toolConfig"], "tools")
 
 
-def read_response(reader: Reader) -> None:
+def read_response(reader: PartReader) -> None:
     """Reads a response."""
     pointer, output = object_of(reader.document, "output", "")
     pointer, message = object_of(output, "message", pointer)
@@ -68,22 +68,22 @@ def _is_answer(message: dict[str, Any]) -> bool:
     return message.get("role") == "assistant"
 
 
-def _message(reader: Reader, message: dict[str, Any], pointer: str) -> None:
+def _message(reader: PartReader, message: dict[str, Any], pointer: str) -> None:
     take = _taker(reader, text_of(message, "role"))
     _content(reader, message.get("content"), f"{pointer}/content", take)
 
 
-def _taker(reader: Reader, role: str) -> _Take:
+def _taker(reader: PartReader, role: str) -> _Take:
     scope = SYSTEM if role == "system" else ""
     return lambda pointer, text: reader.text(pointer, text, role, scope)
 
 
-def _content(reader: Reader, content: Any, pointer: str, take: _Take) -> None:
+def _content(reader: PartReader, content: Any, pointer: str, take: _Take) -> None:
     for below, block in objects_of(content, pointer):
         _block(reader, block, below, take)
 
 
-def _block(reader: Reader, block: dict[str, Any], pointer: str, take: _Take) -> None:
+def _block(reader: PartReader, block: dict[str, Any], pointer: str, take: _Take) -> None:
     _text(block, "text", pointer, take)
     for name in _MEDIA:
         below, medium = object_of(block, name, pointer)
@@ -115,7 +115,7 @@ def _text(owner: dict[str, Any], name: str, pointer: str, take: _Take) -> None:
         take(f"{pointer}/{name}", text)
 
 
-def _medium(reader: Reader, medium: dict[str, Any], pointer: str, take: _Take) -> None:
+def _medium(reader: PartReader, medium: dict[str, Any], pointer: str, take: _Take) -> None:
     """Takes an image, a video, a sound or a document. Addresses are left to the rest."""
     for name in ("name", "context"):
         _text(medium, name, pointer, take)
@@ -125,7 +125,7 @@ def _medium(reader: Reader, medium: dict[str, Any], pointer: str, take: _Take) -
     _content(reader, source.get("content"), f"{below}/content", take)
 
 
-def _guarded(reader: Reader, guarded: dict[str, Any], pointer: str, take: _Take) -> None:
+def _guarded(reader: PartReader, guarded: dict[str, Any], pointer: str, take: _Take) -> None:
     """Takes what a guardrail is to judge."""
     below, text = object_of(guarded, "text", pointer)
     _text(text, "text", below, take)
@@ -133,7 +133,7 @@ def _guarded(reader: Reader, guarded: dict[str, Any], pointer: str, take: _Take)
     _medium(reader, image, below, take)
 
 
-def _result(reader: Reader, content: Any, pointer: str) -> None:
+def _result(reader: PartReader, content: Any, pointer: str) -> None:
     for below, block in objects_of(content, pointer):
         if "json" in block:
             reader.result(f"{below}/json", block["json"])

@@ -34,7 +34,7 @@ class Edit(NamedTuple):
     in_key: bool = False
 
 
-class Token(NamedTuple):
+class TokenSpan(NamedTuple):
     """The span of a value, or of a key, in JSON text."""
 
     start: int
@@ -86,7 +86,7 @@ def write(text: str, edits: Iterable[Edit]) -> str:
     return "".join(parts)
 
 
-def _start(item: tuple[tuple[str, bool], Token]) -> int:
+def _start(item: tuple[tuple[str, bool], TokenSpan]) -> int:
     return item[1].start
 
 
@@ -94,7 +94,7 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def locate(text: str, places: Iterable[tuple[str, bool]]) -> dict[tuple[str, bool], Token]:
+def locate(text: str, places: Iterable[tuple[str, bool]]) -> dict[tuple[str, bool], TokenSpan]:
     """Returns where the values and keys at `places` stand in JSON text.
 
     Args:
@@ -110,7 +110,7 @@ class _Locator:
     def __init__(self, text: str, places: Iterable[tuple[str, bool]]) -> None:
         self.text = text
         self.wanted = set(places)
-        self.tokens: dict[tuple[str, bool], Token] = {}
+        self.tokens: dict[tuple[str, bool], TokenSpan] = {}
         self._above: set[str] = set()
         for pointer, _ in self.wanted:
             parts = pointer.split("/")
@@ -134,7 +134,7 @@ class _Locator:
         else:
             _, end = _skip(self.text, start)
         if (pointer, False) in self.wanted:
-            self.tokens[pointer, False] = Token(start, end)
+            self.tokens[pointer, False] = TokenSpan(start, end)
         return end
 
     def _members(self, position: int, pointer: str) -> int:
@@ -143,7 +143,7 @@ class _Locator:
             key, after = scanstring(self.text, position + 1)
             below = member(pointer, key)
             if (below, True) in self.wanted:
-                self.tokens[below, True] = Token(position, after)
+                self.tokens[below, True] = TokenSpan(position, after)
             position = self._space(self._space(after) + 1)
             position = self._space(self._value(position, below))
             if self.text[position] == ",":
@@ -160,7 +160,7 @@ class _Locator:
         return position + 1
 
 
-def written_span(text: str, token: Token, start: int, end: int) -> tuple[int, int]:
+def written_span(text: str, token: TokenSpan, start: int, end: int) -> tuple[int, int]:
     """Returns the span in JSON text of a span in the string that a token writes.
 
     Args:

@@ -14,8 +14,8 @@ from pdp.payloads import (
     openai_responses,
     plain,
 )
-from pdp.payloads.payload import MAX_TEXT_BYTES, Part, Payload, PayloadError
-from pdp.payloads.reader import Reader, read_json, size_of
+from pdp.payloads.payload import MAX_TEXT_BYTES, Payload, PayloadError, PayloadPart
+from pdp.payloads.reader import PartReader, read_json, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,8 +37,8 @@ class Format(NamedTuple):
 
     is_request: Callable[[Any], bool]
     is_response: Callable[[Any], bool]
-    read_request: Callable[[Reader], None]
-    read_response: Callable[[Reader], None]
+    read_request: Callable[[PartReader], None]
+    read_response: Callable[[PartReader], None]
     provider: str = ""
     looks_like: Callable[[Any, bool], bool] | None = None
 
@@ -125,7 +125,7 @@ def read_payload(format_: str, body: str, direction: str = "", *, answers: str =
         if format_
         else _format_of(document, direction)
     )
-    reader = Reader(name, body, document, is_output=is_output)
+    reader = PartReader(name, body, document, is_output=is_output)
     own = FORMATS[name]
     reader.provider = own.provider
     reader.answers = answers
@@ -177,5 +177,5 @@ def _plain_text(body: str, direction: str) -> Payload:
     if size_of(body) > MAX_TEXT_BYTES:
         raise PayloadError(f"has a text of more than {MAX_TEXT_BYTES} bytes")
     is_output = direction == "output"
-    part = Part("", "output" if is_output else "text", text=body)
+    part = PayloadPart("", "output" if is_output else "text", text=body)
     return Payload(plain.TEXT, body, is_output, (part,) if body else (), document=body)

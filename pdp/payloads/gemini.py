@@ -16,7 +16,7 @@ from pdp.payloads.turns import last_answer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pdp.payloads.reader import Reader
+    from pdp.payloads.reader import PartReader
 
 NAME: Final = "google.generate_content"
 
@@ -52,7 +52,7 @@ def is_response(document: Any) -> bool:
     )
 
 
-def read_request(reader: Reader) -> None:
+def read_request(reader: PartReader) -> None:
     """Reads a request."""
     document = reader.document
     model = text_of(document, "model")
@@ -72,7 +72,7 @@ def read_request(reader: Reader) -> None:
         reader.structure("/tools", document["tools"], "tools")
 
 
-def read_response(reader: Reader) -> None:
+def read_response(reader: PartReader) -> None:
     """Reads a response, or a list of streamed ones."""
     for pointer, response in _objects(reader.document, ""):
         for _, model in _members(response, "modelVersion", pointer):
@@ -109,12 +109,12 @@ def _objects(value: Any, pointer: str) -> Iterator[tuple[str, dict[str, Any]]]:
     yield from objects_of(value, pointer)
 
 
-def _content(reader: Reader, content: dict[str, Any], pointer: str, role: str) -> None:
+def _content(reader: PartReader, content: dict[str, Any], pointer: str, role: str) -> None:
     for below, part in _objects(content.get("parts"), f"{pointer}/parts"):
         _part(reader, part, below, role)
 
 
-def _part(reader: Reader, part: dict[str, Any], pointer: str, role: str) -> None:
+def _part(reader: PartReader, part: dict[str, Any], pointer: str, role: str) -> None:
     text = part.get("text")
     if isinstance(text, str):
         reader.text(f"{pointer}/text", text, role, SYSTEM if role == "system" else "")
@@ -138,21 +138,21 @@ def _part(reader: Reader, part: dict[str, Any], pointer: str, role: str) -> None
             reader.text(f"{below}/text", transcript["text"], role)
 
 
-def _call(reader: Reader, call: dict[str, Any], pointer: str, tool: str) -> None:
+def _call(reader: PartReader, call: dict[str, Any], pointer: str, tool: str) -> None:
     if "args" in call:
         reader.call(f"{pointer}/args", tool, call["args"])
     else:  # a function without parameters
         reader.call(pointer, tool, call)
 
 
-def _response(reader: Reader, response: dict[str, Any], pointer: str) -> None:
+def _response(reader: PartReader, response: dict[str, Any], pointer: str) -> None:
     if "response" in response:
         reader.result(f"{pointer}/response", response["response"])
     for below, part in _objects(response.get("parts"), f"{pointer}/parts"):
         _media(reader, part, below)
 
 
-def _media(reader: Reader, part: dict[str, Any], pointer: str) -> None:
+def _media(reader: PartReader, part: dict[str, Any], pointer: str) -> None:
     for below, _ in _nested(part, "inlineData", pointer):
         reader.media(f"{below}/data")
     for below, file in _nested(part, "fileData", pointer):

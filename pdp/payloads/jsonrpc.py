@@ -11,7 +11,7 @@ from pdp.strictjson.problems import excerpt, type_mismatch
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from pdp.payloads.reader import Reader
+    from pdp.payloads.reader import PartReader
 
 _NAMES: Final = frozenset({"jsonrpc", "id", "method", "params", "result", "error"})
 
@@ -37,7 +37,7 @@ def is_response(message: Any) -> bool:
     )
 
 
-def read_envelope(reader: Reader, message: dict[str, Any], pointer: str) -> None:
+def read_envelope(reader: PartReader, message: dict[str, Any], pointer: str) -> None:
     """Takes the identifiers of a message.
 
     Args:
@@ -63,7 +63,7 @@ def params_of(message: dict[str, Any], pointer: str) -> tuple[str, dict[str, Any
     return f"{pointer}/params", params or {}
 
 
-def read_error(reader: Reader, message: dict[str, Any], pointer: str) -> None:
+def read_error(reader: PartReader, message: dict[str, Any], pointer: str) -> None:
     """Reads the error of an answer, if it has one.
 
     Args:

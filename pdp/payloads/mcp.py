@@ -1,7 +1,7 @@
 """The Model Context Protocol (2025-06-18, 2025-11-25 and 2026-07-28): JSON-RPC messages.
 
 An answer does not name the method of its request. It is read by its members, so that nothing hides
-behind another shape; `Reader.answers` says which method it answers, if the caller knows.
+behind another shape; `PartReader.answers` says which method it answers, if the caller knows.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pdp.payloads.turns import last_answer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pdp.payloads.reader import Reader
+    from pdp.payloads.reader import PartReader
 
 NAME: Final = "mcp.jsonrpc"
 
@@ -93,7 +93,7 @@ def looks_like(document: Any, is_output: bool) -> bool:
     return is_request(document) and all(map(_has_method, _messages(document)))
 
 
-def read_request(reader: Reader) -> None:
+def read_request(reader: PartReader) -> None:
     """Reads a request, a notification, or a batch.
 
     Raises:
@@ -108,7 +108,7 @@ def read_request(reader: Reader) -> None:
             _result(reader, params, below, "")
 
 
-def read_response(reader: Reader) -> None:
+def read_response(reader: PartReader) -> None:
     """Reads an answer, or a batch of answers."""
     for pointer, message in _messages(reader.document):
         jsonrpc.read_envelope(reader, message, pointer)
@@ -171,7 +171,7 @@ def _is_list_of(items: Any, name: str) -> bool:
     )
 
 
-def _params(reader: Reader, method: str, params: dict[str, Any], pointer: str) -> None:
+def _params(reader: PartReader, method: str, params: dict[str, Any], pointer: str) -> None:
     if method == CALL:
         jsonrpc.check_names(params, ("name", "arguments"), pointer)
         _call(reader, params, "arguments", pointer)
@@ -193,7 +193,7 @@ def _params(reader: Reader, method: str, params: dict[str, Any], pointer: str) -
             _result(reader, response, member(below, key), SAMPLE)
 
 
-def _prompt(reader: Reader, params: dict[str, Any], pointer: str) -> None:
+def _prompt(reader: PartReader, params: dict[str, Any], pointer: str) -> None:
     messages = params.get("messages")
     last = last_answer(messages, _is_answer) if pointer == "/params" else -1
     for below, message in objects_of(messages, f"{pointer}/messages"):
@@ -207,7 +207,7 @@ def _is_answer(message: dict[str, Any]) -> bool:
     return text_of(message, "role") == "assistant"
 
 
-def _result(reader: Reader, result: dict[str, Any], pointer: str, answers: str) -> None:
+def _result(reader: PartReader, result: dict[str, Any], pointer: str, answers: str) -> None:
     """Reads a result by its members.
 
     Args:
@@ -237,7 +237,7 @@ def _result(reader: Reader, result: dict[str, Any], pointer: str, answers: str) 
         _result(reader, inner, below, CALL)
 
 
-def _result_content(reader: Reader, result: dict[str, Any], pointer: str, answers: str) -> None:
+def _result_content(reader: PartReader, result: dict[str, Any], pointer: str, answers: str) -> None:
     content, below = result["content"], f"{pointer}/content"
     action = text_of(result, "action")
     if action in _ANSWERS_OF_USERS and isinstance(content, dict) and answers != CALL:
@@ -259,13 +259,13 @@ def _is_sample(result: dict[str, Any]) -> bool:
     )
 
 
-def _message(reader: Reader, message: dict[str, Any], pointer: str) -> None:
+def _message(reader: PartReader, message: dict[str, Any], pointer: str) -> None:
     if "content" in message:
         role = text_of(message, "role")
         _content(reader, message["content"], f"{pointer}/content", role, "")
 
 
-def _content(reader: Reader, content: Any, pointer: str, role: str, scope: str) -> None:
+def _content(reader: PartReader, content: Any, pointer: str, role: str, scope: str) -> None:
     if isinstance(content, list):
         for below, block in objects_of(content, pointer):
             _block(reader, block, below, role, scope)
@@ -275,7 +275,7 @@ def _content(reader: Reader, content: Any, pointer: str, role: str, scope: str) 
         reader.text(pointer, content, role, scope)
 
 
-def _block(reader: Reader, block: dict[str, Any], pointer: str, role: str, scope: str) -> None:
+def _block(reader: PartReader, block: dict[str, Any], pointer: str, role: str, scope: str) -> None:
     kind = text_of(block, "type")
     if kind not in _BLOCKS or kind == "resource_link":
         reader.structure(pointer, block, role, scope)
@@ -295,32 +295,38 @@ def _block(reader: Reader, block: dict[str, Any], pointer: str, role: str, scope
 
 
 def _resource(
-    reader: Reader, resource: dict[str, Any], pointer: str, role: str, scope: str
+    reader: PartReader, resource: dict[str, Any], pointer: str, role: str, scope: str
 ) -> None:
     _text(reader, resource, "text", pointer, role, scope=scope)
     if "blob" in resource:
         reader.media(f"{pointer}/blob")
 
 
-def _call(reader: Reader, owner: dict[str, Any], name: str, pointer: str) -> None:
+def _call(reader: PartReader, owner: dict[str, Any], name: str, pointer: str) -> None:
     tool = tool_of(owner, pointer)
     if not tool:
         raise PayloadError(f"{pointer}/name: must be the name of a tool")
     reader.call(f"{pointer}/{name}", tool, owner.get(name))
 
 
-def _tools(reader: Reader, owner: dict[str, Any], pointer: str) -> None:
+def _tools(reader: PartReader, owner: dict[str, Any], pointer: str) -> None:
     if "tools" in owner:
         reader.structure(f"{pointer}/tools", owner["tools"], "tools")
 
 
-def _structure(reader: Reader, owner: dict[str, Any], name: str, pointer: str) -> None:
+def _structure(reader: PartReader, owner: dict[str, Any], name: str, pointer: str) -> None:
     if name in owner:
         reader.structure(f"{pointer}/{name}", owner[name], "user")
 
 
 def _text(
-    reader: Reader, owner: dict[str, Any], name: str, pointer: str, role: str, *, scope: str = ""
+    reader: PartReader,
+    owner: dict[str, Any],
+    name: str,
+    pointer: str,
+    role: str,
+    *,
+    scope: str = "",
 ) -> None:
     text = owner.get(name)
     if isinstance(text, str):

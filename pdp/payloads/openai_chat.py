@@ -10,7 +10,7 @@ from pdp.payloads.shapes import object_of, objects_of, text_of, tool_of
 from pdp.payloads.turns import last_answer
 
 if TYPE_CHECKING:
-    from pdp.payloads.reader import Reader
+    from pdp.payloads.reader import PartReader
 
 NAME: Final = "openai.chat_completions"
 
@@ -37,7 +37,7 @@ def is_response(document: Any) -> bool:
     return isinstance(document, dict) and isinstance(document.get("choices"), list)
 
 
-def read_request(reader: Reader) -> None:
+def read_request(reader: PartReader) -> None:
     """Reads a request."""
     document = reader.document
     reader.model = text_of(document, "model")
@@ -52,7 +52,7 @@ def read_request(reader: Reader) -> None:
             reader.structure(f"/{name}", document[name], "tools")
 
 
-def read_response(reader: Reader) -> None:
+def read_response(reader: PartReader) -> None:
     """Reads a response."""
     document = reader.document
     reader.model = text_of(document, "model")
@@ -70,7 +70,7 @@ def _is_answer(message: dict[str, Any]) -> bool:
     return message.get("role") == "assistant"
 
 
-def _message(reader: Reader, message: dict[str, Any], pointer: str, role: str = "") -> None:
+def _message(reader: PartReader, message: dict[str, Any], pointer: str, role: str = "") -> None:
     role = text_of(message, "role") or role
     reader.word(f"{pointer}/role", text_of(message, "role"), _ROLES)
     content = message.get("content")
@@ -91,7 +91,7 @@ def _message(reader: Reader, message: dict[str, Any], pointer: str, role: str = 
     _call(reader, message, pointer, "function_call", "arguments")
 
 
-def _audio(reader: Reader, message: dict[str, Any], pointer: str, role: str) -> None:
+def _audio(reader: PartReader, message: dict[str, Any], pointer: str, role: str) -> None:
     if "audio" not in message:
         return
     below, audio = object_of(message, "audio", pointer)
@@ -101,14 +101,14 @@ def _audio(reader: Reader, message: dict[str, Any], pointer: str, role: str) -> 
         reader.text(f"{below}/transcript", transcript, role)
 
 
-def _text(reader: Reader, pointer: str, text: str, role: str) -> None:
+def _text(reader: PartReader, pointer: str, text: str, role: str) -> None:
     if role in _RESULT_ROLES:
         reader.result(pointer, text)
     else:
         reader.text(pointer, text, role, SYSTEM if role in _SYSTEM_ROLES else "")
 
 
-def _content_part(reader: Reader, part: dict[str, Any], pointer: str, role: str) -> None:
+def _content_part(reader: PartReader, part: dict[str, Any], pointer: str, role: str) -> None:
     kind = text_of(part, "type")
     for name in ("text", "refusal"):
         text = part.get(name)
@@ -122,7 +122,7 @@ def _content_part(reader: Reader, part: dict[str, Any], pointer: str, role: str)
         reader.media(f"{below}/{_DATA[kind]}")
 
 
-def _call(reader: Reader, owner: dict[str, Any], pointer: str, kind: str, name: str) -> None:
+def _call(reader: PartReader, owner: dict[str, Any], pointer: str, kind: str, name: str) -> None:
     below, function = object_of(owner, kind, pointer)
     tool = tool_of(function, below)
     if name in function:

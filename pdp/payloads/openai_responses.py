@@ -12,7 +12,7 @@ from pdp.payloads.turns import last_answer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pdp.payloads.reader import Reader
+    from pdp.payloads.reader import PartReader
 
 NAME: Final = "openai.responses"
 
@@ -77,7 +77,7 @@ def is_response(document: Any) -> bool:
     )
 
 
-def read_request(reader: Reader) -> None:
+def read_request(reader: PartReader) -> None:
     """Reads a request."""
     document = reader.document
     _head(reader)
@@ -92,7 +92,7 @@ def read_request(reader: Reader) -> None:
     _settings(reader)
 
 
-def read_response(reader: Reader) -> None:
+def read_response(reader: PartReader) -> None:
     """Reads a response."""
     document = reader.document
     _head(reader)
@@ -101,7 +101,7 @@ def read_response(reader: Reader) -> None:
     _settings(reader)
 
 
-def _head(reader: Reader) -> None:
+def _head(reader: PartReader) -> None:
     """Reads the model, the conversation and the instructions, which responses repeat."""
     document = reader.document
     reader.model = text_of(document, "model")
@@ -115,7 +115,7 @@ def _head(reader: Reader) -> None:
         reader.structure("/instructions", instructions, "system", SYSTEM)
 
 
-def _settings(reader: Reader) -> None:
+def _settings(reader: PartReader) -> None:
     """Reads the variables of a stored prompt, and the tools, which responses repeat."""
     pointer, prompt = object_of(reader.document, "prompt", "")
     pointer, variables = object_of(prompt, "variables", pointer)
@@ -141,7 +141,7 @@ def _is_call(kind: str) -> bool:
     return kind.endswith("_call") or kind in _OTHER_CALLS
 
 
-def _item(reader: Reader, item: dict[str, Any], pointer: str) -> None:
+def _item(reader: PartReader, item: dict[str, Any], pointer: str) -> None:
     kind = text_of(item, "type")
     if _is_call(kind):
         _call(reader, item, pointer, kind)
@@ -160,12 +160,14 @@ def _item(reader: Reader, item: dict[str, Any], pointer: str) -> None:
         reader.structure(f"{pointer}/tools", item["tools"], "tools")
 
 
-def _taker(reader: Reader, role: str) -> Callable[[str, str], None]:
+def _taker(reader: PartReader, role: str) -> Callable[[str, str], None]:
     scope = SYSTEM if role in _SYSTEM_ROLES else ""
     return lambda pointer, text: reader.text(pointer, text, role, scope)
 
 
-def _content(reader: Reader, content: Any, pointer: str, take: Callable[[str, str], None]) -> None:
+def _content(
+    reader: PartReader, content: Any, pointer: str, take: Callable[[str, str], None]
+) -> None:
     if isinstance(content, str):
         take(pointer, content)
     for below, part in objects_of(content, pointer):
@@ -174,7 +176,7 @@ def _content(reader: Reader, content: Any, pointer: str, take: Callable[[str, st
 
 
 def _content_part(
-    reader: Reader, part: dict[str, Any], pointer: str, take: Callable[[str, str], None]
+    reader: PartReader, part: dict[str, Any], pointer: str, take: Callable[[str, str], None]
 ) -> None:
     for name in ("text", "refusal", "transcript", "stdout", "stderr", "logs"):
         text = part.get(name)
@@ -187,7 +189,7 @@ def _content_part(
             reader.media(f"{pointer}/{name}")
 
 
-def _call(reader: Reader, item: dict[str, Any], pointer: str, kind: str) -> None:
+def _call(reader: PartReader, item: dict[str, Any], pointer: str, kind: str) -> None:
     """Takes a call, and its result if the provider has run the tool."""
     tool = kind.removesuffix("_call")
     if kind not in _HOSTED:
@@ -208,7 +210,7 @@ def _call(reader: Reader, item: dict[str, Any], pointer: str, kind: str) -> None
     _results(reader, item, pointer, kind)
 
 
-def _results(reader: Reader, item: dict[str, Any], pointer: str, kind: str) -> None:
+def _results(reader: PartReader, item: dict[str, Any], pointer: str, kind: str) -> None:
     if kind == _IMAGE_CALL:
         reader.media(f"{pointer}/result")
         return
@@ -217,7 +219,7 @@ def _results(reader: Reader, item: dict[str, Any], pointer: str, kind: str) -> N
             reader.result(f"{pointer}/{name}", item[name])
 
 
-def _outputs(reader: Reader, item: dict[str, Any], pointer: str) -> None:
+def _outputs(reader: PartReader, item: dict[str, Any], pointer: str) -> None:
     for name in _OUTPUTS:
         value, below = item.get(name), f"{pointer}/{name}"
         if isinstance(value, list):

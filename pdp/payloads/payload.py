@@ -27,7 +27,7 @@ DETECT = "detect"
 """Stands for the format of a payload where a name is needed: the document is looked at."""
 
 
-class Part(NamedTuple):
+class PayloadPart(NamedTuple):
     """A part of a payload that is judged by itself.
 
     It is a text, the arguments of a tool call, or a structure of other values.
@@ -79,7 +79,7 @@ class Payload(NamedTuple):
     format: str
     body: str
     is_output: bool
-    parts: tuple[Part, ...]
+    parts: tuple[PayloadPart, ...]
     unjudged: tuple[str, ...] = ()
     provider: str = ""
     model: str = ""

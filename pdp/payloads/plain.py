@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from pdp.payloads.reader import Reader
+    from pdp.payloads.reader import PartReader
 
 JSON: Final = "json"
 TEXT: Final = "text"
@@ -16,5 +16,5 @@ def is_any(document: Any) -> bool:
     return True
 
 
-def read_any(reader: Reader) -> None:
+def read_any(reader: PartReader) -> None:
     """Takes nothing: the whole document is the rest, which is judged as one structure."""

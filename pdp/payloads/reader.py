@@ -17,9 +17,9 @@ from pdp.payloads.payload import (
     MAX_PARTS,
     MAX_TEXT_BYTES,
     MAX_UNJUDGED,
-    Part,
     Payload,
     PayloadError,
+    PayloadPart,
 )
 from pdp.payloads.pointers import member, value_at
 from pdp.strictjson.objects import OUT_OF_RANGE, to_text
@@ -104,7 +104,7 @@ class _Bounds:
             raise PayloadError(OUT_OF_RANGE)
 
 
-class Reader:
+class PartReader:
     """Collects the parts of one document.
 
     Attributes:
@@ -123,7 +123,7 @@ class Reader:
         self.session_id = ""
         self._format = format_
         self._body = body
-        self._parts: list[Part] = []
+        self._parts: list[PayloadPart] = []
         self._unjudged: list[str] = []
         self._repetitions: list[str] = []
         self._taken: set[str] = set()
@@ -148,7 +148,7 @@ class Reader:
             raise PayloadError(f"has a text of more than {MAX_TEXT_BYTES} bytes at {pointer}")
         self._taken.add(pointer)
         if value:
-            self._add(Part(pointer, scope or self.text_scope, role, text=value))
+            self._add(PayloadPart(pointer, scope or self.text_scope, role, text=value))
 
     def result(self, pointer: str, value: Any, role: str = "tool") -> None:
         """Takes the result of a tool: a text, or a structure."""
@@ -187,7 +187,7 @@ class Reader:
             values = {}
         elif not isinstance(arguments, dict):
             raise PayloadError(f"{pointer}: {type_mismatch('an object', arguments)}")
-        part = Part(pointer, ARGUMENTS, "assistant", tool=tool, server=server)
+        part = PayloadPart(pointer, ARGUMENTS, "assistant", tool=tool, server=server)
         if values is None:  # a tool may take any text
             self._add(part._replace(text=arguments, values={}))
         else:
@@ -274,16 +274,16 @@ class Reader:
             tuple(self._repetitions),
         )
 
-    def _add(self, part: Part) -> None:
+    def _add(self, part: PayloadPart) -> None:
         if len(self._parts) >= MAX_PARTS:
             raise PayloadError(f"has more than {MAX_PARTS} texts and tool calls")
         self._parts.append(part)
 
 
-def _structure(pointer: str, scope: str, role: str, value: Any) -> Part:
+def _structure(pointer: str, scope: str, role: str, value: Any) -> PayloadPart:
     if isinstance(value, dict):
-        return Part(pointer, scope, role, values=value)
-    return Part(pointer, scope, role, values={"": value}, is_wrapped=True)
+        return PayloadPart(pointer, scope, role, values=value)
+    return PayloadPart(pointer, scope, role, values={"": value}, is_wrapped=True)
 
 
 def _object_in(text: str) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ from pdp.payloads.pointers import value_at
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from pdp.payloads.payload import Part, Payload
+    from pdp.payloads.payload import Payload, PayloadPart
 
 BLOCKED: Final = "[BLOCKED]"
 """Replaces an earlier part that would stop the request."""
@@ -18,7 +18,7 @@ BLOCKED: Final = "[BLOCKED]"
 _BLOCKED_OBJECT: Final = {"blocked": BLOCKED}
 
 
-class Change(NamedTuple):
+class PartChange(NamedTuple):
     """What a redaction makes of a part.
 
     Attributes:
@@ -29,13 +29,13 @@ class Change(NamedTuple):
         is_blocked: whether `BLOCKED` replaces the part as a whole.
     """
 
-    part: Part
+    part: PayloadPart
     text: str | None = None
     values: Mapping[str, Any] | None = None
     is_blocked: bool = False
 
 
-def redacted_body(payload: Payload, changes: Sequence[Change]) -> str:
+def redacted_body(payload: Payload, changes: Sequence[PartChange]) -> str:
     """Returns the body of a payload with changes; all else is as it was sent, byte by byte.
 
     What repeats texts token by token becomes null, because it may repeat what is redacted.
@@ -56,13 +56,13 @@ def _is_below(pointer: str, places: Iterable[str]) -> bool:
     return any(pointer == place or pointer.startswith(f"{place}/") for place in places)
 
 
-def _whole_text(text: str, changes: Iterable[Change]) -> str:
+def _whole_text(text: str, changes: Iterable[PartChange]) -> str:
     for each in changes:
         text = BLOCKED if each.is_blocked else text if each.text is None else each.text
     return text
 
 
-def _edits(payload: Payload, change: Change) -> Iterator[Edit]:
+def _edits(payload: Payload, change: PartChange) -> Iterator[Edit]:
     part = change.part
     if change.is_blocked:
         yield Edit(part.pointer, _blocked(part))
@@ -78,7 +78,7 @@ def _edits(payload: Payload, change: Change) -> Iterator[Edit]:
             yield from differences(part.values, change.values, part.pointer)
 
 
-def _blocked(part: Part) -> Any:
+def _blocked(part: PayloadPart) -> Any:
     """Returns what stands for a part: of the kind of value that its place needs."""
     if part.as_text:
         return '{"blocked":"[BLOCKED]"}'
@@ -87,7 +87,7 @@ def _blocked(part: Part) -> Any:
     return _BLOCKED_OBJECT
 
 
-class Place(NamedTuple):
+class PayloadPlace(NamedTuple):
     """A span in a payload.
 
     Attributes:
@@ -104,8 +104,8 @@ class Place(NamedTuple):
 
 
 def places_in(
-    payload: Payload, part: Part, places: Sequence[tuple[str | None, int, int, bool]]
-) -> list[Place]:
+    payload: Payload, part: PayloadPart, places: Sequence[tuple[str | None, int, int, bool]]
+) -> list[PayloadPlace]:
     """Returns where spans in a part are in the payload.
 
     In JSON that stands in a string, a span covers the escaped form.
@@ -120,22 +120,22 @@ def places_in(
         return _places_in_text(payload, part, places)
     skipped = 1 if part.is_wrapped else 0  # the name of the only member is empty
     return [
-        Place(part.pointer + (pointer or "")[skipped:], start, end, in_key)
+        PayloadPlace(part.pointer + (pointer or "")[skipped:], start, end, in_key)
         for pointer, start, end, in_key in places
     ]
 
 
 def _places_in_text(
-    payload: Payload, part: Part, places: Sequence[tuple[str | None, int, int, bool]]
-) -> list[Place]:
+    payload: Payload, part: PayloadPart, places: Sequence[tuple[str | None, int, int, bool]]
+) -> list[PayloadPlace]:
     text: str = value_at(payload.document, part.pointer)
     tokens = locate(text, {(pointer or "", in_key) for pointer, _, _, in_key in places})
-    found: list[Place] = []
+    found: list[PayloadPlace] = []
     for pointer, start, end, in_key in places:
         token = tokens[pointer or "", in_key]
         if text[token.start] == '"':
             start, end = written_span(text, token, start, end)  # noqa: PLW2901
         else:
             start, end = token  # noqa: PLW2901
-        found.append(Place(part.pointer, start, end))
+        found.append(PayloadPlace(part.pointer, start, end))
     return found

@@ -19,7 +19,7 @@ from pdp.payloads.payload import (
     PayloadError,
 )
 from pdp.payloads.pointers import member, value_at
-from pdp.payloads.redaction import BLOCKED, Change, redacted_body
+from pdp.payloads.redaction import BLOCKED, PartChange, redacted_body
 from tests.support.payload_samples import Sample, samples
 
 if TYPE_CHECKING:
@@ -293,9 +293,9 @@ def test_every_judged_string_can_be_redacted(sample: Sample) -> None:
     payload = read(sample.format, sample.body, sample.direction)
     assert payload
     changes = [
-        Change(part, text=shout(part.text))
+        PartChange(part, text=shout(part.text))
         if part.text or part.values is None
-        else Change(part, values=shout(part.values))
+        else PartChange(part, values=shout(part.values))
         for part in payload.parts
     ]
     judged = set(judged_places(payload))
@@ -326,7 +326,7 @@ def test_an_earlier_part_can_be_replaced(sample: Sample) -> None:
     assert payload
     for part in payload.parts:
         if part.is_earlier:
-            redacted = json.loads(redacted_body(payload, [Change(part, is_blocked=True)]))
+            redacted = json.loads(redacted_body(payload, [PartChange(part, is_blocked=True)]))
             replacement = value_at(redacted, part.pointer)
             assert replacement in (BLOCKED, {"blocked": BLOCKED}, f'{{"blocked":"{BLOCKED}"}}')
 

@@ -16,13 +16,13 @@ from pdp.payloads import anthropic, bedrock, gemini, openai_chat, openai_respons
 from pdp.payloads.formats import FORMATS, read_payload
 from pdp.payloads.payload import PayloadError
 from pdp.payloads.pointers import member, value_at
-from pdp.payloads.redaction import Change, redacted_body
+from pdp.payloads.redaction import PartChange, redacted_body
 from tests.support.payload_samples import Sample, samples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pdp.payloads.payload import Part, Payload
+    from pdp.payloads.payload import Payload, PayloadPart
 
 NAMES: Final = (
     openai_chat.NAME,
@@ -43,7 +43,7 @@ def read(document: Any, format_: str = "", direction: str = "") -> Payload:
     return read_payload(format_, json.dumps(document), direction)
 
 
-def placed(payload: Payload) -> list[Part]:
+def placed(payload: Payload) -> list[PayloadPart]:
     """Returns the parts without the rest."""
     return [part for part in payload.parts if part.pointer]
 
@@ -55,7 +55,7 @@ def calls(payload: Payload) -> list[tuple[str, str, Any]]:
     ]
 
 
-def described(part: Part) -> dict[str, Any]:
+def described(part: PayloadPart) -> dict[str, Any]:
     """Returns a part as samples describe it."""
     optional = {"tool": part.tool, "server": part.server, "is_earlier": part.is_earlier}
     return {
@@ -461,7 +461,7 @@ def leaves(value: Any, pointer: str) -> Iterator[tuple[str, Any]]:
         yield pointer, value
 
 
-def places(part: Part) -> Iterator[str]:
+def places(part: PayloadPart) -> Iterator[str]:
     """Yields the pointers of the strings and numbers of a document that a part has."""
     if part.as_text or part.text or part.values is None:
         yield part.pointer
@@ -511,7 +511,7 @@ def test_what_repeats_a_redacted_text_goes_with_it(format_: str) -> None:
     assert len(payload.repetitions) == 1
     assert any("my zi" in json.dumps(each.values) for each in payload.parts if each.values)
     part = next(each for each in payload.parts if each.text == "my zinc")
-    redacted = redacted_body(payload, [Change(part, text="my [REDACTED]")])
+    redacted = redacted_body(payload, [PartChange(part, text="my [REDACTED]")])
     assert "zi" not in redacted
     assert value_at(json.loads(redacted), payload.repetitions[0]) is None
     assert redacted_body(payload, []) == body

@@ -14,7 +14,7 @@ from pdp.payloads.pointers import value_at
 from tests.support.payload_samples import Sample, samples
 
 if TYPE_CHECKING:
-    from pdp.payloads.payload import Part, Payload
+    from pdp.payloads.payload import Payload, PayloadPart
 
 SAMPLES = [*samples(mcp.NAME), *samples(a2a.NAME)]
 TOLD = [each for each in SAMPLES if not each.is_ambiguous]
@@ -37,7 +37,7 @@ def read(document: Any, format_: str = mcp.NAME, direction: str = "", answers: s
     return read_payload(format_, json.dumps(document), direction, answers=answers)
 
 
-def parts_with_place(payload: Payload) -> list[Part]:
+def parts_with_place(payload: Payload) -> list[PayloadPart]:
     """Returns the parts without the rest."""
     return [part for part in payload.parts if part.pointer]
 

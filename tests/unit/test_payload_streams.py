@@ -14,6 +14,7 @@ from pdp.admin.static_policies import StaticPolicies
 from pdp.decisions import payload_frames, payload_lanes, payload_streams
 from pdp.decisions.decider import InvalidItem
 from pdp.decisions.text_stream import HOLD_BACK, MAX_TEXT_BYTES
+from pdp.decisions.text_streams import MAX_OPEN
 from pdp.domain.decision import ObligationType, Outcome
 from pdp.domain.dlp_rule import KIND, NER, DlpRule, body_of
 from pdp.domain.ner import NamedEntity, NerFindings
@@ -163,7 +164,7 @@ async def test_a_stream_without_findings_stays_as_it_is(
     raw = SAMPLES[sample]
     answers = await decisions.stream(data.draw(cuts(raw)))
     out = released(answers)
-    assert answers[-1].decision.outcome <= Outcome.WARN
+    assert answers[-1].decision.outcome is Outcome.ALLOW
     keep_alives = ("event: ping", ": keep-alive", ": OPENROUTER")
     if any(each in raw for each in keep_alives):
         end = "\r\n\r\n" if "\r\n" in raw else "\n\n"
@@ -681,3 +682,36 @@ async def test_an_error_inside_stops_the_stream(
     assert (decision.outcome, decision.incomplete) == (Outcome.BLOCK, True)
     assert [str(each.error) for each in decision.faults] == ["a fault"]
     assert (decisions.streams.open, decisions.streams.held) == (0, 0)
+
+
+async def test_a_call_has_a_bounded_number_of_streams(
+    decisions: Decisions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    streams = payload_streams.CallPayloadStreams(decisions.streams)
+    request = Request(request_id="r", tenant_id="acme", timestamp=1.0)
+    for index in range(MAX_OPEN):
+        streams.check_new(str(index))
+        streams.begin(str(index), request, CHAT, 0)
+    with pytest.raises(InvalidArgument, match="may be open in one call"):
+        streams.check_new("more")
+    answer = await streams.feed("0", chat(["Hi"]), last=True)
+    assert answer.closed
+    assert not streams.is_open("0")
+    streams.check_new("more")
+    with pytest.raises(InvalidArgument, match="has ended"):
+        streams.check_new("0")
+    monkeypatch.setattr(payload_streams, "MAX_TEXTS", MAX_OPEN)
+    with pytest.raises(InvalidArgument, match="begin another call"):
+        streams.check_new("more")
+    assert decisions.streams.open == MAX_OPEN - 1
+    streams.abandon()
+    assert (decisions.streams.open, decisions.streams.held) == (0, 0)
+
+
+async def test_an_exact_escape_is_not_cut(decisions: Decisions) -> None:
+    """A chunk may end inside an escape of the JSON, or inside the line end of a frame."""
+    raw = chat(['quote " and \\ and \u2028', CARD]).replace("\n", "\r\n")
+    for cut in range(len(raw)):
+        assert released(await decisions.stream([raw[:cut], raw[cut:]])) == raw.replace(
+            CARD, "[REDACTED]"
+        )

@@ -10,9 +10,9 @@ import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from pdp.domain.placement import ARGUMENTS
-from pdp.payloads.payload import Part, Payload, PayloadError
+from pdp.payloads.payload import Payload, PayloadError, PayloadPart
 from pdp.payloads.pointers import member, value_at
-from pdp.payloads.reader import MAX_NAME, Reader
+from pdp.payloads.reader import MAX_NAME, PartReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,7 +34,7 @@ class Piece(NamedTuple):
         text: the piece.
         pointer: where the piece stands in the event; None if the event only waits for the lane.
         role: who writes the text.
-        scope: see `Part`.
+        scope: see `PayloadPart`.
         tool: the tool that is called, if the piece says so.
         server: the server that has the tool, if the piece says so.
     """
@@ -88,7 +88,7 @@ class StreamEvent(NamedTuple):
     is_keep_alive: bool = False
 
 
-class EventReader(Reader):
+class EventReader(PartReader):
     """Collects what an event holds."""
 
     def __init__(self, format_: str, data: str, document: Any) -> None:
@@ -190,7 +190,7 @@ class EventReader(Reader):
         self._lane_of = lane_of
 
     def text(self, pointer: str, value: str, role: str, scope: str = "") -> None:
-        """See `Reader.text`."""
+        """See `PartReader.text`."""
         lane = self._lane_of(pointer) if self._lane_of and not scope else ""
         if lane:
             self.piece(lane, pointer, value, role, scope)
@@ -203,7 +203,7 @@ class EventReader(Reader):
         document: Any,
         read: Callable[[EventReader], None],
         inner: str = "",
-    ) -> list[Part]:
+    ) -> list[PayloadPart]:
         """Reads a value of the event as an answer that is not streamed.
 
         Args:
@@ -227,7 +227,7 @@ class EventReader(Reader):
             for each in payload.repetitions
             if value_at(document, each)  # an empty list repeats nothing
         )
-        parts: list[Part] = []
+        parts: list[PayloadPart] = []
         for part in payload.parts:
             if part.pointer or not inner:
                 parts.append(part._replace(pointer=pointer + part.pointer.removeprefix(inner)))
@@ -242,7 +242,7 @@ class EventReader(Reader):
                 parts.append(part._replace(pointer=pointer, values={"": rest}, is_wrapped=True))
         return parts
 
-    def add_parts(self, parts: Sequence[Part]) -> None:
+    def add_parts(self, parts: Sequence[PayloadPart]) -> None:
         """Adds parts that are complete in this event."""
         for each in parts:
             self._add(each)

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from pdp.transport.call import Call
 
 
-
 class Simulator:
     """Simulates decisions for one caller."""
 

@@ -20,6 +20,7 @@ from pdp.domain.decision import (
     Outcome,
     PayloadResult,
     PolicyWarning,
+    Redaction,
     Risk,
     Span,
 )
@@ -28,7 +29,8 @@ from pdp.domain.ner import NerFindings
 from pdp.domain.placement import ARGUMENTS, SYSTEM, TOOL_RESULT
 from pdp.domain.request import MCP_SERVER
 from pdp.engine.dlp.named_entities import texts_of
-from pdp.engine.evaluate import begin, evaluate, failed_decision, finish
+from pdp.engine.evaluate import begin, failed_decision, finish
+from pdp.engine.text.redaction import redact
 from pdp.payloads.payload import PayloadPart
 from pdp.payloads.pointers import member
 from pdp.payloads.redaction import BLOCKED, PartChange, places_in, redacted_body
@@ -258,7 +260,7 @@ def _combined(snapshot: Snapshot, judged: Sequence[_Judged], payload: Payload) -
     decisions = [each.decision for each in judged]
     redacted = None
     if outcome < Outcome.CANCEL:
-        changes = _changes(snapshot, judged)
+        changes = _changes(judged)
         redacted = redacted_body(payload, changes) if changes else None
     warnings = [each.warnings for each in decisions if each.outcome is not Outcome.BLOCK]
     if unjudged is not None:
@@ -328,42 +330,35 @@ def _trace(judged: Sequence[_Judged], deciding: _Judged) -> tuple[TraceRow, ...]
     return tuple(rows[:MAX_TRACE])
 
 
-def _changes(snapshot: Snapshot, judged: Sequence[_Judged]) -> list[PartChange]:
+def _changes(judged: Sequence[_Judged]) -> list[PartChange]:
     changes: dict[int, PartChange] = {}
+    redacting: dict[int, list[_Judged]] = {}
     for each in judged:
-        key, decision = id(each.part), each.decision
-        present = changes.get(key)
+        decision = each.decision
         if not decision.allowed and each.outcome is Outcome.REDACT:
-            changes[key] = PartChange(each.part, is_blocked=True)
-            continue
-        if present is not None:
-            if present.is_blocked:
-                continue
-            decision = _again(snapshot, each, present)
-        text, values = decision.redacted_text, decision.redacted_arguments
-        if present is not None:
-            text = present.text if text is None else text
-            values = present.values if values is None else values
-        if text is not None or values is not None:
-            changes[key] = PartChange(each.part, text, values)
+            changes[id(each.part)] = PartChange(each.part, is_blocked=True)
+        elif decision.redacted_text is not None or decision.redacted_arguments is not None:
+            redacting.setdefault(id(each.part), []).append(each)
+    for key, several in redacting.items():
+        if key not in changes:
+            changes[key] = _change(several)
     return list(changes.values())
 
 
-def _again(snapshot: Snapshot, judged: _Judged, change: PartChange) -> Decision:
-    """Returns the decision on a part whose redactions for another model were applied.
-
-    Its redactions come on top of those. Its outcome does not count: that of the part as it was
-    sent does.
-    """
-    request = judged.request
-    if change.text is not None:
-        request = request._replace(text=change.text)
-    if change.values is not None:
-        request = request._replace(arguments=change.values)
-    decision = evaluate(snapshot, request, judged.decision.decision_id)
-    if decision.outcome >= Outcome.CANCEL:
-        raise RuntimeError("a part that may pass is stopped once it is redacted")
-    return decision
+def _change(several: Sequence[_Judged]) -> PartChange:
+    """Returns a part with the redactions for each model that is asked for."""
+    part, request, decision, _ = several[0]
+    if len(several) == 1:
+        return PartChange(part, decision.redacted_text, decision.redacted_arguments)
+    redactions = [
+        Redaction(obligation.replacement or "", span)
+        for each in several
+        for obligation in each.decision.obligations
+        if obligation.type is ObligationType.REDACT
+        for span in obligation.spans
+    ]
+    redacted = redact(request, redactions)
+    return PartChange(part, redacted.text, redacted.arguments)
 
 
 def _obligations(

@@ -92,7 +92,7 @@ def read_request(reader: PartReader) -> None:
     Raises:
         PayloadError: the parameters are no object.
     """
-    jsonrpc.read_envelope(reader, reader.document, "")
+    jsonrpc.check_envelope(reader.document, "")
     pointer, params = jsonrpc.params_of(reader.document, "")
     below, message = object_of(params, "message", pointer)
     _content(reader, message, below)
@@ -100,7 +100,7 @@ def read_request(reader: PartReader) -> None:
 
 def read_response(reader: PartReader) -> None:
     """Reads an answer, or an event of a stream."""
-    jsonrpc.read_envelope(reader, reader.document, "")
+    jsonrpc.check_envelope(reader.document, "")
     jsonrpc.read_error(reader, reader.document, "")
     pointer, result = object_of(reader.document, "result", "")
     _content(reader, result, pointer)
@@ -134,7 +134,7 @@ def _is_task(value: Any) -> bool:
 
 def _content(reader: PartReader, owner: dict[str, Any], pointer: str) -> None:
     """Reads a message, a task, or an event: by its members, whichever it is."""
-    _identifiers(reader, owner, pointer)
+    _read_session(reader, owner)
     _parts(reader, owner, pointer, text_of(owner, "role"))
     below, status = object_of(owner, "status", pointer)
     below, message = object_of(status, "message", below)
@@ -148,7 +148,7 @@ def _content(reader: PartReader, owner: dict[str, Any], pointer: str) -> None:
 
 
 def _message(reader: PartReader, message: dict[str, Any], pointer: str) -> None:
-    _identifiers(reader, message, pointer)
+    _read_session(reader, message)
     _parts(reader, message, pointer, text_of(message, "role"))
 
 
@@ -156,7 +156,7 @@ def _artifact(reader: PartReader, artifact: dict[str, Any], pointer: str) -> Non
     _parts(reader, artifact, pointer, "agent")
 
 
-def _identifiers(reader: PartReader, owner: dict[str, Any], pointer: str) -> None:
+def _read_session(reader: PartReader, owner: dict[str, Any]) -> None:
     for name in _CONTEXTS:
         context = text_of(owner, name)
         if len(context) <= MAX_CONTEXT and not reader.session_id:

@@ -37,11 +37,10 @@ def is_response(message: Any) -> bool:
     )
 
 
-def read_envelope(reader: PartReader, message: dict[str, Any], pointer: str) -> None:
-    """Takes the identifiers of a message.
+def check_envelope(message: dict[str, Any], pointer: str) -> None:
+    """Checks the names of a message's members.
 
     Args:
-        reader: what takes them.
         message: a request or an answer.
         pointer: its place in the document.
 

@@ -100,7 +100,7 @@ def read_request(reader: PartReader) -> None:
         PayloadError: the parameters are no object, or a call has no name of a tool.
     """
     for pointer, message in _messages(reader.document):
-        jsonrpc.read_envelope(reader, message, pointer)
+        jsonrpc.check_envelope(message, pointer)
         below, params = jsonrpc.params_of(message, pointer)
         method = text_of(message, "method")
         _params(reader, method, params, below)
@@ -111,7 +111,7 @@ def read_request(reader: PartReader) -> None:
 def read_response(reader: PartReader) -> None:
     """Reads an answer, or a batch of answers."""
     for pointer, message in _messages(reader.document):
-        jsonrpc.read_envelope(reader, message, pointer)
+        jsonrpc.check_envelope(message, pointer)
         jsonrpc.read_error(reader, message, pointer)
         below, result = object_of(message, "result", pointer)
         _result(reader, result, below, reader.answers)

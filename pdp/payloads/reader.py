@@ -38,8 +38,6 @@ MAX_NAME: Final = 256
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z_$@][A-Za-z_.$-]{0,40}")
 """Keys that need no judgement if nothing below them does."""
 
-_IDENTIFIER: Final = re.compile(r"[A-Za-z0-9_.:@|/+=-]{1,128}")
-_BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
 _MEDIUM: Final = re.compile(r"(?i:data:[^,]{0,256};base64,)?[A-Za-z0-9+/_\r\n-]*={0,2}[\r\n]*")
 _LARGEST: Final = sys.float_info.max
 
@@ -211,16 +209,6 @@ class PartReader:
             raise PayloadError(f"has more than {MAX_UNJUDGED} images, sounds and files")
         self._unjudged.append(pointer)
 
-    def identifier(self, pointer: str, value: Any) -> None:
-        """Takes an identifier, which is not judged. Another value is left to the rest."""
-        if isinstance(value, str) and _IDENTIFIER.fullmatch(value):
-            self._taken.add(pointer)
-
-    def opaque(self, pointer: str, value: Any) -> None:
-        """Takes what only the provider can read, such as a signature; not a text."""
-        if isinstance(value, str) and _BASE64.fullmatch(value):
-            self._taken.add(pointer)
-
     def word(self, pointer: str, value: str, known: Collection[str]) -> None:
         """Takes a word of the protocol, which needs no judgement. Another is left to the rest."""
         if value in known:
@@ -231,7 +219,7 @@ class PartReader:
 
         It is judged as a structure; that alone would not find what is split between two tokens.
         """
-        if value is not None:
+        if value:
             self.structure(pointer, value, "tokens")
             self._repetitions.append(pointer)
 

@@ -260,6 +260,9 @@ class _Broken:
 
         return Reply()
 
+    def count_refusal(self, *_arguments: Any) -> None:
+        """Counts nothing."""
+
     def admit(self, _call: Call) -> None:
         """Admits everyone."""
 

@@ -119,6 +119,7 @@ def test_large_payloads_are_judged_whole(client: httpx2.Client) -> None:
         (CHAT, b'{"messages":[]}', {"x-pdp-history": "none"}, "payload.history"),
         (CHAT, b'{"messages":[]}', {"x-pdp-usr": "ann"}, "x-pdp-usr"),
         (CHAT, b'{"messages":[]}', {"x-pdp-user": "%ff"}, "x-pdp-user"),
+        (CHAT, b'{"messages":[]}', {"x-pdp-user": "ann, bob"}, "x-pdp-user"),
         (CHAT, b'{"messages":[]}', {"x-pdp-explain": "1"}, "X-PDP-Explain"),
         ("/v1/decide/payload/openai.chat", b"{}", {}, "format"),
         ("/v1/decide/payload/detect", b'{"a":1}', {}, "payload.body"),

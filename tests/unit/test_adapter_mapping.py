@@ -30,12 +30,12 @@ from pdp.adapters.mapping import (
     refusal_of,
     refusal_of_error,
 )
-from pdp.adapters.mapping.http_headers import DecodedHeaders
 from pdp.adapters.mapping.refusals import FORMS
 from pdp.adapters.mapping.schema_check import SCHEMA, faults_of
 from pdp.adapters.mapping.sources import MAX_TOKEN
 from pdp.adapters.mapping.templates import render, template_problems
 from pdp.errors import ConfigError, InvalidArgument, RateLimited, StoreUnavailable
+from pdp.transport.http.decoded_headers import DecodedHeaders
 from tests.support.doc_blocks import blocks_of
 
 ROUTE: Final = {"name": "chat", "match": {"path_prefix": "/v1"}}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pdp._gen.agentgateway import ext_mcp_pb2 as ext
 from pdp._gen.pdp.v1 import decide_pb2 as pb
-from pdp.adapters.agentgateway.facts import MAX_GROUPS, read_headers, read_metadata
+from pdp.adapters.agentgateway.facts import read_headers, read_metadata
 from pdp.adapters.agentgateway.rpc_messages import (
     MAX_NAME,
     MAX_SERVICES,
@@ -23,6 +23,7 @@ from pdp.adapters.agentgateway.rpc_messages import (
 from pdp.adapters.agentgateway.tool_lists import server_of
 from pdp.adapters.agentgateway.webhook import MASK_RESPONSES, REQUEST, RESPONSE
 from pdp.errors import InvalidArgument
+from pdp.transport.http.fact_headers import MAX_GROUPS
 from tests.e2e.test_documentation import blocks
 
 PAGE = "docs/integrations/agentgateway.md"

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.adapters.mapping import SourceView, fill_context, payload_format
-from pdp.adapters.mapping.http_headers import DecodedHeaders
 from pdp.domain.request import MAX_VALUES
 from pdp.errors import InvalidArgument, Violation
 from pdp.jsonpb import decode_json
@@ -14,6 +13,7 @@ from pdp.jsonpb.value_count import has_more_values
 from pdp.payloads.pointers import value_at
 from pdp.strictjson.objects import to_text
 from pdp.strictjson.problems import LONE_SURROGATE, excerpt
+from pdp.transport.http.decoded_headers import DecodedHeaders
 
 if TYPE_CHECKING:
     from pdp.adapters.mapping import Hook

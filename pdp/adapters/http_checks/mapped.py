@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.adapters.mapping import SourceView, fill_context, find_route, payload_format
-from pdp.adapters.mapping.http_headers import DecodedHeaders
 from pdp.adapters.mapping.routes import NONE
 from pdp.errors import AccessDenied, InvalidArgument, MalformedRequest, Violation
 from pdp.transport.admission import TENANT_HEADER
+from pdp.transport.http.decoded_headers import DecodedHeaders
 from pdp.transport.http.rpc_routes import LARGE_BODY
 
 if TYPE_CHECKING:

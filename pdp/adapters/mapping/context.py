@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -10,73 +10,17 @@ from typing import TYPE_CHECKING, Any, Final
 from pdp.adapters.mapping.sources import first_of
 from pdp.errors import InvalidArgument, Violation
 from pdp.strictjson.problems import LONE_SURROGATE
+from pdp.transport.http.fact_headers import GROUPS, MAX_GROUPS, set_fact
 
 if TYPE_CHECKING:
     from pdp._gen.pdp.v1 import decide_pb2 as pb
     from pdp.adapters.mapping.sources import Source, SourceView
 
-MAX_GROUPS: Final = 1000
 MAX_TEXT: Final = 262_144
 """Characters of the longest value: as many as a list of the largest groups has."""
 
-GROUPS: Final = "groups"
-
 _LISTED: Final = frozenset({"header", "path_variable"})
 """Sources whose text may be several values joined by commas, if somebody sent it twice."""
-
-
-def _tenant(request: pb.DecideRequest, value: str) -> None:
-    request.tenant_id = value
-
-
-def _user(request: pb.DecideRequest, value: str) -> None:
-    request.subject.user_id = value
-
-
-def _agent(request: pb.DecideRequest, value: str) -> None:
-    request.subject.agent_id = value
-
-
-def _customer(request: pb.DecideRequest, value: str) -> None:
-    request.customer_id = value
-
-
-def _session(request: pb.DecideRequest, value: str) -> None:
-    request.session_id = value
-
-
-def _model(request: pb.DecideRequest, value: str) -> None:
-    request.model.model = value
-
-
-def _provider(request: pb.DecideRequest, value: str) -> None:
-    request.model.provider = value
-
-
-def _channel(request: pb.DecideRequest, value: str) -> None:
-    request.channel = value
-
-
-def _action(request: pb.DecideRequest, value: str) -> None:
-    request.action = value
-
-
-def _tool(request: pb.DecideRequest, value: str) -> None:
-    request.tool = value
-
-
-_SETTERS: Final[Mapping[str, Callable[[pb.DecideRequest, str], None]]] = {
-    "tenant": _tenant,
-    "user": _user,
-    "agent": _agent,
-    "customer": _customer,
-    "session": _session,
-    "model": _model,
-    "provider": _provider,
-    "channel": _channel,
-    "action": _action,
-    "tool": _tool,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +74,7 @@ def _set(
         # A client may have sent its own header beside the one that the gateway has set.
         reason = "was sent more than once, or has a comma; the gateway must remove its clients' own"
         raise InvalidArgument.of(Violation(f"context.{name}", reason))
-    _SETTERS[name](request, text)
+    set_fact(request, name, text)
 
 
 def _text(value: Any, name: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pdp.adapters.mapping.context import GROUPS, Context
+from pdp.adapters.mapping.context import Context
 from pdp.adapters.mapping.hooks import Answer, Answers, Hook
 from pdp.adapters.mapping.routes import (
     DETECT,
@@ -23,6 +23,7 @@ from pdp.adapters.mapping.templates import REDACTED, names_in, template_problems
 from pdp.errors import ConfigError, InvalidArgument
 from pdp.payloads.formats import NAMES
 from pdp.policy_files.text import line_of, parse_bytes
+from pdp.transport.http.fact_headers import GROUPS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

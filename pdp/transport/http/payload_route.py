@@ -7,7 +7,6 @@ removes those of its own clients, is in docs/integrations.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote_to_bytes
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.errors import InvalidArgument, Violation
@@ -15,11 +14,12 @@ from pdp.payloads.formats import NAMES
 from pdp.payloads.payload import DETECT
 from pdp.strictjson.problems import excerpt
 from pdp.transport.http.adapter_routes import AdapterRoute, adapter_route
+from pdp.transport.http.fact_headers import GROUPS, read_facts
 from pdp.transport.http.json_forms import form_of
 from pdp.transport.http.responses import HttpResponse, json_response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from pdp.transport.call import Call
     from pdp.transport.decide_port import DecidePort
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 TEMPLATE: Final = "/v1/decide/payload/{format}"
 
-MAX_GROUPS: Final = 1000
+EXPLAIN: Final = "x-pdp-explain"
 
 
 def payload_route(port: DecidePort) -> AdapterRoute:
@@ -75,65 +75,24 @@ def _text(body: bytes | bytearray) -> str:
         raise InvalidArgument.of(Violation("body", reason)) from None
 
 
-def _set_groups(message: pb.DecideRequest, value: str) -> None:
-    groups = [each.strip() for each in value.split(",") if each.strip()]
-    if len(groups) > MAX_GROUPS:
-        raise InvalidArgument.of(
-            Violation("X-PDP-Groups", f"must have at most {MAX_GROUPS} groups")
-        )
-    message.subject.groups.extend(groups)
-
-
-def _set_explain(message: pb.DecideRequest, value: str) -> None:
-    if value not in ("true", "false"):
-        raise InvalidArgument.of(Violation("X-PDP-Explain", "must be true or false"))
-    message.explain = value == "true"
-
-
-def _set(path: str) -> Callable[[pb.DecideRequest, str], None]:
-    *owners, name = path.split(".")
-
-    def set_field(message: pb.DecideRequest, value: str) -> None:
-        owner: object = message
-        for each in owners:
-            owner = getattr(owner, each)
-        setattr(owner, name, value)
-
-    return set_field
-
-
-_HEADERS: Final[Mapping[str, Callable[[pb.DecideRequest, str], None]]] = {
-    "x-pdp-user": _set("subject.user_id"),
-    "x-pdp-groups": _set_groups,
-    "x-pdp-agent": _set("subject.agent_id"),
-    "x-pdp-customer": _set("customer_id"),
-    "x-pdp-direction": _set("direction"),
-    "x-pdp-channel": _set("channel"),
-    "x-pdp-provider": _set("model.provider"),
-    "x-pdp-model": _set("model.model"),
-    "x-pdp-session": _set("session_id"),
-    "x-pdp-history": _set("payload.history"),
-    "x-pdp-explain": _set_explain,
-}
-"""The headers of the context; a value may be percent-encoded UTF-8."""
-
-
 def _read_headers(message: pb.DecideRequest, headers: Mapping[str, str]) -> None:
-    """Sets the fields that headers give.
+    read_facts(message, headers, _FACTS, (EXPLAIN,))
+    explain = headers.get(EXPLAIN, "false")
+    if explain not in ("true", "false"):
+        raise InvalidArgument.of(Violation("X-PDP-Explain", "must be true or false"))
+    message.explain = explain == "true"
 
-    Raises:
-        InvalidArgument: a header is unknown, or its value cannot be read.
-    """
-    for name, value in headers.items():
-        if not name.startswith("x-pdp-"):
-            continue
-        set_field = _HEADERS.get(name)
-        if set_field is None:
-            known = ", ".join(_HEADERS)
-            raise InvalidArgument.of(Violation(excerpt(name), f"is unknown; use {known}"))
-        try:
-            # The bytes of a header arrive as Latin-1.
-            set_field(message, unquote_to_bytes(value.encode("latin-1")).decode("utf-8"))
-        except UnicodeDecodeError:
-            reason = "is not UTF-8; percent-encode what is not ASCII"
-            raise InvalidArgument.of(Violation(name, reason)) from None
+
+_FACTS: Final = (
+    "user",
+    GROUPS,
+    "agent",
+    "customer",
+    "direction",
+    "channel",
+    "provider",
+    "model",
+    "session",
+    "history",
+)
+"""The facts of the context that headers give."""

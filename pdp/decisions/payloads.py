@@ -31,6 +31,7 @@ from pdp.domain.request import MCP_SERVER
 from pdp.engine.dlp.named_entities import texts_of
 from pdp.engine.evaluate import begin, failed_decision, finish
 from pdp.engine.text.redaction import redact
+from pdp.engine.work import WorkBudget
 from pdp.payloads.payload import PayloadPart
 from pdp.payloads.pointers import member
 from pdp.payloads.redaction import BLOCKED, PartChange, places_in, redacted_body
@@ -170,13 +171,18 @@ def with_entities(questions: Sequence[Asked], findings: NerFindings) -> list[Ask
 def begin_all(
     snapshot: Snapshot, questions: Sequence[Asked], decision_id: str
 ) -> list[EvaluationState]:
-    """Runs the gates and the scans of all parts; see `pdp.engine.evaluate.begin`."""
+    """Runs the gates and the scans of all parts; see `pdp.engine.evaluate.begin`.
+
+    The parts share the work that one decision may do.
+    """
     now = time.time() if snapshot.needs_clock else None
+    work = WorkBudget()
     return [
         begin(
             snapshot,
             each.request if now is None else each.request._replace(server_time=now),
             decision_id,
+            work=work,
         )
         for each in questions
     ]

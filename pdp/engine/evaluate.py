@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pdp.domain.request import Request
     from pdp.engine.evaluation import Mark
     from pdp.engine.snapshot import Snapshot
+    from pdp.engine.work import WorkBudget
 
 OVER_LIMIT: Final = "The request needs more work than one decision may do, so it is blocked."
 OVER_LIMIT_STATUS: Final = 413
@@ -70,17 +71,19 @@ def begin(
     decision_id: str,
     known: Findings | None = None,
     marks: list[Mark] | None = None,
+    *,
+    work: WorkBudget | None = None,
 ) -> EvaluationState:
     """Runs the gates and the scan of a decision, which take a time that its size bounds.
 
     How long `finish` takes depends on what the scan found: see `EvaluationState.cost`. The
-    arguments are those of `evaluate`.
+    arguments are those of `evaluate`; evaluations that are parts of one decision share `work`.
     """
     evaluation = EvaluationState(snapshot, request, decision_id, marks)
     _run_gates(evaluation)
     if not evaluation.stopped_by:
         if known is None:
-            evaluation.findings = findings = _scan(evaluation)
+            evaluation.findings = findings = _scan(evaluation, work)
             evaluation.unmatched = findings is NO_FINDINGS
         else:
             evaluation.findings = known
@@ -203,10 +206,11 @@ def _judge_target(evaluation: EvaluationState, findings: Findings) -> None:
                 evaluation.verdicts[layer.name] = joined(own, verdict)
 
 
-def _scan(evaluation: EvaluationState) -> Findings:
+def _scan(evaluation: EvaluationState, work: WorkBudget | None) -> Findings:
     snapshot, request = evaluation.snapshot, evaluation.request
+    validators = snapshot.platform.validators
     try:
-        return scan(snapshot.shards, request.text, request.arguments, snapshot.platform.validators)
+        return scan(snapshot.shards, request.text, request.arguments, validators, work)
     except WorkLimitExceeded as error:
         evaluation.over_limit = error
         return NOT_SCANNED

@@ -260,8 +260,11 @@ def scan(
     text: str,
     arguments: Mapping[str, Any] | None,
     validators: Validators,
+    work: WorkBudget | None = None,
 ) -> Findings:
     """Searches the text and the arguments, in all their readings, for the patterns of `shards`.
+
+    The work is counted in `work`, if several scans are parts of one decision.
 
     Raises:
         ScanMemoryExhausted: RE2 ran out of memory, so the result is unknown.
@@ -269,7 +272,7 @@ def scan(
     """
     hits: dict[str, tuple[CompiledPattern, list[Segment]]] = {}
     indexes: dict[int, ChunkIndex] = {}
-    work = WorkBudget()
+    work = WorkBudget() if work is None else work
     for each in readings(text, arguments, work.add_values):
         for segment in (each,) if isinstance(each, Segment) else _segments(shards, each):
             data, has_hits = segment.data, False

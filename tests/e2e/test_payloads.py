@@ -103,6 +103,16 @@ def test_large_payloads_are_judged_whole(client: httpx2.Client) -> None:
     assert redacted == chat(*texts, "card [REDACTED]")
 
 
+def test_the_parts_share_the_work_of_one_decision(client: httpx2.Client) -> None:
+    """What is too much in one text is too much in many, and passes in none."""
+    cards = " ".join([CARD] * 20)
+    few = chat(*[cards] * 20)
+    assert ok_json(client.post(CHAT, json=few))["outcome"] == "REDACT"
+    decision = ok_json(client.post(CHAT, json=chat(*[cards] * 1000)))
+    assert (decision["outcome"], decision["reason_code"]) == ("BLOCK", "WORK_LIMIT_EXCEEDED")
+    assert decision["incomplete"]
+
+
 @pytest.mark.parametrize(
     ("path", "body", "headers", "field"),
     [

@@ -278,7 +278,7 @@ def _combined(snapshot: Snapshot, judged: Sequence[_Judged], payload: Payload) -
         redacted_text=None,
         redacted_arguments=None,
         warnings=_united(warnings),
-        matches=_united(map(_matches, judged)),
+        matches=_first_matches(judged),
         pii_detected=any(each.pii_detected for each in decisions),
         frameworks=_united(each.frameworks for each in decisions),
         trace=_trace(judged, deciding),
@@ -318,13 +318,17 @@ def _riskiest(decisions: Sequence[Decision]) -> Risk:
     return max((each.risk for each in decisions), key=lambda risk: risk.score)
 
 
-def _matches(judged: _Judged) -> list[Match]:
-    """Returns the matches of a part; those in its contents have its pointer."""
-    pointer = judged.part.pointer
-    return [
-        each._replace(pointer=pointer) if each.scope and pointer else each
-        for each in judged.decision.matches
-    ]
+def _first_matches(judged: Sequence[_Judged]) -> tuple[Match, ...]:
+    """Returns the first match of each policy in each scope, with the pointer of its part.
+
+    So a long conversation has no more matches than a short one.
+    """
+    matches: dict[Match, Match] = {}
+    for part, _, decision, _ in judged:
+        for each in decision.matches:
+            match = each._replace(pointer=part.pointer) if each.scope else each
+            matches.setdefault(each._replace(reason=""), match)
+    return tuple(matches.values())
 
 
 def _trace(judged: Sequence[_Judged], deciding: _Judged) -> tuple[TraceRow, ...]:

@@ -236,3 +236,41 @@ def test_every_outcome_and_obligation_of_the_contract_is_known() -> None:
     """If the contract gets another one, this client must learn what to do with it."""
     assert pdp.Outcome.values() == [0, 1, 2, 3, 4, 5, 6, 7, 8]
     assert pdp.ObligationType.values() == [0, 1, 2, 3, 4]
+
+
+class TestPayloads:
+    BODY: Final = '{"messages": [{"role": "user", "content": "My card is 4111 1111 1111 1111."}]}'
+    SAFE: Final = '{"messages": [{"role": "user", "content": "My card is [REDACTED]."}]}'
+    IN_BODY: Final = pdp.Span(path="/messages/0/content", start=11, end=30)
+    FORMAT: Final = "openai.chat_completions"
+
+    def asked(self, **fields: Any) -> pdp.DecideRequest:
+        return pdp.DecideRequest(payload=pdp.Payload(body=self.BODY), **fields)
+
+    def test_an_allowed_payload_goes_out_as_it_is(self) -> None:
+        permit = pdp.enforce(decision(payload_format=self.FORMAT), self.asked())
+        assert (permit.payload, permit.text, permit.arguments) == (self.BODY, "", None)
+
+    def test_the_redacted_payload_goes_out(self) -> None:
+        response = decision(
+            pdp.OUTCOME_REDACT,
+            [redact(self.IN_BODY)],
+            payload_format=self.FORMAT,
+            redacted_payload=self.SAFE,
+        )
+        assert pdp.enforce(response, self.asked()).payload == self.SAFE
+
+    def test_a_redaction_without_the_redacted_payload(self) -> None:
+        response = decision(pdp.OUTCOME_REDACT, [redact(self.IN_BODY)], payload_format=self.FORMAT)
+        assert "no redacted payload" in refusal(response, self.asked())
+
+    def test_a_server_that_does_not_know_payloads(self) -> None:
+        """It has ignored the field, and judged a request without content."""
+        assert "does not know payloads" in refusal(decision(), self.asked())
+
+    def test_fields_of_a_payload_are_not_masked(self) -> None:
+        response = decision(obligations=[mask("ssn")], payload_format=self.FORMAT)
+        assert "the field ssn must be masked" in refusal(response, self.asked())
+        target = pdp.Target(fields=["ssn"])
+        permit = pdp.enforce(response, self.asked(target=target))
+        assert permit.mask({"ssn": "1"}) == {"ssn": "[MASKED]"}

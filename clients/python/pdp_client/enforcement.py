@@ -91,6 +91,7 @@ class Permit:
         text: the text to send in place of the request's text.
         arguments: the arguments to send in place of the request's; None if it has none.
         arguments_json: the same as JSON text, with numbers exactly as they were; empty for none.
+        payload: the document to send in place of the request's payload; empty if it has none.
         route: the model to send the request to; None for the model that it names.
         warnings: the messages to show to the user. The request goes out all the same.
         prompts: what the user has confirmed.
@@ -100,6 +101,7 @@ class Permit:
     text: str = ""
     arguments: Mapping[str, Any] | None = None
     arguments_json: str = ""
+    payload: str = ""
     route: Route | None = None
     warnings: tuple[str, ...] = ()
     prompts: tuple[str, ...] = ()
@@ -137,12 +139,15 @@ def enforce(
     if (prompts or response.outcome == pb.OUTCOME_PROMPT) and not confirmed:
         raise Held(response, prompts or (response.message or "Please confirm the request.",))
     permit = Permit(
-        text=_text(response, request),
         route=_route(response),
         warnings=tuple(each.message for each in response.warnings),
         prompts=prompts,
         masked_fields=fields,
     )
+    if request.HasField("payload"):
+        permit = replace(permit, payload=_payload(response, request))
+        return _with_masked_resource(response, request, permit, frozenset())
+    permit = replace(permit, text=_text(response, request))
     arguments, arguments_json = _arguments(response, request)
     if arguments is None:
         return _with_masked_resource(response, request, permit, frozenset())
@@ -232,6 +237,17 @@ def _route(response: pb.DecideResponse) -> Route | None:
     if len(routes) > 1:
         raise Denied(response, "the decision names several models to route to")
     return routes.pop() if routes else None
+
+
+def _payload(response: pb.DecideResponse, request: pb.DecideRequest) -> str:
+    if not response.payload_format:
+        raise Denied(response, "the server does not know payloads, and has not judged this one")
+    if response.HasField("redacted_payload"):
+        return response.redacted_payload
+    if any(True for _ in _spans(response)):
+        reason = "the payload must be redacted, and the decision has no redacted payload"
+        raise Denied(response, reason)
+    return request.payload.body
 
 
 def _text(response: pb.DecideResponse, request: pb.DecideRequest) -> str:

@@ -13,7 +13,7 @@ NATIVE_TESTS := tests/unit/test_grpc_server.py tests/unit/test_grpc_fronts.py \
   $(addprefix tests/e2e/,test_grpc.py test_grpc_fronts.py test_decision_cases.py test_access.py \
   test_access_streams.py test_envoy_server.py test_faults_process.py test_large_messages.py \
   test_limits.py test_local_pep.py test_payload_streams.py test_serve.py test_text_streams.py \
-  test_tokens.py test_vanished_peers.py test_workers.py)
+  test_tokens.py test_vanished_peers.py test_workers.py test_agentgateway.py test_payloads.py)
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header \
   --no-emit-index-url --no-emit-find-links --upgrade --python-version 3.11

@@ -162,6 +162,7 @@ def admission(method: Method, services: Services) -> Check:
                 check(call)
         except Exception as error:
             refusal = _refusal(call, error)
+            call.is_counted = True
             count(call.transport, method.name, refusal.reason, time.perf_counter() - begin)
             raise refusal from error.__cause__
         call.admitted = True

@@ -55,6 +55,7 @@ class Call:
         peer: the names in the client's certificate, if the connection has one.
         principal: who calls.
         admitted: whether it has passed admission.
+        is_counted: whether metrics count it already, if an adapter has made it.
         still_counts: authenticates again, for answers that are sent much later; raises
             `Unauthenticated` if the credential is no longer valid.
         tenant_id: the tenant that the call acts for.
@@ -77,6 +78,7 @@ class Call:
     peer: tuple[str, ...] = ()
     principal: Principal = ANONYMOUS
     admitted: bool = False
+    is_counted: bool = False
     still_counts: Callable[[Call], None] | None = None
     tenant_id: str = ""
     request: Request | None = None

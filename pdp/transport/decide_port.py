@@ -72,7 +72,7 @@ class DecidePort:
             error: why it is refused.
             begin: when it began, by `time.perf_counter`.
         """
-        if self._metrics is not None and not call.request_id:
+        if self._metrics is not None and not call.is_counted:
             duration_s = time.perf_counter() - begin
             self._metrics.call(call.transport, call.method.name, error.reason, duration_s)
 
@@ -125,6 +125,7 @@ class DecidePort:
             admitted=call.admitted,
             session=call.session,
         )
+        call.is_counted = True
         try:
             return await self._endpoints[path](asked, message)
         finally:

@@ -9,7 +9,8 @@ import pytest
 import structlog.testing
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
-from pdp.transport.http import requests, rpc_routes
+from pdp.transport import beside
+from pdp.transport.http import requests
 from tests.support.http_api import JSON, POLICIES, Api
 
 
@@ -132,7 +133,7 @@ def test_a_closed_connection_gets_no_response(api: Api) -> None:
 
 def test_a_large_body_is_decoded_in_a_thread(api: Api) -> None:
     """Megabytes of JSON do not delay the decisions of others."""
-    text = "x" * rpc_routes.LARGE_BODY
+    text = "x" * beside.LARGE
     assert api.post("/v1/decide", {"content": {"text": text}}).status == 200
     assert api.calls[0][1] == pb.DecideRequest(content=pb.Content(text=text))
     assert api.post("/v1/decide", {"tool": [text]}).error == (400, "INVALID_ARGUMENT")

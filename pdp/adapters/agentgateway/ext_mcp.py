@@ -5,7 +5,6 @@ Refusals are answers, not gRPC errors: the gateway may be configured to go on af
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast
 
 import structlog
@@ -35,10 +34,11 @@ from pdp.errors import (
 from pdp.jsonpb.structs import fill_struct, struct_object
 from pdp.strictjson.objects import object_text, to_text
 from pdp.strictjson.problems import InvalidValue
+from pdp.transport.beside import run_beside
 from pdp.transport.foreign import foreign_handler, foreign_method
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from google.protobuf.message import Message
 
@@ -119,7 +119,7 @@ class ExtMcp:
     async def _request(self, call: Call, body: ext.McpRequest) -> ext.McpRequestResult:
         params = body.mcp_request if body.HasField("mcp_request") else None
         size = len(params or b"")
-        message = await _run(size, request_message, body.method, params)
+        message = await run_beside(size, request_message, body.method, params)
         decision = await self._port.decide(call, _decide_request(call, body, message, "input"))
         metadata = {"pdp_decision_id": decision.decision_id}
         answer = ext.McpRequestResult()
@@ -127,7 +127,7 @@ class ExtMcp:
             _pass(answer)
             fill_struct(answer.metadata, metadata)
             return answer
-        redacted = await _run(size, _redacted, decision, message)
+        redacted = await run_beside(size, _redacted, decision, message)
         if redacted is None:
             return ext.McpRequestResult(error=_refusal(decision))
         answer.mutated = redacted
@@ -136,11 +136,11 @@ class ExtMcp:
 
     async def _response(self, call: Call, body: ext.McpResponse) -> ext.McpResponseResult:
         size = len(body.mcp_response)
-        message = await _run(size, result_message, body.mcp_response)
+        message = await run_beside(size, result_message, body.mcp_response)
         if not body.method.endswith(LISTS):
             request = _decide_request(call, body, message, "output")
             decision = await self._port.decide(call, request)
-            return await _run(size, _response_result, decision, message)
+            return await run_beside(size, _response_result, decision, message)
         # A list is no use of a tool: it neither counts nor is recorded.
         request = _decide_request(call, body, message, "input")
         request.ClearField("payload")
@@ -149,19 +149,12 @@ class ExtMcp:
         if body.method == TOOLS_LIST:
             filtered = await usable_tools(message.value, body.service_names, simulator)
         if filtered is not None:
-            message = await _run(size, _message_of, filtered)
+            message = await run_beside(size, _message_of, filtered)
         request = _decide_request(call, body, message, "output")
-        answer = await _run(size, _response_result, await simulator.decide(request), message)
+        answer = await run_beside(size, _response_result, await simulator.decide(request), message)
         if filtered is not None and answer.WhichOneof("result") == "pass":
             return ext.McpResponseResult(mutated=message.body[message.start : -1].encode())
         return answer
-
-
-async def _run(size: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Calls a function, in a thread if what it works on is large."""
-    if size > LARGE:
-        return await asyncio.to_thread(function, *args, **kwargs)
-    return function(*args, **kwargs)
 
 
 def _message_of(result: dict[str, Any]) -> RpcMessage:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Final
-
-import structlog
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.adapters.agentgateway.facts import read_headers
@@ -19,13 +16,14 @@ from pdp.adapters.agentgateway.webhook_messages import (
 )
 from pdp.adapters.mapping.refusals import ClientRefusal, refusal_of
 from pdp.adapters.mapping.verdicts import may_pass, obligation_names
-from pdp.errors import InternalError, InvalidArgument, PdpError, RateLimited, Violation
+from pdp.errors import InvalidArgument, PdpError, RateLimited, Violation
 from pdp.strictjson.objects import to_text
 from pdp.strictjson.parsing import parse
 from pdp.strictjson.problems import LONE_SURROGATE
 from pdp.transport.admission import REQUEST_ID_HEADER
+from pdp.transport.beside import run_beside
 from pdp.transport.http.adapter_routes import AdapterRoute, adapter_route
-from pdp.transport.http.requests import ClientGone, check_json
+from pdp.transport.http.requests import check_json
 from pdp.transport.http.responses import HttpResponse, json_response
 from pdp.transport.status import http_status
 
@@ -46,11 +44,6 @@ MASK_RESPONSES: Final = "x-pdp-mask-responses"
 """The header with which the gateway says that it does not stream answers. It asks about streams in
 pieces, and passes a piece on as it is if the answer is a mask."""
 
-LARGE: Final = 65_536
-"""Bytes of a message from which a thread reads it and makes the answer."""
-
-_log: Final = structlog.get_logger("pdp.agentgateway")
-
 
 def webhook_routes(port: DecidePort) -> tuple[AdapterRoute, ...]:
     """Returns the routes of the webhook.
@@ -68,31 +61,18 @@ def _handler(port: DecidePort, is_response: bool) -> Handle:
     async def handle(
         call: Call, request: HttpRequest, _variables: tuple[bytes, ...]
     ) -> HttpResponse:
-        try:
-            body = await request.body()
-            check_json(request.headers)
-            if len(body) > LARGE:
-                prompt, text = await asyncio.to_thread(_read, body, is_response)
-            else:
-                prompt, text = _read(body, is_response)
-            message = pb.DecideRequest(
-                direction="output" if is_response else "input",
-                payload=pb.Payload(format=FORMAT, body=text),
-            )
-            masks = _masks(request.headers) or not is_response
-            facts = {key: text for key, text in request.headers.items() if key != MASK_RESPONSES}
-            read_headers(message, facts)
-            decision = await port.decide(call, message)
-            if len(body) > LARGE:
-                answer = await asyncio.to_thread(answer_of, prompt, decision, masks=masks)
-            else:
-                answer = answer_of(prompt, decision, masks=masks)
-        except (PdpError, ClientGone):
-            raise
-        except Exception as error:
-            # The gateway may be configured to go on after an answer that it cannot read.
-            _log.exception("call failed", request_id=call.request_id)
-            raise InternalError("internal error") from error
+        body = await request.body()
+        check_json(request.headers)
+        prompt, text = await run_beside(len(body), _read, body, is_response)
+        message = pb.DecideRequest(
+            direction="output" if is_response else "input",
+            payload=pb.Payload(format=FORMAT, body=text),
+        )
+        masks = _masks(request.headers) or not is_response
+        facts = {key: text for key, text in request.headers.items() if key != MASK_RESPONSES}
+        read_headers(message, facts)
+        decision = await port.decide(call, message)
+        answer = await run_beside(len(body), answer_of, prompt, decision, masks=masks)
         return json_response(200, answer, {REQUEST_ID_HEADER: call.request_id, **call.reply})
 
     return handle

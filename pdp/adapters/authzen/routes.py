@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -18,10 +17,11 @@ from pdp.errors import (
     UnsupportedMediaType,
 )
 from pdp.transport.admission import REQUEST_ID_HEADER
+from pdp.transport.beside import LARGE, run_beside
 from pdp.transport.http.adapter_routes import AdapterRoute, adapter_route
 from pdp.transport.http.requests import HttpRequest, check_json
 from pdp.transport.http.responses import HttpResponse, error_response, json_response
-from pdp.transport.http.rpc_routes import LARGE_BODY, request_id
+from pdp.transport.http.rpc_routes import request_id
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
@@ -91,13 +91,10 @@ def _handle(answer: DocumentHandler, most: int) -> Any:
         check_json(request.headers)
         if most and len(body) > most:
             raise RequestTooLarge(f"the body of a search is larger than {most} bytes")
-        large = len(body) > LARGE_BODY
-        document = await asyncio.to_thread(read_document, body) if large else read_document(body)
-        value = await answer(call, document, large=large)
+        document = await run_beside(len(body), read_document, body)
+        value = await answer(call, document, large=len(body) > LARGE)
         reply = {**call.reply, REQUEST_ID_HEADER: call.request_id}
-        if large:
-            return await asyncio.to_thread(json_response, 200, value, reply)
-        return json_response(200, value, reply)
+        return await run_beside(len(body), json_response, 200, value, reply)
 
     return handle
 

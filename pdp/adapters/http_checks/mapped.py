@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
@@ -10,8 +9,8 @@ from pdp.adapters.mapping import SourceView, fill_context, find_route, payload_f
 from pdp.adapters.mapping.routes import NONE
 from pdp.errors import AccessDenied, InvalidArgument, MalformedRequest, Violation
 from pdp.transport.admission import TENANT_HEADER
+from pdp.transport.beside import run_beside
 from pdp.transport.http.decoded_headers import DecodedHeaders
-from pdp.transport.http.rpc_routes import LARGE_BODY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -87,10 +86,7 @@ async def read_mapped(
         _check_whole(request.headers)
         message.payload.format = payload_format(found.route.request_payload)
         body = await request.body()
-        if len(body) > LARGE_BODY:
-            message.payload.body = await asyncio.to_thread(_text, body)
-        else:
-            message.payload.body = _text(body)
+        message.payload.body = await run_beside(len(body), _text, body)
     return found.route, message
 
 

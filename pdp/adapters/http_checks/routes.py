@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Final
-
-import structlog
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.adapters.http_checks.answers import denied, passed, refused
@@ -13,12 +10,12 @@ from pdp.adapters.http_checks.fact_headers import described, read_headers, suppo
 from pdp.adapters.http_checks.mapped import original_of, read_mapped
 from pdp.adapters.mapping import may_pass
 from pdp.domain.request import MAX_VALUES
-from pdp.errors import InternalError, InvalidArgument, PdpError, Violation
+from pdp.errors import InvalidArgument, Violation
 from pdp.jsonpb import decode, decode_json
 from pdp.jsonpb.value_count import has_more_values
+from pdp.transport.beside import run_beside
 from pdp.transport.http.adapter_routes import AdapterRoute, adapter_route
-from pdp.transport.http.requests import ClientGone, check_json
-from pdp.transport.http.rpc_routes import LARGE_BODY
+from pdp.transport.http.requests import check_json
 
 if TYPE_CHECKING:
     from pdp.adapters.mapping import MappingFile
@@ -33,8 +30,6 @@ METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY")
 
 REDACT: Final = "REDACT"
 
-_log = structlog.get_logger("pdp.adapters.http_checks")
-
 
 def http_check_routes(port: DecidePort, mapping: MappingFile) -> tuple[AdapterRoute, ...]:
     """Returns the routes of HTTP checks.
@@ -48,14 +43,7 @@ def http_check_routes(port: DecidePort, mapping: MappingFile) -> tuple[AdapterRo
     async def handle(
         call: Call, request: HttpRequest, _variables: tuple[bytes, ...]
     ) -> HttpResponse:
-        try:
-            return await _check(port, mapping, call, request)
-        except (PdpError, ClientGone):
-            raise
-        except Exception as error:
-            # A status of 5xx would be an outage to the gateway, which may let requests pass then.
-            _log.exception("check failed")
-            raise InternalError("internal error; the log of the server has its cause") from error
+        return await _check(port, mapping, call, request)
 
     route = adapter_route(port, handle, refused)
     return tuple(
@@ -77,9 +65,7 @@ async def _check(
         message, supported = await _read(request)
     response = await port.decide(call, message)
     answer = passed if may_pass(response, supported) else denied
-    if response.ByteSize() > LARGE_BODY:
-        return await asyncio.to_thread(answer, response, call.reply, route)
-    return answer(response, call.reply, route)
+    return await run_beside(response.ByteSize(), answer, response, call.reply, route)
 
 
 async def _read(request: HttpRequest) -> tuple[pb.DecideRequest, frozenset[str]]:
@@ -96,9 +82,7 @@ async def _read(request: HttpRequest) -> tuple[pb.DecideRequest, frozenset[str]]
         reason = "describe the request, but it has a body, too; send one of them"
         raise InvalidArgument.of(Violation("X-PDP-… headers", reason))
     check_json(request.headers)
-    if len(body) > LARGE_BODY:
-        return await asyncio.to_thread(_parse, body), supported
-    return _parse(body), supported
+    return await run_beside(len(body), _parse, body), supported
 
 
 def _parse(body: bytes | bytearray) -> pb.DecideRequest:

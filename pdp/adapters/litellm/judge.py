@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from pdp.adapters.litellm import messages
@@ -13,6 +12,7 @@ from pdp.adapters.litellm.rounds import Rounds, findings_of
 from pdp.adapters.mapping.verdicts import may_pass, obligation_names
 from pdp.adapters.simulations import Simulator
 from pdp.transport.admission import TENANT_HEADER
+from pdp.transport.beside import run_beside
 
 if TYPE_CHECKING:
     from pdp._gen.pdp.v1 import decide_pb2 as pb
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from pdp.decisions.decider import Decider
     from pdp.transport.call import Call
     from pdp.transport.decide_port import DecidePort
-
-LARGE: Final = 65_536
-"""Bytes of a question from which a thread reads it and builds its payload and answer."""
 
 _IRREPLACEABLE: Final = "The policy redacts what LiteLLM cannot replace."
 
@@ -59,15 +56,12 @@ class GuardrailJudge:
         Raises:
             PdpError: the message cannot be read, or there is no decision on it.
         """
-        large = len(body) > LARGE
-        question, built = await asyncio.to_thread(_read, body) if large else _read(body)
+        question, built = await run_beside(len(body), _read, body)
         request = decide_request(question, built, self._fields)
         request.payload.history = history
         decision = await self._decide(call, question, request)
         masks = masks_responses or not question.is_response
-        if large:
-            return await asyncio.to_thread(answer_of, question, built, decision, masks=masks)
-        return answer_of(question, built, decision, masks=masks)
+        return await run_beside(len(body), answer_of, question, built, decision, masks=masks)
 
     async def _decide(
         self, call: Call, question: GuardrailQuestion, request: pb.DecideRequest

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from pdp.adapters.litellm.judge import GuardrailJudge
 from pdp.adapters.litellm.messages import block
 from pdp.adapters.litellm.requests import identity_fields
-from pdp.errors import InternalError, InvalidArgument, PdpError, Violation
+from pdp.errors import InvalidArgument, PdpError, Violation
 from pdp.transport.admission import REQUEST_ID_HEADER
 from pdp.transport.http.adapter_routes import AdapterRoute, adapter_route
-from pdp.transport.http.requests import ClientGone, check_json
+from pdp.transport.http.requests import check_json
 from pdp.transport.http.responses import HttpResponse, json_response
 from pdp.transport.status import http_status
 
@@ -37,8 +35,6 @@ HISTORY: Final = "x-pdp-history"
 
 STATUS_HINT: Final = "x-pdp-status-hint"
 
-_log: Final = structlog.get_logger("pdp.litellm")
-
 
 def litellm_routes(
     port: DecidePort, decider: Decider, settings: Settings
@@ -55,18 +51,11 @@ def litellm_routes(
     async def handle(
         call: Call, request: HttpRequest, _variables: tuple[bytes, ...]
     ) -> HttpResponse:
-        try:
-            body = await request.body()
-            check_json(request.headers)
-            masks = _masks_responses(request.headers)
-            history = request.headers.get(HISTORY, "")
-            answer = await judge.answer(call, body, masks_responses=masks, history=history)
-        except (PdpError, ClientGone):
-            raise
-        except Exception as error:
-            # LiteLLM may be configured to go on after a 500.
-            _log.exception("call failed", path=TEMPLATE, request_id=call.request_id)
-            raise InternalError("internal error") from error
+        body = await request.body()
+        check_json(request.headers)
+        masks = _masks_responses(request.headers)
+        history = request.headers.get(HISTORY, "")
+        answer = await judge.answer(call, body, masks_responses=masks, history=history)
         return json_response(200, answer, {REQUEST_ID_HEADER: call.request_id, **call.reply})
 
     return (AdapterRoute("POST", TEMPLATE, adapter_route(port, handle, refuse)),)

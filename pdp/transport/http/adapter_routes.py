@@ -6,8 +6,11 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from pdp.errors import PdpError
+import structlog
+
+from pdp.errors import InternalError, PdpError
 from pdp.transport.admission import REQUEST_ID_HEADER
+from pdp.transport.http.requests import ClientGone
 from pdp.transport.http.responses import HttpResponse, error_response
 from pdp.transport.http.rpc_routes import Route, unread_headers
 
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from pdp.transport.call import Call
     from pdp.transport.decide_port import DecidePort
     from pdp.transport.http.requests import HttpRequest
+
+_log = structlog.get_logger("pdp.adapters")
 
 Handle = Callable[["Call", "HttpRequest", tuple[bytes, ...]], Awaitable[HttpResponse]]
 """Answers an admitted call; takes the raw text of the path's variables, too."""
@@ -54,7 +59,12 @@ def adapter_route(port: DecidePort, handle: Handle, refuse: Refuse = error_respo
         try:
             port.admit(call)
             return await handle(call, request, variables)
-        except PdpError as error:
+        except ClientGone:
+            raise
+        except Exception as failure:
+            # A gateway may be configured to go on after an answer that it cannot read, so every
+            # failure is a refusal in the words of its protocol.
+            error = failure if isinstance(failure, PdpError) else _internal(failure)
             port.count_refusal(call, error, begin)
             headers = {**unread_headers(request, error), **call.reply}
             if call.request_id:
@@ -62,3 +72,9 @@ def adapter_route(port: DecidePort, handle: Handle, refuse: Refuse = error_respo
             return refuse(error, headers)
 
     return route
+
+
+def _internal(failure: Exception) -> InternalError:
+    """Logs a fault, and returns the error that says nothing of it."""
+    _log.error("call failed", exc_info=failure)
+    return InternalError("internal error; the log of the server has its cause")

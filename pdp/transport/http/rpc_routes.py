@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING
 
 from pdp.domain.ids import new_id
 from pdp.errors import DeadlineExceeded, PdpError, RequestTooLarge
 from pdp.jsonpb import encode
 from pdp.transport.admission import MAX_REQUEST_ID_LENGTH, REQUEST_ID_HEADER, admit_all
+from pdp.transport.beside import run_beside
 from pdp.transport.call import Call, Endpoint
 from pdp.transport.http.binding import Binding, bind
 from pdp.transport.http.json_forms import REST, JsonForm, form_of
@@ -29,13 +29,6 @@ if TYPE_CHECKING:
 
     from pdp.transport.admission import Check
     from pdp.transport.metrics import Metrics
-
-LARGE_BODY: Final = 65_536
-"""The body size in bytes from which a request is decoded and its response encoded in a thread, so
-that a batch of megabytes does not block other calls."""
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 Route = Callable[
     [HttpRequest, tuple[bytes, ...]], Awaitable[HttpResponse | ListResponse | StreamingResponse]
@@ -71,8 +64,8 @@ def rpc_route(
             body = await request.body()
             if body and binding.body:
                 check_json(request.headers)
-            large = len(body) > LARGE_BODY
-            message = await _run(large, bind, binding, variables, request.query, body)
+            size = len(body)
+            message = await run_beside(size, bind, binding, variables, request.query, body)
         except PdpError as error:
             # The guards count calls and set their ids. This call did not reach them.
             metrics.call("http", method.name, error.reason, time.perf_counter() - begin)
@@ -87,16 +80,9 @@ def rpc_route(
         if call.list_field or call.stream is not None:
             return _streamed(binding, request, call, response)
         form = form_of(request.headers)
-        return await _run(large, _to_response, binding, call, response, form)
+        return await run_beside(size, _to_response, binding, call, response, form)
 
     return route
-
-
-async def _run(large: bool, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Calls `function`, in a thread if `large` is set."""
-    if large:
-        return await asyncio.to_thread(function, *args, **kwargs)
-    return function(*args, **kwargs)
 
 
 def _streamed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from pdp.messages.conversion import to_request
@@ -47,19 +48,8 @@ async def convert(
         RateLimited: too many large requests of the tenant wait.
     """
     size = message.ByteSize()
-    if size - len(message.payload.body) > LARGE:
-        return await heavy.run(
-            tenant_id,
-            to_request,
-            message,
-            tenant_id,
-            request_id,
-            prefix,
-            size,
-            groups_trusted=groups_trusted,
-            takes_payload=takes_payload,
-        )
-    return to_request(
+    read = partial(
+        to_request,
         message,
         tenant_id,
         request_id,
@@ -68,6 +58,9 @@ async def convert(
         groups_trusted=groups_trusted,
         takes_payload=takes_payload,
     )
+    if size - len(message.payload.body) > LARGE:
+        return await heavy.run(tenant_id, read)
+    return read()
 
 
 async def read_payload(

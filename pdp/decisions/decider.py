@@ -3,8 +3,8 @@
     snapshot → charge limits → find named entities → evaluate → settle limits → record
 
 `Decider` runs on an event loop: gRPC, HTTP, streams, simulations and every adapter call it.
-`BlockingDecider` runs in the caller's thread: the embedded engine calls it. Both take and return
-domain values; neither knows protobuf, gRPC or HTTP.
+`BlockingDecider` (blocking_decider.py) takes the same steps in the caller's thread. Both take and
+return domain values; neither knows protobuf, gRPC or HTTP.
 """
 
 from __future__ import annotations
@@ -17,11 +17,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from pdp.decisions.evaluator import Evaluator, evaluate_aside
 from pdp.decisions.payloads import (
-    begin_all,
-    judge,
     judge_aside,
     questions_of,
-    record_request,
+    request_to_record,
     texts_for_models,
     with_entities,
     with_model,
@@ -33,12 +31,12 @@ from pdp.domain.ids import new_id
 from pdp.domain.layers import ENGINE
 from pdp.domain.request import Request
 from pdp.engine.dlp.named_entities import texts_of, with_findings
-from pdp.engine.evaluate import evaluate, failed_decision, stopped
+from pdp.engine.evaluate import failed_decision, stopped
 from pdp.errors import RateLimited, RevisionUnavailable, StoreUnavailable
 
 if TYPE_CHECKING:
     from pdp.decisions.recording import DecisionRecorder
-    from pdp.domain.ner import NerFinder, NerFindings
+    from pdp.domain.ner import NerFinder
     from pdp.engine.evaluation import Mark
     from pdp.engine.snapshot import Snapshot
     from pdp.payloads.payload import Payload
@@ -127,7 +125,7 @@ class Simulation(NamedTuple):
     request: Request
 
 
-class _Steps:
+class DecisionSteps:
     """The steps around `evaluate` that need no waiting.
 
     Attributes:
@@ -177,7 +175,7 @@ class _Steps:
         return decision, self.recorder.take(None, request, decision)
 
 
-class Decider(_Steps):
+class Decider(DecisionSteps):
     """Decides requests on an event loop. All its methods are called on that loop's thread.
 
     Attributes:
@@ -447,8 +445,7 @@ class Decider(_Steps):
             raise
         if charge is not None:
             self.meter.settle(charge, decision)
-        if not decision.plain or snapshot.records_plain:
-            request = record_request(request, payload)
+        request = request_to_record(snapshot, request, payload, decision)
         return decision, recorder.take(snapshot, request, decision, began)
 
     def _run_evaluation(
@@ -498,105 +495,6 @@ class Decider(_Steps):
             decision = unrecorded(decision)
         self.observe(decision)
         return decision
-
-
-class BlockingDecider(_Steps):
-    """Decides requests in the caller's own thread; any number of threads may call it at once."""
-
-    def __init__(
-        self,
-        snapshot: Callable[[str], Snapshot],
-        meter: UsageMeter,
-        find_entities: Callable[[list[tuple[str | None, str]], Any], NerFindings],
-        recorder: DecisionRecorder,
-        observe: Observer,
-    ) -> None:
-        """Takes what the steps work with.
-
-        Args:
-            snapshot: returns a tenant's snapshot, and loads it if it is not in memory.
-            meter: the counters of limits; safe for threads.
-            find_entities: runs the models on texts, each with its path, for the given labels.
-            recorder: records decisions; its acknowledgements are for threads.
-            observe: called with every decision that is answered.
-        """
-        super().__init__(meter, recorder, observe)
-        self._snapshot = snapshot
-        self._find_entities = find_entities
-
-    def decide(self, request: Request, arrived: float | None = None) -> Decision:
-        """Decides one request; see `Decider.decide`.
-
-        Args:
-            request: validated, with its ids and its timestamp set.
-            arrived: when the caller sent it; None for now.
-
-        Raises:
-            InvalidArgument: the request does not have what the tenant's settings require.
-        """
-        try:
-            snapshot = self._snapshot(request.tenant_id)
-        except Exception as error:  # any error leaves nothing to decide on
-            return self._answer(*self.undecidable(request, error))
-        check_requirements(snapshot, request, arrived=arrived)
-        try:
-            pending = self._run_steps(snapshot, request)
-        except Exception as error:  # a meter or a model failed
-            pending = self.undecidable(request, error)
-        return self._answer(*pending)
-
-    def decide_payload(self, request: Request, payload: Payload, *, history: str = "") -> Decision:
-        """Decides a payload; see `Decider.decide_payload`.
-
-        Raises:
-            InvalidArgument: the request does not have what the tenant's settings require.
-        """
-        try:
-            snapshot = self._snapshot(request.tenant_id)
-        except Exception as error:  # any error leaves nothing to decide on
-            return self._answer(*self.undecidable(request, error))
-        check_requirements(snapshot, request)
-        try:
-            pending = self._run_payload(snapshot, with_model(request, payload), payload, history)
-        except Exception as error:  # a meter or a model failed
-            pending = self.undecidable(request, error)
-        return self._answer(*pending)
-
-    def _run_payload(
-        self, snapshot: Snapshot, request: Request, payload: Payload, history: str
-    ) -> PendingDecision:
-        charge = self.meter.charge(snapshot, request)
-        if charge is not None:
-            request = charge.request
-        questions = questions_of(snapshot, request, payload)
-        if snapshot.ner and not stopped(snapshot, request):
-            texts = texts_for_models(questions)
-            questions = with_entities(questions, self._find_entities(texts, snapshot.ner))
-        began = perf_counter()
-        begun = begin_all(snapshot, questions, new_id())
-        decision = judge(snapshot, questions, payload, begun, history)
-        request = record_request(request, payload)
-        return self._settle(snapshot, request, charge, decision, began=began, marks=None)
-
-    def _answer(self, decision: Decision, acknowledgement: Any) -> Decision:
-        if acknowledgement is not None and not acknowledgement.wait():
-            decision = unrecorded(decision)
-        self.observe(decision)
-        return decision
-
-    def _run_steps(self, snapshot: Snapshot, request: Request) -> PendingDecision:
-        charge = self.meter.charge(snapshot, request)
-        if charge is not None:
-            request = charge.request
-        if snapshot.ner and not stopped(snapshot, request):
-            findings = self._find_entities(texts_of(request), snapshot.ner)
-            request = with_findings(request, findings)
-        if snapshot.needs_clock:
-            request = request._replace(server_time=time.time())
-        began = perf_counter()
-        marks = [("", began)] if snapshot.timed else None
-        decision = evaluate(snapshot, request, new_id(), None, marks)
-        return self._settle(snapshot, request, charge, decision, began=began, marks=marks)
 
 
 _UNCOUNTED: Final = failed_decision("", "")._replace(counted=False)

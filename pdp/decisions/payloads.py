@@ -416,6 +416,15 @@ def _spans(payload: Payload, part: PayloadPart, spans: Sequence[Span]) -> list[S
     ]
 
 
+def request_to_record(
+    snapshot: Snapshot, request: Request, payload: Payload, decision: Decision
+) -> Request:
+    """Returns what `record_request` does; the request as it is if the decision is not recorded."""
+    if decision.plain and not snapshot.records_plain:
+        return request
+    return record_request(request, payload)
+
+
 def record_request(request: Request, payload: Payload) -> Request:
     """Returns a payload as one request, for its record: the document stands for its arguments."""
     document = payload.document

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 from pdp.audit.acknowledgements import ThreadAcknowledgements
 from pdp.bootstrap.policies import create_publisher, load_risk_table, open_policies
 from pdp.bootstrap.recording import Recording, RecordingOptions
-from pdp.decisions.decider import BlockingDecider
+from pdp.decisions.blocking_decider import BlockingDecider
 from pdp.decisions.recording import DecisionRecorder
 from pdp.detect.ner import open_engine
 from pdp.embedded.forks import ForkGuard

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 CONFIGS: Final = ROOT / "deploy" / "envoy"
 START_TIMEOUT_S: Final = 60.0
+POLL_S: Final = 0.02
 STOP_TIMEOUT_S: Final = 20.0
 
 ANY_PORT: Final = {"address": "127.0.0.1", "port_value": 0}
@@ -49,7 +50,7 @@ class Gateway:
     """A running Envoy.
 
     Attributes:
-        url: where its clients send requests.
+        url: the address to which its clients send requests.
         admin_url: of its administration.
         access_log: the lines of its access log, once it has stopped.
     """
@@ -154,10 +155,18 @@ class Gateway:
             try:
                 return read()
             except (OSError, LookupError, httpx2.HTTPError) as error:
-                ended = self._process is None or self._process.poll() is not None
-                if ended or time.monotonic() > end:
+                if self._has_ended() or time.monotonic() > end:
                     raise RuntimeError(f"Envoy does not start: {self.log or error}") from error
-            time.sleep(0.02)
+
+    def _has_ended(self) -> bool:
+        """Returns whether Envoy has ended, or ends in a moment; it does not say that it serves."""
+        if self._process is None:
+            return True
+        try:
+            self._process.wait(POLL_S)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
 
 def _placed(config: dict[str, Any], clusters: Mapping[str, str]) -> dict[str, Any]:

@@ -165,7 +165,7 @@ def written_span(text: str, token: TokenSpan, start: int, end: int) -> tuple[int
 
     Args:
         text: the JSON text.
-        token: where the string stands, with its quotes.
+        token: the span of the string, with its quotes.
         start: the first code point of the span in the decoded string.
         end: the code point after the span.
     """

@@ -87,7 +87,7 @@ def check_names(owner: dict[str, Any], names: Collection[str], pointer: str) -> 
     Args:
         owner: the object that has the names.
         names: the names that are read, in lower case.
-        pointer: where the object stands.
+        pointer: the place of the object.
 
     Raises:
         PayloadError: there is such a name.

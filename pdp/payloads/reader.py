@@ -165,7 +165,7 @@ class PartReader:
         """Takes a call of a tool.
 
         Args:
-            pointer: where the arguments stand.
+            pointer: the place of the arguments.
             tool: the name of the tool.
             arguments: an object; or a string with the JSON text of an object, or any text.
             server: the server that has the tool, if the protocol names it.

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from pdp._gen.agentgateway import ext_mcp_pb2 as ext
 from pdp.domain.access import ROLES
-from pdp.transport.grpc.fronts import obstacle_to_native
 from tests.support import servers
 from tests.support.agentgateway import MASK, PASS, REJECT, raw_reading_of, reading_of
 from tests.support.authenticated_servers import AuthenticatedServer, authenticated_server
+from tests.support.grpc_fronts import FRONTS
 from tests.support.rest.limits import make
 from tests.support.servers import TIMEOUT_S, Server
 from tests.unit.test_agentgateway_messages import MALFORMED as MALFORMED_JSON
@@ -34,15 +34,6 @@ CARD: Final = "4111 1111 1111 1111"
 DROP: Final = "SELECT 1; DROP TABLE users;"
 PEP_ROLES: Final = {"pep", "editor", "admin"}
 Code = ext.AuthorizationError
-
-OBSTACLE: Final = obstacle_to_native(tls=False)
-FRONTS: Final = [
-    "grpcio",
-    pytest.param(
-        "native",
-        marks=pytest.mark.skipif(OBSTACLE is not None, reason=f"no native front: {OBSTACLE}"),
-    ),
-]
 
 
 def prompt(*contents: Any) -> dict[str, Any]:

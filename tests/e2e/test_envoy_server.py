@@ -12,7 +12,6 @@ from pdp.adapters.envoy.adapter import methods
 from pdp.adapters.envoy.contract import BodyMode, CheckRequest, CheckResponse, ProcessingResponse
 from pdp.client.remote import failure
 from pdp.domain.access import ROLES
-from pdp.transport.grpc.fronts import obstacle_to_native
 from tests.support import servers
 from tests.support.authenticated_servers import AuthenticatedServer, authenticated_server
 from tests.support.envoy import (
@@ -25,6 +24,7 @@ from tests.support.envoy import (
     response_headers,
     streamed,
 )
+from tests.support.grpc_fronts import FRONTS
 from tests.support.rest.packs import CHAINS, ok_json, pack, rule
 from tests.support.servers import TIMEOUT_S
 
@@ -35,14 +35,6 @@ CHECK, PROCESS = methods()
 WHOLE: Final = (BodyMode.BUFFERED, BodyMode.BUFFERED)
 DUPLEX: Final = (BodyMode.BUFFERED, BodyMode.FULL_DUPLEX_STREAMED)
 UNION: Final = "SELECT name FROM users WHERE id = 1 UNION SELECT password FROM users"
-OBSTACLE: Final = obstacle_to_native(tls=False)
-FRONTS: Final = [
-    "grpcio",
-    pytest.param(
-        "native",
-        marks=pytest.mark.skipif(OBSTACLE is not None, reason=f"no native front: {OBSTACLE}"),
-    ),
-]
 MAPPING: Final = """
 version: 1
 routes:

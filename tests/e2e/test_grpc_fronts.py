@@ -15,9 +15,9 @@ import pytest
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp._gen.pdp.v1 import decide_pb2_grpc
 from pdp.cli.exit_codes import Exit
-from pdp.transport.grpc.fronts import obstacle_to_native
 from pdp.transport.grpc.limits import MAX_MESSAGE_BYTES, MAX_METADATA_BYTES
 from tests.support.certificates import new_authority
+from tests.support.grpc_fronts import FRONTS, needs_native
 from tests.support.http2_frames import (
     CONTINUATION,
     DATA,
@@ -45,15 +45,6 @@ CALLS: Final = 1_000_000 if SOAK else 3_000
 DECIDE: Final = "/pdp.v1.DecideService/Decide"
 CALL: Final = request_headers(DECIDE.encode())
 INITIAL_WINDOW_OF_ZERO: Final = b"\0\x04" + bytes(4)
-OBSTACLE: Final = obstacle_to_native(tls=False)
-
-FRONTS: Final = [
-    "grpcio",
-    pytest.param(
-        "native",
-        marks=pytest.mark.skipif(OBSTACLE is not None, reason=f"no native front: {OBSTACLE}"),
-    ),
-]
 
 
 @pytest.fixture(scope="module", params=FRONTS)
@@ -231,7 +222,7 @@ def test_idle_connections_do_not_affect_others(tmp_path: Path, front: str) -> No
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-@pytest.mark.skipif(OBSTACLE is not None, reason=f"no native front: {OBSTACLE}")
+@needs_native
 def test_native_serves_on_a_unix_socket(tmp_path: Path) -> None:
     listen = f"unix:{tmp_path}/pdp.sock"
     with start(tmp_path / "var", PDP_GRPC_SERVER="native", PDP_GRPC_LISTEN=listen) as server:

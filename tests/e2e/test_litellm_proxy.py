@@ -191,7 +191,7 @@ def _wait_until_it_serves(
             if client.get("/health/liveliness").is_success:
                 return
         except httpx2.TransportError:
-            pass
+            pass  # it does not listen yet
         try:
             process.wait(1)
         except subprocess.TimeoutExpired:

@@ -17,17 +17,16 @@ from pdp._gen.pdp.v1.decide_pb2_grpc import DecideServiceStub
 from pdp._gen.pdp.v1.org_policy_pb2_grpc import OrgPolicyServiceStub
 from pdp.cli.exit_codes import Exit
 from pdp.client.remote import open_channel
-from pdp.transport.grpc.fronts import obstacle_to_native
 from tests.e2e.test_documentation import ROOT
 from tests.support import servers
 from tests.support.certificates import new_authority
+from tests.support.grpc_fronts import FRONTS
 from tests.support.tls_servers import settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-OBSTACLE: Final = obstacle_to_native(tls=False)
 SETTINGS: Final[dict[str, Any]] = {"PDP_AUTH": "local-pep", "PDP_LOCAL_TENANT": "acme"}
 RULE: Final = {"name": "No rivals", "category": "custom", "pattern": "rival", "action": "block"}
 
@@ -35,11 +34,7 @@ RULE: Final = {"name": "No rivals", "category": "custom", "pattern": "rival", "a
 @pytest.fixture(
     scope="module",
     params=[
-        "grpcio",
-        pytest.param(
-            "native",
-            marks=pytest.mark.skipif(OBSTACLE is not None, reason=f"no native front: {OBSTACLE}"),
-        ),
+        *FRONTS,
         "workers",
     ],
 )

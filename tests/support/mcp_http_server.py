@@ -91,7 +91,7 @@ async def scripted_server(
                 scripted.visits.append(visit)
                 await script(visit)
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass
+            pass  # the proxy has closed the connection, or the test has ended
         finally:
             writer.close()
 

@@ -9,7 +9,6 @@ import json
 import os
 import signal
 import sys
-import time
 from typing import Any
 
 TOOLS = ("echo", "forbidden")
@@ -86,7 +85,7 @@ def main() -> None:
         elif "id" in message:
             answer(message["id"], {})
     while stays:
-        time.sleep(60)
+        signal.pause()
 
 
 main()

@@ -355,7 +355,7 @@ def names_of_tools(sample: Sample) -> Iterator[str]:
                     if value_at(payload.document, f"{owner}/name") == part.tool:
                         yield f"{owner}/name"
                 except KeyError:
-                    pass
+                    pass  # the name stands beside the arguments, or beside what holds them
 
 
 @pytest.mark.parametrize("format_", NAMES)

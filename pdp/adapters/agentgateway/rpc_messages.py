@@ -28,7 +28,7 @@ class RpcMessage(NamedTuple):
 
     Attributes:
         body: its JSON text.
-        start: where the parameters or the result begin in it; -1 if it has none.
+        start: the begin of the parameters or the result in it; -1 if it has none.
         value: the parameters or the result.
     """
 

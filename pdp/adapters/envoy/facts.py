@@ -34,7 +34,7 @@ class RequestFacts(NamedTuple):
         method: the HTTP method.
         host: the authority that the client asked for.
         target: the path with its query, as the client sent it.
-        view: where the mapping file finds tenant, user and the like.
+        view: what the mapping file takes tenant, user and the like from.
     """
 
     method: str

@@ -26,7 +26,7 @@ def holdback_of(
     Args:
         text: the text so far.
         redacted: the same text after redaction.
-        pointer: where the text stands in its payload.
+        pointer: the place of the text in its payload.
         obligations: the obligations of the decision on the payload.
 
     Raises:

@@ -43,7 +43,7 @@ def fill_context(request: pb.DecideRequest, context: Context, view: SourceView) 
 
     Args:
         request: the request to fill.
-        context: where the facts come from.
+        context: the sources of the facts.
         view: what is known of the request.
 
     Raises:

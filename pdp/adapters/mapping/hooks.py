@@ -40,13 +40,13 @@ class Hook:
         name: its name, which is the last part of its path.
         answers: what it answers.
         direction: `input` or `output`; empty if the body says it.
-        direction_pointer: where the body says the direction.
+        direction_pointer: the place of the direction in the body.
         directions: the direction of each text that can stand there.
         text: the JSON Pointer of the text; None if it has a payload.
         payload: the JSON Pointer of the payload; None if it has a text.
         payload_format: a name of `pdp.payloads.formats`, or `detect`.
         history: `all` or `latest`; see the contract of payloads.
-        context: where the facts about a request come from.
+        context: the sources of the facts about a request.
     """
 
     name: str

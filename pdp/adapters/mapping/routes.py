@@ -55,7 +55,7 @@ class Route:
         request_payload, response_payload: the format of the body: a name of
             `pdp.payloads.formats`, `detect`, or `none` if the body is not judged.
         history: `all` or `latest`; see the contract of payloads.
-        context: where the facts about a request come from.
+        context: the sources of the facts about a request.
         refusal: the form of the body of a refusal: `openai`, `anthropic` or `pdp`.
         add_headers: the name of the header of each fact of a decision that is added.
         ext_proc_follows: whether Envoy's ext_proc asks again, and can change the body.

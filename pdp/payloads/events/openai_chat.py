@@ -113,7 +113,7 @@ def _call(reader: EventReader, owner: dict[str, Any], kind: str, pointer: str, l
         reader: reads the event.
         owner: the object that has the call.
         kind: the name of the member that is the call.
-        pointer: where the object stands.
+        pointer: the place of the object.
         lane: the lane of the object.
     """
     below, call = object_of(owner, kind, pointer)

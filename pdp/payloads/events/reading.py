@@ -32,7 +32,7 @@ class Piece(NamedTuple):
     Attributes:
         lane: the name of the lane.
         text: the piece.
-        pointer: where the piece stands in the event; None if the event only waits for the lane.
+        pointer: the place of the piece in the event; None if the event only waits for the lane.
         role: who writes the text.
         scope: see `PayloadPart`.
         tool: the tool that is called, if the piece says so.
@@ -57,8 +57,8 @@ class Repeat(NamedTuple):
     """A value of an event that repeats texts of it, such as the probabilities of its tokens.
 
     Attributes:
-        pointer: where the value stands.
-        texts: where the texts stand that it repeats.
+        pointer: the place of the value.
+        texts: the places of the texts that it repeats.
         replacement: the value that takes its place if one of the texts changes.
     """
 
@@ -154,7 +154,7 @@ class EventReader(PartReader):
         Args:
             pointer: its place.
             value: the value.
-            texts: where the texts stand.
+            texts: the place of the texts.
             replacement: see `Repeat`.
         """
         if value:
@@ -207,10 +207,10 @@ class EventReader(PartReader):
         """Reads a value of the event as an answer that is not streamed.
 
         Args:
-            pointer: where the value stands in the event.
+            pointer: the place of the value in the event.
             document: the answer that `read` reads: the value, or one that has it at `inner`.
             read: reads the parts of an answer.
-            inner: where the value stands in `document`.
+            inner: the place of the value in `document`.
 
         Returns:
             The parts, with their pointers in the event, which are not taken yet: see `add_parts`.

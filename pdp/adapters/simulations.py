@@ -59,7 +59,7 @@ class Simulator:
             message,
             call.tenant_id,
             message.request_id or call.request_id,
-            groups_trusted=call.principal.groups_trusted,
+            caller=call.principal.caller,
             takes_payload=True,
         )
         snapshot = await decider.snapshot(call.tenant_id, deadline=call.deadline)

@@ -87,7 +87,7 @@ def snapshot_at(reader: Reader, platform: Platform, tenant_id: str, revision: in
         platform.risk,
         platform.patterns,
         platform.detectors,
-        redaction_key=platform.redaction_key,
+        keys=platform.keys,
     )
     return compile_tenant(past_platform, tenant_id, tenant_policies, revision)
 

@@ -82,4 +82,4 @@ def _by_prefix(keys: Mapping[str, ApiKey]) -> dict[str, _KeyEntry]:
 
 def _principal(key: ApiKey) -> Principal:
     tenants = None if key.tenants == (ALL_TENANTS,) else frozenset(key.tenants)
-    return principal_for(f"key:{key.id}", expand_roles([key.role]), tenants)
+    return principal_for(f"key:{key.id}", expand_roles([key.role]), tenants, key.owner)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
-from pdp.domain.access import ADMIN, INCLUDED_ROLES
+from pdp.domain.access import ADMIN, INCLUDED_ROLES, Caller
 from pdp.domain.tenant import DEFAULT_TENANT
 
 if TYPE_CHECKING:
@@ -32,8 +32,10 @@ class Principal:
         tenants: the tenants that it may act for; None for all tenants and the platform.
         tenant_id: the tenant that it acts for if a call names none; empty if a call must name one.
         roles: its roles, with the roles that they include.
-        groups_trusted: whether the groups of a user in its requests are believed for exceptions
-            and approvals.
+        groups_trusted: whether the groups of a user in its requests are believed for exceptions.
+        person: the person that the credential names; empty if it names none.
+        groups: the groups of that person, as the credential has them.
+        caller: what requests for decisions keep of it.
     """
 
     name: str
@@ -41,6 +43,13 @@ class Principal:
     tenant_id: str = ""
     roles: frozenset[str] = frozenset()
     groups_trusted: bool = True
+    person: str = ""
+    groups: tuple[str, ...] = ()
+    caller: Caller = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        caller = Caller(self.name, self.person, self.groups_trusted)
+        object.__setattr__(self, "caller", caller)
 
     def may_act_for(self, tenant_id: str) -> bool:
         """Returns whether the principal may act for the tenant."""
@@ -50,7 +59,13 @@ class Principal:
 ANONYMOUS: Final = Principal("anonymous")
 
 
-def principal_for(name: str, roles: frozenset[str], tenants: frozenset[str] | None) -> Principal:
+def principal_for(
+    name: str,
+    roles: frozenset[str],
+    tenants: frozenset[str] | None,
+    person: str = "",
+    groups: tuple[str, ...] = (),
+) -> Principal:
     """Returns a principal with the tenant for calls that name none.
 
     A principal for one tenant acts for that tenant. A principal for all tenants acts for `default`,
@@ -59,7 +74,7 @@ def principal_for(name: str, roles: frozenset[str], tenants: frozenset[str] | No
     tenant_id = DEFAULT_TENANT if tenants is None else ""
     if tenants is not None and len(tenants) == 1:
         (tenant_id,) = tenants
-    return Principal(name, tenants, tenant_id, roles)
+    return Principal(name, tenants, tenant_id, roles, person=person, groups=groups)
 
 
 class Authenticator(Protocol):

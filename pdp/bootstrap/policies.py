@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pdp import catalog
 from pdp.admin.install.catalog import install_catalog
-from pdp.admin.install.redaction_key import install_redaction_key, read_redaction_key
+from pdp.admin.install.keys import install_keys, read_keys
 from pdp.detect.validators import VALIDATORS
 from pdp.domain.kinds import read_policies
 from pdp.domain.risk import DEFAULT_RISK_TABLE, RiskTable
@@ -35,7 +35,7 @@ _POSITION: Final = re.compile(r"line \d+, column \d+")
 
 
 def open_policies(url: str) -> Store:
-    """Opens the store of policies, and installs the catalog of this release and a key.
+    """Opens the store of policies, and installs the catalog of this release and keys.
 
     Args:
         url: see `pdp.store.open_store`.
@@ -48,7 +48,7 @@ def open_policies(url: str) -> Store:
     store = open_store(url)
     try:
         install_catalog(store)
-        install_redaction_key(store)
+        install_keys(store)
     except BaseException:
         store.close()
         raise
@@ -73,7 +73,7 @@ def create_publisher(
             VALIDATORS,
             risk,
             detectors=catalog.detectors(),
-            redaction_key=read_redaction_key(reader),
+            keys=read_keys(reader),
         )
         changed = dict.fromkeys(reader.tenants() - {PLATFORM}, 0)
     return Publisher(platform, revision, changed, cache_mb)

@@ -9,11 +9,17 @@ import time
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from pdp.decisions.approvals.desk import Approvals, NoDesk, run_here, run_now
+from pdp.decisions.approvals.grants import NO_GRANTS
+from pdp.decisions.approvals.holding import refused_token
 from pdp.decisions.decider import DecisionSteps
+from pdp.decisions.input_hash import with_input_hash
 from pdp.decisions.payloads import (
     begin_all,
+    granted,
     judge,
     questions_of,
+    record_request,
     request_to_record,
     texts_for_models,
     with_entities,
@@ -21,6 +27,7 @@ from pdp.decisions.payloads import (
 )
 from pdp.decisions.recording import unrecorded
 from pdp.decisions.request_requirements import check_requirements
+from pdp.domain.approval import ApprovalFailed
 from pdp.domain.ids import new_id
 from pdp.engine.dlp.named_entities import texts_of, with_findings
 from pdp.engine.evaluate import evaluate, stopped
@@ -28,11 +35,14 @@ from pdp.engine.evaluate import evaluate, stopped
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pdp.decisions.approvals.desk import ApprovalDesk
     from pdp.decisions.decider import Observer, PendingDecision, UsageMeter
+    from pdp.decisions.payloads import Asked
     from pdp.decisions.recording import DecisionRecorder
     from pdp.domain.decision import Decision
     from pdp.domain.ner import NerFindings
     from pdp.domain.request import Request
+    from pdp.engine.evaluation import Mark
     from pdp.engine.snapshot import Snapshot
     from pdp.payloads.payload import Payload
 
@@ -47,6 +57,7 @@ class BlockingDecider(DecisionSteps):
         find_entities: Callable[[list[tuple[str | None, str]], Any], NerFindings],
         recorder: DecisionRecorder,
         observe: Observer,
+        desk: ApprovalDesk | None = None,
     ) -> None:
         """Takes what the steps work with.
 
@@ -56,8 +67,10 @@ class BlockingDecider(DecisionSteps):
             find_entities: runs the models on texts, each with its path, for the given labels.
             recorder: records decisions; its acknowledgements are for threads.
             observe: called with every decision that is answered.
+            desk: opens and uses approvals in the caller's thread; None refuses what would need one.
         """
         super().__init__(meter, recorder, observe)
+        self._approvals = Approvals(desk or NoDesk(), run_here)
         self._snapshot = snapshot
         self._find_entities = find_entities
 
@@ -110,8 +123,7 @@ class BlockingDecider(DecisionSteps):
             texts = texts_for_models(questions)
             questions = with_entities(questions, self._find_entities(texts, snapshot.ner))
         began = perf_counter()
-        begun = begin_all(snapshot, questions, new_id())
-        decision = judge(snapshot, questions, payload, begun, history)
+        decision = run_now(self._payload_decision(snapshot, request, questions, payload, history))
         request = request_to_record(snapshot, request, payload, decision)
         return self._settle(snapshot, request, charge, decision, began=began, marks=None)
 
@@ -132,5 +144,50 @@ class BlockingDecider(DecisionSteps):
             request = request._replace(server_time=time.time())
         began = perf_counter()
         marks = [("", began)] if snapshot.timed else None
-        decision = evaluate(snapshot, request, new_id(), None, marks)
+        if request.tokens:
+            decision = run_now(self._granted_decision(snapshot, request, marks))
+        else:
+            decision = self._evaluate(snapshot, request, marks)
+            if decision.holds:
+                decision = run_now(self._approvals.settled(snapshot, request, decision))
         return self._settle(snapshot, request, charge, decision, began=began, marks=marks)
+
+    async def _granted_decision(
+        self, snapshot: Snapshot, request: Request, marks: list[Mark] | None
+    ) -> Decision:
+        """Returns the decision on a request that has tokens. Nothing is awaited that waits."""
+        try:
+            grants = await self._approvals.grants(snapshot, request, (request,))
+        except ApprovalFailed as error:
+            return refused_token(snapshot, request, error)
+        request = grants.applied_to(snapshot.platform.keys.approval, request)
+        decision = self._evaluate(snapshot, request, marks)
+        return await self._approvals.settled(snapshot, request, decision, grants)
+
+    async def _payload_decision(
+        self,
+        snapshot: Snapshot,
+        request: Request,
+        questions: list[Asked],
+        payload: Payload,
+        history: str,
+    ) -> Decision:
+        """Returns the decision on a payload. Nothing is awaited that waits."""
+        grants = NO_GRANTS
+        if request.tokens:
+            try:
+                inputs = [each.request for each in questions]
+                grants = await self._approvals.grants(snapshot, request, inputs)
+            except ApprovalFailed as error:
+                return refused_token(snapshot, request, error)
+            questions = granted(snapshot, questions, grants)
+        begun = begin_all(snapshot, questions, new_id())
+        decision = judge(snapshot, questions, payload, begun, history)
+        if decision.holds or grants.uses:
+            recorded = record_request(request, payload)
+            return await self._approvals.settled(snapshot, recorded, decision, grants)
+        return decision
+
+    def _evaluate(self, snapshot: Snapshot, request: Request, marks: list[Mark] | None) -> Decision:
+        decision = evaluate(snapshot, request, new_id(), None, marks)
+        return with_input_hash(snapshot, request, decision)

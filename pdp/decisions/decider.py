@@ -1,6 +1,7 @@
 """The decider: the only place that knows what happens around `evaluate`.
 
-    snapshot → charge limits → find named entities → evaluate → settle limits → record
+    snapshot → charge limits → find named entities → read tokens → evaluate
+             → open or use approvals → settle limits → record
 
 `Decider` runs on an event loop: gRPC, HTTP, streams, simulations and every adapter call it.
 `BlockingDecider` (blocking_decider.py) takes the same steps in the caller's thread. Both take and
@@ -15,10 +16,16 @@ from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
+from pdp.decisions.approvals.desk import Approvals, NoDesk
+from pdp.decisions.approvals.grants import NO_GRANTS
+from pdp.decisions.approvals.holding import refused_token
 from pdp.decisions.evaluator import Evaluator, evaluate_aside
+from pdp.decisions.input_hash import with_input_hash
 from pdp.decisions.payloads import (
+    granted,
     judge_aside,
     questions_of,
+    record_request,
     request_to_record,
     texts_for_models,
     with_entities,
@@ -26,6 +33,7 @@ from pdp.decisions.payloads import (
 )
 from pdp.decisions.recording import unrecorded
 from pdp.decisions.request_requirements import check_requirements
+from pdp.domain.approval import ApprovalFailed
 from pdp.domain.decision import Decision, Fault, LayerResult, Outcome
 from pdp.domain.ids import new_id
 from pdp.domain.layers import ENGINE
@@ -35,6 +43,8 @@ from pdp.engine.evaluate import failed_decision, stopped
 from pdp.errors import RateLimited, RevisionUnavailable, StoreUnavailable
 
 if TYPE_CHECKING:
+    from pdp.decisions.approvals.desk import ApprovalDesk
+    from pdp.decisions.payloads import Asked
     from pdp.decisions.recording import DecisionRecorder
     from pdp.domain.ner import NerFinder
     from pdp.engine.evaluation import Mark
@@ -190,6 +200,7 @@ class Decider(DecisionSteps):
         entity_finder: NerFinder,
         recorder: DecisionRecorder,
         observe: Observer,
+        desk: ApprovalDesk | None = None,
     ) -> None:
         """Takes what the steps work with.
 
@@ -199,6 +210,7 @@ class Decider(DecisionSteps):
             entity_finder: the models that find named entities.
             recorder: records decisions.
             observe: called with every decision that is answered.
+            desk: opens and uses approvals; None refuses what would need one.
         """
         super().__init__(meter, recorder, observe)
         self._policies = policies
@@ -206,6 +218,7 @@ class Decider(DecisionSteps):
         self._with_usage = meter.with_usage
         self._entity_finder = entity_finder
         self.evaluator = Evaluator()
+        self._approvals = Approvals(desk or NoDesk(), self.evaluator.heavy.run)
 
     async def decide(
         self,
@@ -436,9 +449,7 @@ class Decider(DecisionSteps):
             questions = with_entities(questions, findings)
         began = perf_counter()
         try:
-            decision = self.evaluator.evaluate_payload(snapshot, questions, payload, history)
-            if not isinstance(decision, Decision):
-                decision = await decision
+            decision = await self._payload_decision(snapshot, request, questions, payload, history)
         except RateLimited:
             if charge is not None:
                 self.meter.settle(charge, _UNCOUNTED)
@@ -448,23 +459,67 @@ class Decider(DecisionSteps):
         request = request_to_record(snapshot, request, payload, decision)
         return decision, recorder.take(snapshot, request, decision, began)
 
+    async def _payload_decision(
+        self,
+        snapshot: Snapshot,
+        request: Request,
+        questions: list[Asked],
+        payload: Payload,
+        history: str,
+    ) -> Decision:
+        grants = NO_GRANTS
+        if request.tokens:
+            try:
+                inputs = [each.request for each in questions]
+                grants = await self._approvals.grants(snapshot, request, inputs)
+            except ApprovalFailed as error:
+                return refused_token(snapshot, request, error)
+            questions = granted(snapshot, questions, grants)
+        evaluated = self.evaluator.evaluate_payload(snapshot, questions, payload, history)
+        decision = evaluated if isinstance(evaluated, Decision) else await evaluated
+        if decision.holds or grants.uses:
+            recorded = record_request(request, payload)
+            return await self._approvals.settled(snapshot, recorded, decision, grants)
+        return decision
+
     def _run_evaluation(
         self, snapshot: Snapshot, request: Request, encoded_bytes: int, recorder: DecisionRecorder
     ) -> PendingDecision | Awaitable[PendingDecision]:
         """Evaluates and records a request; returns what to await for it if it is heavy."""
         if snapshot.needs_clock:
             request = request._replace(server_time=time.time())
+        if request.tokens:
+            return self._run_granted(snapshot, request, encoded_bytes, recorder)
         began = perf_counter()
         marks = [("", began)] if snapshot.timed else None
         decision = self.evaluator.evaluate(snapshot, request, encoded_bytes, began, marks)
-        if isinstance(decision, Decision):
+        if isinstance(decision, Decision) and not decision.holds:
             return decision, recorder.take(snapshot, request, decision, began, marks or ())
 
-        async def run_heavy() -> PendingDecision:
-            heavy = await decision
-            return heavy, recorder.take(snapshot, request, heavy, began, marks or ())
+        async def run_slowly() -> PendingDecision:
+            evaluated = decision if isinstance(decision, Decision) else await decision
+            if evaluated.holds:
+                evaluated = await self._approvals.settled(snapshot, request, evaluated)
+            return evaluated, recorder.take(snapshot, request, evaluated, began, marks or ())
 
-        return run_heavy()
+        return run_slowly()
+
+    async def _run_granted(
+        self, snapshot: Snapshot, request: Request, encoded_bytes: int, recorder: DecisionRecorder
+    ) -> PendingDecision:
+        """Evaluates and records a request that has tokens."""
+        began = perf_counter()
+        marks = [("", began)] if snapshot.timed else None
+        try:
+            grants = await self._approvals.grants(snapshot, request, (request,))
+        except ApprovalFailed as error:
+            decision = refused_token(snapshot, request, error)
+        else:
+            request = grants.applied_to(snapshot.platform.keys.approval, request)
+            evaluated = self.evaluator.evaluate(snapshot, request, encoded_bytes, began, marks)
+            decision = evaluated if isinstance(evaluated, Decision) else await evaluated
+            decision = await self._approvals.settled(snapshot, request, decision, grants)
+        return decision, recorder.take(snapshot, request, decision, began, marks or ())
 
     def conclude(
         self,
@@ -481,6 +536,8 @@ class Decider(DecisionSteps):
         if charge is not None:
             self.meter.settle(charge, decision)
         self.observe(decision)
+        if snapshot is not None:
+            decision = with_input_hash(snapshot, request, decision)
         return self.recorder.take(snapshot, request, decision)
 
     def observe_unrecorded(self, decision: Decision) -> Decision:

@@ -10,6 +10,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from pdp.decisions.heavy_work import HeavyWork
+from pdp.decisions.input_hash import with_input_hash
 from pdp.decisions.payloads import begin_all, judge, judge_aside
 from pdp.domain.ids import new_id
 from pdp.engine.evaluate import begin, finish
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pdp.decisions.payloads import Asked
     from pdp.domain.decision import Decision
     from pdp.domain.request import Request
-    from pdp.engine.evaluation import Mark
+    from pdp.engine.evaluation import EvaluationState, Mark
     from pdp.engine.snapshot import Snapshot
     from pdp.payloads.payload import Payload
 
@@ -89,9 +90,12 @@ class Evaluator:
         elif self._suspects:
             self._suspects.discard(tenant_id)
         if evaluation.cost(encoded_bytes) <= LIGHT_COST:
-            return finish(evaluation)
+            decision = finish(evaluation)
+            if decision.plain and not (snapshot.records_plain or request.want_input_hash):
+                return decision  # most decisions
+            return with_input_hash(snapshot, request, decision)
         evaluation.yield_to_others()
-        return self.heavy.run(tenant_id, finish, evaluation)
+        return self.heavy.run(tenant_id, _finish_aside, evaluation)
 
     def evaluate_payload(
         self,
@@ -163,7 +167,11 @@ def _evaluate_timed(
     evaluation = begin(snapshot, request, decision_id, None, marks)
     scan_s = perf_counter() - began
     evaluation.yield_to_others()
-    return finish(evaluation), scan_s
+    return _finish_aside(evaluation), scan_s
+
+
+def _finish_aside(evaluation: EvaluationState) -> Decision:
+    return with_input_hash(evaluation.snapshot, evaluation.request, finish(evaluation))
 
 
 def _is_large(request: Request, encoded_bytes: int) -> bool:

@@ -12,7 +12,10 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
+from pdp.decisions.input_hash import with_input_hash
 from pdp.domain.decision import (
+    HELD,
+    UNSTOPPED,
     Decision,
     Fault,
     Obligation,
@@ -39,6 +42,7 @@ from pdp.payloads.redaction import BLOCKED, PartChange, places_in, redacted_body
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from pdp.decisions.approvals.grants import Grants
     from pdp.domain.decision import Match, TraceRow
     from pdp.domain.request import Request
     from pdp.engine.evaluation import EvaluationState
@@ -168,6 +172,12 @@ def with_entities(questions: Sequence[Asked], findings: NerFindings) -> list[Ask
     ]
 
 
+def granted(snapshot: Snapshot, questions: Sequence[Asked], grants: Grants) -> list[Asked]:
+    """Returns the questions with the rules that tokens let each part pass."""
+    key = snapshot.platform.keys.approval
+    return [each._replace(request=grants.applied_to(key, each.request)) for each in questions]
+
+
 def begin_all(
     snapshot: Snapshot, questions: Sequence[Asked], decision_id: str
 ) -> list[EvaluationState]:
@@ -209,7 +219,9 @@ def judge(
             _judged(asked, finish(evaluation), history)
             for asked, evaluation in zip(questions, begun, strict=True)
         ]
-        return _combined(snapshot, judged, payload)
+        decision = _combined(snapshot, judged, payload)
+        requests = [each.request for each in questions]
+        return with_input_hash(snapshot, requests[0], decision, requests)
     except Exception as error:  # for instance a redaction failed: how much may be shown is unknown
         ids = questions[0].request.request_id, begun[0].decision_id
         decision = failed_decision(*ids, fault=Fault(ENGINE, error))
@@ -264,6 +276,7 @@ def _combined(snapshot: Snapshot, judged: Sequence[_Judged], payload: Payload) -
             ),
         )
     decisions = [each.decision for each in judged]
+    held = [each for each in judged if each.outcome in HELD] if outcome in HELD else []
     redacted = None
     if outcome < Outcome.CANCEL:
         changes = _changes(judged)
@@ -287,6 +300,8 @@ def _combined(snapshot: Snapshot, judged: Sequence[_Judged], payload: Payload) -
         counted=all(each.counted for each in decisions),
         plain=False,
         payload=PayloadResult(payload.format, redacted, payload.unjudged),
+        holds=_united(each.decision.holds for each in held),
+        held=tuple(each.request for each in held),
         unmatched=None,
     )
 
@@ -374,13 +389,14 @@ def _change(several: Sequence[_Judged]) -> PartChange:
 def _obligations(
     payload: Payload, judged: Sequence[_Judged], outcome: Outcome
 ) -> tuple[Obligation, ...]:
-    """Returns the obligations of all parts, without ROUTE_TO if the request is stopped.
+    """Returns the obligations of all parts, without ROUTE_TO and APPROVAL if it is stopped.
 
     A request can go to one model only: the first ROUTE_TO counts.
     """
     spans: dict[tuple[str | None, str], dict[Span, None]] = {}
     others: dict[Obligation, None] = {}
-    has_route = outcome >= Outcome.CANCEL
+    stopped = outcome >= Outcome.CANCEL
+    has_route = False
     for each in judged:
         if not each.decision.allowed and each.outcome is Outcome.REDACT:
             length = len(each.part.text)
@@ -391,11 +407,11 @@ def _obligations(
             if obligation.type is ObligationType.REDACT:
                 own = spans.setdefault((obligation.replacement, obligation.kind), {})
                 own.update(dict.fromkeys(_spans(payload, each.part, obligation.spans)))
-            elif obligation.type is not ObligationType.ROUTE_TO:
-                others[obligation] = None
-            elif not has_route:
-                has_route = True
-                others[obligation] = None
+            elif not (stopped and obligation.type in UNSTOPPED):
+                is_route = obligation.type is ObligationType.ROUTE_TO
+                if not (is_route and has_route):
+                    others[obligation] = None
+                has_route = has_route or is_route
     redactions = (
         Obligation(ObligationType.REDACT, replacement, tuple(own), kind=kind)
         for (replacement, kind), own in spans.items()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pdp.decisions.policy_hash import PolicyHasher
 from pdp.decisions.record_redaction import WITHHELD, Cleaned, Redactor
-from pdp.domain.decision import Decision, Outcome
+from pdp.domain.decision import Decision, Obligation, Outcome
 from pdp.domain.decision_counts import CountKey
 from pdp.domain.decision_record import (
     DecisionRecord,
@@ -25,10 +25,7 @@ from pdp.domain.decision_record import (
 from pdp.domain.entity_types import all_names_of
 from pdp.domain.org_policy import (
     DEFAULT_ORG_POLICY,
-    MINIMAL,
     RECORD_ALL,
-    STANDARD,
-    levels_from,
 )
 from pdp.domain.request import NO_TARGET
 from pdp.engine.conditions.facts import KnownFacts
@@ -50,7 +47,6 @@ are those of the whole."""
 MAX_KEPT_VALUES: Final = 1_000
 """Values of redacted arguments that are kept. The values after them are cut off."""
 
-_RISKY: Final = levels_from("medium")
 _NO_TARGET: Final = RecordedTarget()
 
 
@@ -93,24 +89,6 @@ def count_key(
     return CountKey(request.tenant_id, policy.logging_level, outcome.name, recorded)
 
 
-def is_recorded(level: str, decision: Decision) -> bool:
-    """Whether a decision is recorded at a logging level.
-
-    A request that could not be evaluated and was allowed anyway is recorded at every level.
-    """
-    if decision.pii_detected:
-        return True
-    if level == STANDARD:
-        return (
-            decision.risk.level in _RISKY
-            or decision.outcome >= Outcome.PROMPT
-            or any(match.would_be or match.excepted_by for match in decision.matches)
-        )
-    if level == MINIMAL:
-        return decision.incomplete and decision.allowed
-    return True
-
-
 class RecordBuilder:
     """Builds records of decisions. Used by one thread: it caches what is expensive to compute."""
 
@@ -121,14 +99,21 @@ class RecordBuilder:
         self.withheld = 0
         """Records without a part, because that part could not be scanned for secrets."""
 
-    def make(self, pending: PendingRecord) -> Recorded:
-        """Returns the record of a decision; parts that cannot be scanned are withheld."""
+    def make(self, pending: PendingRecord, *, with_text: bool = False) -> Recorded:
+        """Returns the record of a decision; parts that cannot be scanned are withheld.
+
+        Args:
+            pending: the decision.
+            with_text: whether to keep the redacted text and arguments at every logging level.
+        """
         snapshot = pending.snapshot
         policy = DEFAULT_ORG_POLICY if snapshot is None else snapshot.org
         withheld = self.withheld
         cleaned = self._cleaned(pending)
-        keeps_text = policy.logging_level in RECORD_ALL or any(
-            each.spans or each.fields for each in pending.decision.obligations
+        keeps_text = (
+            with_text
+            or policy.logging_level in RECORD_ALL
+            or any(each.spans or each.fields for each in pending.decision.obligations)
         )
         record = _record(
             pending,
@@ -138,11 +123,13 @@ class RecordBuilder:
             keeps_text=keeps_text,
         )
         request, rate = pending.request, pending.sample_rate
-        if request.session_id or request.payload_format or rate:
+        input_hash = pending.decision.input_hash
+        if request.session_id or request.payload_format or rate or input_hash:
             record = record._replace(
                 session_id=request.session_id,
                 sample_rate=rate,
                 payload_format=request.payload_format,
+                input_hash=input_hash,
             )
         met = _met_expressions(pending, record.entities, is_known=self.withheld == withheld)
         return Recorded(self._without_secrets(record, snapshot), policy, met)
@@ -247,7 +234,7 @@ def _record(
         message=decision.message,
         status_hint=decision.status_hint,
         matches=decision.matches,
-        obligations=decision.obligations,
+        obligations=tuple(map(_without_token, decision.obligations)),
         warnings=decision.warnings,
         frameworks=decision.frameworks,
         pii_detected=decision.pii_detected,
@@ -258,8 +245,22 @@ def _record(
     )
 
 
+def _without_token(obligation: Obligation) -> Obligation:
+    """Returns an obligation as a record has it: a token is for the caller alone."""
+    return obligation._replace(token="") if obligation.token else obligation
+
+
 _OWN_FIELDS: Final = frozenset(
-    {"decision_id", "tenant_id", "policy_hash", "text_sha256", "arguments_sha256"}
+    {
+        "decision_id",
+        "tenant_id",
+        "policy_hash",
+        "text_sha256",
+        "arguments_sha256",
+        "input_hash",
+        "approval_id",
+        "approved_by",
+    }
 )
 _CLEAN_FIELDS: Final = frozenset(
     {"redacted_text", "redacted_arguments", "outcome", "payload_format"}

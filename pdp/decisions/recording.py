@@ -8,11 +8,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pdp.audit.decision_counter import DecisionCounter
-from pdp.decisions.record_builder import PendingRecord, count_key, is_recorded
+from pdp.decisions.record_builder import PendingRecord, count_key
+from pdp.decisions.recording_level import sample_rate
 from pdp.domain.decision import Fault
 from pdp.domain.layers import ENGINE
-from pdp.domain.org_policy import DEFAULT_ORG_POLICY
-from pdp.domain.sampling import is_sampled
 from pdp.engine.evaluate import failed_decision
 from pdp.errors import StoreUnavailable
 
@@ -110,20 +109,14 @@ class DecisionRecorder:
         sink = self._sink
         if sink is None:
             return None
-        rate = 0.0
-        if not is_recorded(_level(snapshot), decision):
-            rate = 0.0 if snapshot is None else snapshot.settings.sample_rate
-            if not is_sampled(decision.decision_id, rate):
-                key = count_key(snapshot, request, decision.outcome)
-                next(self._counter.steps[key])
-                return None
+        rate = sample_rate(snapshot, decision)
+        if rate is None:
+            key = count_key(snapshot, request, decision.outcome)
+            next(self._counter.steps[key])
+            return None
         duration_s = time.perf_counter() - began if began else 0.0
         pending = PendingRecord(snapshot, request, decision, time.time(), duration_s, marks, rate)
         return sink.record(pending, _weight(request), optional=rate > 0)
-
-
-def _level(snapshot: Snapshot | None) -> str:
-    return (DEFAULT_ORG_POLICY if snapshot is None else snapshot.org).logging_level
 
 
 def _weight(request: Request) -> int:

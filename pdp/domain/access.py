@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -17,15 +17,19 @@ EDITOR: Final = "editor"
 """May change policies, read, and request decisions."""
 
 ADMIN: Final = "admin"
-"""May create credentials, and do all that an editor may do."""
+"""May create credentials, and do all that an editor and an approver may do."""
 
-ROLES: Final = (PEP, AUDITOR, EDITOR, ADMIN)
+APPROVER: Final = "approver"
+"""May answer requests that wait for an approval."""
+
+ROLES: Final = (PEP, AUDITOR, EDITOR, ADMIN, APPROVER)
 
 INCLUDED_ROLES: Final[Mapping[str, frozenset[str]]] = {
     PEP: frozenset({PEP}),
     AUDITOR: frozenset({AUDITOR}),
     EDITOR: frozenset({PEP, AUDITOR, EDITOR}),
     ADMIN: frozenset(ROLES),
+    APPROVER: frozenset({APPROVER}),
 }
 """Each role with the roles that it includes."""
 
@@ -34,6 +38,24 @@ ALL_TENANTS: Final = "*"
 
 Scope = Literal["tenant", "platform"]
 """What a call acts on: one tenant, or the platform."""
+
+
+class Caller(NamedTuple):
+    """Who asks for a decision.
+
+    Attributes:
+        name: its name in the change log; empty for a program that embeds the engine.
+        person: the person that its credential names; empty if it names none.
+        groups_trusted: whether it may name the groups of the user for what lets a request through:
+            exceptions. Rules that stop a request use the groups in any case.
+    """
+
+    name: str = ""
+    person: str = ""
+    groups_trusted: bool = True
+
+
+NO_CALLER: Final = Caller()
 
 
 def expand_roles(roles: Iterable[str]) -> frozenset[str]:

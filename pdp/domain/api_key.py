@@ -61,6 +61,7 @@ class ApiKey:
         secrets: oldest first.
         expires_at: when the key expires; None for never.
         created_by: the actor that created it, as in the change log.
+        owner: the person who uses the key; empty if a program does.
         created_at, updated_at: seconds since the epoch.
     """
 
@@ -73,6 +74,7 @@ class ApiKey:
     created_by: str = ""
     created_at: float = 0.0
     updated_at: float = 0.0
+    owner: str = ""
 
     def __post_init__(self) -> None:
         stored: tuple[KeySecret | dict[str, Any], ...] = self.secrets  # JSON objects in the store

@@ -34,6 +34,9 @@ DEFAULT_TIMEZONE: Final = "UTC"
 
 BLOCKED_ACTIONS: Final = "blocked_actions"
 BLOCKED_ACTION_PATTERNS: Final = "blocked_action_patterns"
+ESCALATE_ACTIONS: Final = "escalate_actions"
+ESCALATE_ACTION_PATTERNS: Final = "escalate_action_patterns"
+ESCALATE_TOOLS: Final = "escalate_tools"
 ALLOWED_ACTION_PATTERNS: Final = "allowed_action_patterns"
 ALLOWED_TOOLS: Final = "allowed_tools"
 SENSITIVE_FIELDS: Final = "sensitive_fields"
@@ -231,10 +234,13 @@ _PATTERNS: Final = _texts(
 _CHECKS: Final[Mapping[str, Check]] = {
     SENSITIVE_FIELDS: _ANY,
     ALLOWED_TOOLS: _ANY,
+    ESCALATE_TOOLS: _ANY,
     BLOCKED_ACTIONS: _ACTIONS,
+    ESCALATE_ACTIONS: _ACTIONS,
     CUSTOM_RULES: _rules,
     ALLOWED_ACTION_PATTERNS: _PATTERNS,
     BLOCKED_ACTION_PATTERNS: _PATTERNS,
+    ESCALATE_ACTION_PATTERNS: _PATTERNS,
     SENSITIVE_CLASSIFICATIONS: _ANY,
     TIMEZONE: _timezone,
 }

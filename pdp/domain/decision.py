@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from pdp.domain.request import Request
 
 
 class Outcome(IntEnum):
-    """From weakest to strongest; the numbers are those of `Outcome` in decide.proto."""
+    """The numbers are those of `Outcome` in decide.proto. Outcomes compare by `OUTCOMES`."""
 
     ALLOW = 1
     WARN = 2
@@ -22,6 +21,42 @@ class Outcome(IntEnum):
     PROMPT = 6
     CANCEL = 7
     BLOCK = 8
+    ESCALATE = 9
+
+    def __lt__(self, other: int) -> bool:
+        """Whether this outcome is weaker."""
+        return _STRENGTHS[self] < _STRENGTHS[other]
+
+    def __le__(self, other: int) -> bool:
+        """Whether this outcome is weaker or the same."""
+        return _STRENGTHS[self] <= _STRENGTHS[other]
+
+    def __gt__(self, other: int) -> bool:
+        """Whether this outcome is stronger."""
+        return _STRENGTHS[self] > _STRENGTHS[other]
+
+    def __ge__(self, other: int) -> bool:
+        """Whether this outcome is stronger or the same."""
+        return _STRENGTHS[self] >= _STRENGTHS[other]
+
+
+OUTCOMES: Final = (
+    Outcome.ALLOW,
+    Outcome.WARN,
+    Outcome.ALLOW_WITH_OVERRIDE,
+    Outcome.ROUTE_TO,
+    Outcome.REDACT,
+    Outcome.PROMPT,
+    Outcome.ESCALATE,
+    Outcome.CANCEL,
+    Outcome.BLOCK,
+)
+"""All outcomes, from the weakest to the strongest."""
+
+_STRENGTHS: Final[Mapping[int, int]] = {outcome: index for index, outcome in enumerate(OUTCOMES)}
+
+HELD: Final = frozenset({Outcome.PROMPT, Outcome.ESCALATE})
+"""The outcomes that hold a request until a person has answered."""
 
 
 class ObligationType(IntEnum):
@@ -31,6 +66,11 @@ class ObligationType(IntEnum):
     ROUTE_TO = 2
     PROMPT = 3
     MASK_FIELDS = 4
+    APPROVAL = 5
+
+
+UNSTOPPED: Final = frozenset({ObligationType.ROUTE_TO, ObligationType.APPROVAL})
+"""The obligations that a request which is stopped does not have."""
 
 
 class Span(NamedTuple):
@@ -71,6 +111,11 @@ class Obligation(NamedTuple):
 
     Attributes:
         kind: the kind of a redaction whose replacement depends on the value; see `Redaction`.
+        approval_id: the approval that an APPROVAL waits for; empty for others.
+        expires_at: when the token expires, in seconds since the epoch; None without one.
+        token: lets the approved request pass, or the confirmed one for a PROMPT. Only the caller
+            gets it: it is never stored.
+        approval_state: the state of the approval; empty for other obligations.
     """
 
     type: ObligationType
@@ -81,6 +126,39 @@ class Obligation(NamedTuple):
     fields: tuple[str, ...] = ()
     provider: str | None = None
     kind: str = ""
+    approval_id: str = ""
+    expires_at: float | None = None
+    token: str = ""
+    approval_state: str = ""
+
+
+class Hold(NamedTuple):
+    """A rule that holds a request until a person has answered.
+
+    Attributes:
+        outcome: PROMPT, which the user answers, or ESCALATE, which a second person does.
+        layer, policy_id: the rule.
+        name: the name of the rule.
+        rule: the part of the policy, if it has several.
+        message: what the person is asked.
+        approvers: the groups and roles that may answer an ESCALATE.
+        expires_s: after how many seconds an ESCALATE expires.
+    """
+
+    outcome: Outcome
+    layer: str
+    policy_id: str
+    name: str = ""
+    rule: str = ""
+    message: str = ""
+    approvers: tuple[str, ...] = ()
+    expires_s: int = 0
+
+    @property
+    def key(self) -> str:
+        """The rule, as `Request.passed` names it. A rule that asks somebody else is another one."""
+        parts = (self.outcome.name, self.layer, self.policy_id, self.rule, *self.approvers)
+        return "\n".join(parts)
 
 
 class Match(NamedTuple):
@@ -96,6 +174,8 @@ class Match(NamedTuple):
             weaker action.
         pointer: the JSON Pointer of the part of a payload that the policy matched; empty if the
             request is no payload, or the policy does not look into it.
+        approved_by: the ID of the approval or of the confirmation that lets the match pass; empty
+            for none.
     """
 
     layer: str
@@ -109,6 +189,7 @@ class Match(NamedTuple):
     scope: str = ""
     talk: bool = False
     pointer: str = ""
+    approved_by: str = ""
 
 
 class PolicyWarning(NamedTuple):
@@ -157,6 +238,7 @@ class Verdict(NamedTuple):
         impacts: points that are added to the score.
         failures: errors of single policies, when the rest of the verdict is valid. Each makes the
             decision incomplete, like an exception of the whole layer.
+        holds: the rules that hold the request.
     """
 
     outcome: Outcome = Outcome.ALLOW
@@ -174,6 +256,7 @@ class Verdict(NamedTuple):
     rows: tuple[TraceRow, ...] = ()
     retry_after_s: int | None = None
     failures: tuple[Exception, ...] = ()
+    holds: tuple[Hold, ...] = ()
 
 
 NO_VERDICT = Verdict()
@@ -221,6 +304,10 @@ class Decision(NamedTuple):
         payload: what it says of the payload; None if the request was none.
         unmatched: the request, if no pattern of its platform or tenant occurs in it, so that its
             record needs no search.
+        holds: the rules that hold the request, whether or not others stop it.
+        input_hash: identifies what was decided on (`pdp.decisions.input_hash`); empty if it was
+            not computed.
+        held: the parts of a payload that the holds are about; empty for other requests.
     """
 
     decision_id: str
@@ -246,9 +333,12 @@ class Decision(NamedTuple):
     counted: bool = True
     plain: bool = False
     payload: PayloadResult | None = None
+    holds: tuple[Hold, ...] = ()
+    input_hash: str = ""
+    held: tuple[Request, ...] = ()
     unmatched: Request | None = None
 
     @property
     def allowed(self) -> bool:
-        """Whether the request may pass: all outcomes but PROMPT, CANCEL and BLOCK."""
+        """Whether the request may pass: all outcomes but PROMPT, ESCALATE, CANCEL and BLOCK."""
         return self.outcome < Outcome.PROMPT

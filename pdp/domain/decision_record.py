@@ -105,6 +105,7 @@ class DecisionRecord(NamedTuple):
             was selected; 0 if the level records it.
         payload_format: the format of the payload that the request was; empty if it was none. The
             redacted arguments, or the redacted text of plain text, are then the document.
+        input_hash: identifies what was decided on; empty in records of earlier releases.
     """
 
     decision_id: str
@@ -149,17 +150,18 @@ class DecisionRecord(NamedTuple):
     session_id: str = ""
     sample_rate: float = 0.0
     payload_format: str = ""
+    input_hash: str = ""
 
     @property
     def allowed(self) -> bool:
-        """Whether the request could pass: all outcomes but PROMPT, CANCEL and BLOCK."""
+        """Whether the request could pass: all outcomes but PROMPT, ESCALATE, CANCEL and BLOCK."""
         return self.outcome < Outcome.PROMPT
 
     def to_json(self) -> dict[str, Any]:
         """Returns the record as a JSON object with all fields, `null` if a field has no value.
 
-        A record without a session has no `session_id`, one of no sample no `sample_rate`, and one
-        of no payload no `payload_format`.
+        A record without a session has no `session_id`, one of no sample no `sample_rate`, and so on:
+        see `_OPTIONAL`.
         """
         value: dict[str, Any] = {"version": VERSION, **self._asdict()}
         value["subject"], value["target"] = self.subject._asdict(), self.target._asdict()
@@ -224,10 +226,17 @@ _LISTS: Final = {
     "layers": LayerTime,
 }
 
-_OPTIONAL: Final = ("session_id", "sample_rate", "payload_format")
+_OPTIONAL: Final = ("session_id", "sample_rate", "payload_format", "input_hash")
 """The fields of a record that are absent if they are empty."""
 
-_OPTIONAL_IN_MATCH: Final = ("would_be", "excepted_by", "scope", "talk", "pointer")
+_OPTIONAL_IN_MATCH: Final = (
+    "would_be",
+    "excepted_by",
+    "scope",
+    "talk",
+    "pointer",
+    "approved_by",
+)
 """The fields of a match that are absent if they are empty."""
 
 
@@ -259,6 +268,11 @@ def _obligation_to_json(obligation: Obligation) -> dict[str, Any]:
         ]
     if obligation.fields:
         value["fields"] = list(obligation.fields)
+    for name in ("approval_id", "approval_state"):
+        if field := getattr(obligation, name):
+            value[name] = field
+    if obligation.expires_at is not None:
+        value["expires_at"] = obligation.expires_at
     return value
 
 
@@ -272,4 +286,7 @@ def _obligation_from_json(value: Mapping[str, Any]) -> Obligation:
         value.get("message"),
         tuple(value.get("fields", ())),
         value.get("provider"),
+        approval_id=value.get("approval_id", ""),
+        approval_state=value.get("approval_state", ""),
+        expires_at=value.get("expires_at"),
     )

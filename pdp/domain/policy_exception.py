@@ -26,7 +26,7 @@ TARGET_FIELDS: Final = ("policies", "families", "dlp_rules", "entity_types", "ru
 """The fields that say what an exception lifts, besides `org_risk`."""
 
 
-class Approval(NamedTuple):
+class ExceptionState(NamedTuple):
     """Where an exception stands; see `PolicyException`. Only the server sets these fields."""
 
     state: str
@@ -34,7 +34,7 @@ class Approval(NamedTuple):
     approved_by: str
 
 
-def new_approval(author: str, *, needs_approval: bool) -> Approval:
+def new_approval(author: str, *, needs_approval: bool) -> ExceptionState:
     """Returns where an exception stands as its author makes it: approved, if that is enough.
 
     Args:
@@ -42,8 +42,8 @@ def new_approval(author: str, *, needs_approval: bool) -> Approval:
         needs_approval: whether another person must approve it.
     """
     if needs_approval:
-        return Approval(PROPOSED, author, "")
-    return Approval(APPROVED, author, author)
+        return ExceptionState(PROPOSED, author, "")
+    return ExceptionState(APPROVED, author, author)
 
 
 @dataclass(frozen=True, slots=True)

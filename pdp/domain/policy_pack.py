@@ -34,6 +34,7 @@ REDACT: Final = "REDACT"
 ROUTE_TO: Final = "ROUTE_TO"
 PROMPT: Final = "PROMPT"
 ALLOW_WITH_OVERRIDE: Final = "ALLOW_WITH_OVERRIDE"
+ESCALATE: Final = "ESCALATE"
 
 PASSING: Final = frozenset({ALLOW, ALLOW_WITH_OVERRIDE, ROUTE_TO})
 """The actions that let a request through."""

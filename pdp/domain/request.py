@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from pdp.domain.access import NO_CALLER, Caller
 
 if TYPE_CHECKING:
     from pdp.domain.ner import NerFindings
@@ -61,6 +64,8 @@ NO_SUBJECT = Subject()
 NO_TARGET = Target()
 NO_USAGE = Usage()
 
+NONE_PASSED: Final[Mapping[str, str]] = MappingProxyType({})
+
 
 class Request(NamedTuple):
     """One request for a decision (docs/decide.md, DecideRequest).
@@ -79,8 +84,11 @@ class Request(NamedTuple):
             `arguments`, or in `text` for plain text; only in requests of records.
         server_time: the time of the server's clock, in seconds since the epoch, if a policy depends
             on it. None in simulations and replays, in which the `timestamp` takes its place.
-        groups_trusted: whether the caller may name the groups of the user for what lets a request
-            through: exceptions and approvals. Rules that stop a request use the groups in any case.
+        caller: who asks.
+        tokens: the approval and confirmation tokens of earlier decisions on this request.
+        want_input_hash: whether the decision must have its `input_hash`.
+        passed: the rules that hold requests and that an approval or a confirmation lets pass, by
+            `Hold.key`, each with the ID of the approval or confirmation.
     """
 
     text: str = ""
@@ -104,8 +112,11 @@ class Request(NamedTuple):
     explain: bool = False
     usage_snapshot: UsageSnapshot | None = None
     ner: NerFindings | None = None
-    groups_trusted: bool = True
+    caller: Caller = NO_CALLER
     session_id: str = ""
     server_time: float | None = None
     place: str = ""
     payload_format: str = ""
+    tokens: tuple[str, ...] = ()
+    want_input_hash: bool = False
+    passed: Mapping[str, str] = NONE_PASSED

@@ -30,6 +30,7 @@ class RiskTable:
         chain_deny: a BLOCK or CANCEL of a policy chain.
         chain_prompt: a PROMPT of a policy chain.
         chain_redact: a REDACT of a policy chain.
+        escalation: a rule that demands an approval.
         engine_error: a request that could not be evaluated.
         bands: (lowest score, level), from the highest band down.
     """
@@ -49,6 +50,7 @@ class RiskTable:
     chain_deny: int = 65
     chain_prompt: int = 40
     chain_redact: int = 15
+    escalation: int = 40
     engine_error: int = 90
     bands: tuple[tuple[int, str], ...] = (
         (81, "critical"),

@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from pdp.domain.decision import (
+    HELD,
     NO_VERDICT,
+    UNSTOPPED,
     Decision,
     LayerResult,
     Obligation,
-    ObligationType,
     Outcome,
     Risk,
     RiskFactor,
@@ -88,6 +89,7 @@ def combine(evaluation: EvaluationState) -> Decision:
         verdicts.insert(0, _fault_verdict(snapshot))
     strongest = max(verdicts, key=lambda verdict: verdict.outcome, default=NO_VERDICT)
     outcome = strongest.outcome
+    is_held = outcome in HELD
     redacted = _redacted(evaluation, verdicts, outcome)
     return Decision(
         decision_id=evaluation.decision_id,
@@ -111,6 +113,7 @@ def combine(evaluation: EvaluationState) -> Decision:
         faults=tuple(faults),
         retry_after_s=strongest.retry_after_s,
         counted=_counts_against_limits(evaluation),
+        holds=tuple(hold for verdict in verdicts for hold in verdict.holds) if is_held else (),
         unmatched=request if evaluation.unmatched else None,
     )
 
@@ -133,6 +136,7 @@ def joined(own: Verdict, other: Verdict) -> Verdict:
         frameworks=_united(own.frameworks, other.frameworks),
         rows=own.rows,
         failures=own.failures,
+        holds=_united(own.holds, other.holds),
     )
 
 
@@ -210,13 +214,13 @@ def _is_personal(request: Request) -> bool:
 
 
 def _obligations(verdicts: Sequence[Verdict], outcome: Outcome) -> tuple[Obligation, ...]:
-    """Returns all obligations, without ROUTE_TO if the request is stopped."""
+    """Returns all obligations, without ROUTE_TO and APPROVAL if the request is stopped."""
     stopped = outcome >= Outcome.CANCEL
     return tuple(
         obligation
         for verdict in verdicts
         for obligation in verdict.obligations
-        if not (stopped and obligation.type is ObligationType.ROUTE_TO)
+        if not (stopped and obligation.type in UNSTOPPED)
     )
 
 
@@ -229,7 +233,7 @@ def _redacted(
         return NOTHING_REDACTED
     snapshot, request = evaluation.snapshot, evaluation.request
     pseudonyms = Pseudonyms(
-        snapshot.platform.redaction_key,
+        snapshot.platform.keys.redaction,
         snapshot.tenant_id,
         session_of(request.session_id, request.request_id),
     )

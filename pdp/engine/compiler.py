@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from pdp.domain import api_key, model_catalog, org_policy, static_policy, tenant_settings
+from pdp.domain.installation_keys import NO_KEYS, InstallationKeys
 from pdp.domain.kinds import ENTITY_CLASSES, apply_changes
 from pdp.domain.policy_set import PolicySet
 from pdp.domain.risk import DEFAULT_RISK_TABLE, RiskTable
@@ -58,7 +59,7 @@ def compile_platform(
     previous: PatternSet | None = None,
     detectors: Mapping[str, EntityDetector] = _NO_DETECTORS,
     *,
-    redaction_key: bytes = b"",
+    keys: InstallationKeys = NO_KEYS,
 ) -> Platform:
     """Compiles the policies that all tenants share.
 
@@ -68,7 +69,7 @@ def compile_platform(
         risk: the risk points of findings.
         previous: patterns that are compiled already and are reused.
         detectors: the built-in detectors, by id.
-        redaction_key: see `Platform`.
+        keys: see `Platform`.
 
     Raises:
         InvalidPattern: some patterns do not compile; the error names all of them.
@@ -97,7 +98,7 @@ def compile_platform(
         detectors,
         layers,
         facts=facts,
-        redaction_key=redaction_key,
+        keys=keys,
     )
 
 
@@ -147,7 +148,7 @@ def update_platform(platform: Platform, changes: Sequence[Change]) -> Platform:
         platform.risk,
         platform.patterns,
         platform.detectors,
-        redaction_key=platform.redaction_key,
+        keys=platform.keys,
     )
 
 

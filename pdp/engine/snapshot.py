@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from pdp.domain.decision_counts import CountKey
+from pdp.domain.installation_keys import NO_KEYS, InstallationKeys
 from pdp.domain.org_policy import DEFAULT_ORG_POLICY
 from pdp.engine.decision_facts import NO_FACT_SOURCE
 from pdp.engine.rules.exceptions import NO_BOOK
@@ -47,7 +48,7 @@ class Platform:
         layers: the layers for a tenant without its own policies, which tenants share.
         lineage: the same object in all platforms that are compatible with this one.
         facts: computes the facts of requests, for a tenant without its own policies.
-        redaction_key: the key of the installation for hashes of redacted values; empty for none.
+        keys: the keys of the installation.
     """
 
     policies: PolicySet
@@ -59,7 +60,7 @@ class Platform:
     layers: tuple[Layer, ...] = ()
     lineage: object = field(default_factory=object)
     facts: FactSource = NO_FACT_SOURCE
-    redaction_key: bytes = field(default=b"", repr=False)
+    keys: InstallationKeys = NO_KEYS
 
     def compatible_with(self, other: Platform) -> bool:
         """Whether a snapshot of one platform can be moved to the other; see `Snapshot.rebase`.

@@ -25,6 +25,7 @@
     │   ├── BundleNotFound
     │   ├── GroupNotFound
     │   ├── ExceptionNotFound
+    │   ├── ApprovalNotFound
     │   ├── KeyNotFound
     │   └── RouteNotFound
     ├── SystemPolicyReadonly
@@ -41,7 +42,8 @@
     ├── PreconditionFailed       the entity has changed since the caller read it
     ├── Unauthenticated
     ├── AccessDenied
-    ├── ApprovalRefused          the caller has proposed it; another person must approve it
+    ├── ApprovalRefused          another person must approve it
+    ├── ApprovalClosed           it has been answered, or has expired
     ├── RateLimited
     ├── TenantMismatch
     ├── HostRefused
@@ -71,6 +73,7 @@ from pdp.errors.base import (
     Violation,
 )
 from pdp.errors.conflict import (
+    ApprovalClosed,
     BundleReadonly,
     LimitExists,
     ModelDisabled,
@@ -96,6 +99,7 @@ from pdp.errors.invalid_request import (
     WorkLimitExceeded,
 )
 from pdp.errors.not_found import (
+    ApprovalNotFound,
     BundleNotFound,
     ChainNotFound,
     ConnectorNotFound,
@@ -125,6 +129,8 @@ from pdp.errors.service import (
 __all__ = [
     "MAX_VIOLATIONS",
     "AccessDenied",
+    "ApprovalClosed",
+    "ApprovalNotFound",
     "ApprovalRefused",
     "BundleNotFound",
     "BundleReadonly",

@@ -75,3 +75,9 @@ class NoUpgrade(PdpError):
     """The compliance bundle has no newer definition."""
 
     reason = "NO_UPGRADE"
+
+
+class ApprovalClosed(PdpError):
+    """The approval is no longer open: it was answered, cancelled or used, or it has expired."""
+
+    reason = "APPROVAL_CLOSED"

@@ -103,3 +103,9 @@ class KeyNotFound(NotFound):
     """There is no such API key, or the caller may not see it (docs/access.md)."""
 
     reason = "KEY_NOT_FOUND"
+
+
+class ApprovalNotFound(NotFound):
+    """The tenant has no such approval, or the caller may not see it."""
+
+    reason = "APPROVAL_NOT_FOUND"

@@ -9,7 +9,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from pdp._gen.pdp.v1 import decide_pb2 as pb
+from pdp.domain.access import NO_CALLER
+from pdp.domain.decision import ObligationType
 from pdp.domain.request import (
     MAX_DEPTH,
     Entity,
@@ -30,8 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from google.protobuf.struct_pb2 import ListValue, Struct, Value
-    from google.protobuf.timestamp_pb2 import Timestamp
 
+    from pdp.domain.access import Caller
     from pdp.domain.decision import Decision, Match, Obligation, PayloadResult, Span
 
 MAX_REVISION: Final = 1 << 53
@@ -47,7 +51,7 @@ def to_request(
     prefix: str = "",
     size: int | None = None,
     *,
-    groups_trusted: bool = True,
+    caller: Caller = NO_CALLER,
     takes_payload: bool = False,
 ) -> Request:
     """Validates a message and returns it as a domain request.
@@ -58,7 +62,7 @@ def to_request(
         request_id: the id of the request: its own or a generated one.
         prefix: the prefix of paths in errors, for a message within another.
         size: the size of the message in bytes; None if it is not known.
-        groups_trusted: see `Request`.
+        caller: who asks.
         takes_payload: whether the caller reads the payload of the message; else it is refused.
 
     Raises:
@@ -81,7 +85,7 @@ def to_request(
     if payload is not None:
         _check_alone(message, prefix, takes_payload=takes_payload)
     values[_REQUEST_ID], values[_TENANT_ID] = request_id, tenant_id
-    values[_GROUPS_TRUSTED] = groups_trusted
+    values[_CALLER] = caller
     if model := values[_PROVIDER]:
         values[_PROVIDER], values[_MODEL] = model.provider, model.model
     if values[_TIMESTAMP] is None:
@@ -157,6 +161,10 @@ def _entity(message: pb.Entity) -> Entity:
     return Entity(message.entity_type, confidence, message.start, message.end)
 
 
+def _tokens(tokens: Iterable[str], prefix: str) -> tuple[str, ...]:
+    return tuple(tokens)
+
+
 def _usage(message: pb.Usage, prefix: str) -> Usage:
     return Usage(message.tokens, message.cost_usd)
 
@@ -200,6 +208,7 @@ _CONVERTERS: Final[Mapping[str, Callable[[Any, str], Any]]] = {
     "subject": _subject,
     "target": _target,
     "timestamp": _timestamp,
+    "tokens": _tokens,
     "usage": _usage,
 }
 _RENAMED: Final = {
@@ -213,7 +222,7 @@ _RENAMED: Final = {
 _index_of: Final = Request._fields.index
 _REQUEST_ID: Final = _index_of("request_id")
 _TENANT_ID: Final = _index_of("tenant_id")
-_GROUPS_TRUSTED: Final = _index_of("groups_trusted")
+_CALLER: Final = _index_of("caller")
 _PROVIDER: Final = _index_of("provider")
 _MODEL: Final = _index_of("model")
 _TIMESTAMP: Final = _index_of("timestamp")
@@ -305,6 +314,8 @@ def to_response(decision: Decision, request: pb.DecideRequest | None = None) -> 
             _set_redacted_arguments(response, decision.redacted_arguments, request)
     if decision.payload is not None:
         _set_payload(response, decision.payload)
+    if decision.input_hash:
+        response.input_hash = decision.input_hash
     response.decision_id = decision.decision_id
     response.request_id = decision.request_id
     response.revision = decision.revision
@@ -383,6 +394,7 @@ def to_match(match: Match) -> pb.Match:
 
 
 def _obligation(obligation: Obligation) -> pb.Obligation:
+    is_prompt = obligation.type is ObligationType.PROMPT
     return pb.Obligation(
         type=obligation.type,  # type: ignore[arg-type] # the numbers are the proto's
         replacement=obligation.replacement,
@@ -391,7 +403,20 @@ def _obligation(obligation: Obligation) -> pb.Obligation:
         message=obligation.message,
         fields=obligation.fields,
         provider=obligation.provider or "",
+        approval_id=obligation.approval_id,
+        expires_at=_timestamp_of(obligation.expires_at),
+        token="" if is_prompt else obligation.token,
+        confirmation=obligation.token if is_prompt else "",
+        approval_state=obligation.approval_state,
     )
+
+
+def _timestamp_of(seconds: float | None) -> Timestamp | None:
+    if seconds is None:
+        return None
+    timestamp = Timestamp()
+    timestamp.FromNanoseconds(round(seconds * 1e6) * 1000)
+    return timestamp
 
 
 def _span(span: Span) -> pb.Span:

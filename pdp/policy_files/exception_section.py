@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from pdp.domain import policy_exception, policy_pack, static_policy, tenant_settings
-from pdp.domain.policy_exception import MAX_TENANT_PATTERNS, Approval, new_approval
+from pdp.domain.policy_exception import MAX_TENANT_PATTERNS, ExceptionState, new_approval
 from pdp.policy_files.builder import defaults_of
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def rule_names(packs: Mapping[str, Body], rules: Mapping[str, Body]) -> dict[str
 
 def same_request(body: Body, present: Body) -> bool:
     """Whether two exceptions ask for the same; state and times do not count."""
-    ignored = {*Approval._fields, "created_at", "updated_at"}
+    ignored = {*ExceptionState._fields, "created_at", "updated_at"}
     defaults = defaults_of(policy_exception.KIND)
     return all(
         _value(body, name, default) == _value(present, name, default)
@@ -150,4 +150,4 @@ def proposed(body: Body, author: Author, *, needs_approval: bool) -> Body:
 
 def with_approval_of(body: Body, present: Body) -> Body:
     """Returns an exception that stands where `present` does."""
-    return {**body, **{name: present.get(name, "") for name in Approval._fields}}
+    return {**body, **{name: present.get(name, "") for name in ExceptionState._fields}}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import structlog
 
+from pdp.domain.access import ROLES
 from pdp.domain.ids import new_id
 from pdp.domain.tenant import is_tenant_id
 from pdp.errors import (
@@ -93,12 +94,13 @@ def authenticated(method: Method, services: Services) -> Check:
 
 def permitted(method: Method, services: Services) -> Check:
     """Checks the principal's roles and tenants against the contract of the RPC."""
-    name, role, of_platform = method.name, method.role, method.scope == "platform"
+    name, callers, of_platform = method.name, method.callers, method.scope == "platform"
+    wanted = " or ".join(role for role in ROLES if role in callers)
 
     def check(call: Call) -> None:
         principal = call.principal
-        if role not in principal.roles:
-            raise AccessDenied(f"{name} needs the role {role}")
+        if callers.isdisjoint(principal.roles):
+            raise AccessDenied(f"{name} needs the role {wanted}")
         if of_platform and principal.tenants is not None:
             raise AccessDenied(f"{name} is for all tenants at once; the credential is for some")
 

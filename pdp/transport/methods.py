@@ -9,6 +9,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from pdp._gen.pdp.v1 import (
     api_key_pb2,
+    approval_pb2,
     audit_pb2,
     compliance_bundle_pb2,
     customer_policy_pb2,
@@ -60,6 +61,7 @@ FILES = (
     policy_file_pb2,
     siem_pb2,
     audit_pb2,
+    approval_pb2,
 )
 """The contracts whose services this server implements."""
 
@@ -80,6 +82,7 @@ class Method:
         max_values: how many JSON values the body of a request may hold.
         writes: whether it changes policies.
         role: the lowest role that may call it.
+        callers: the roles that may call it, without those that include one of them.
         scope: whether it acts for one tenant or for all tenants at once.
         descriptor: its descriptor, with all options such as `google.api.http`.
     """
@@ -96,6 +99,7 @@ class Method:
     max_values: int
     writes: bool
     role: str
+    callers: frozenset[str]
     scope: Scope
     descriptor: MethodDescriptor
 
@@ -128,17 +132,25 @@ def methods() -> Iterator[Method]:
                 max_values=MAX_WRITE_VALUES if rules.writes else MAX_VALUES,
                 writes=rules.writes,
                 role=_role(descriptor),
+                callers=frozenset((_role(descriptor), *_further_roles(descriptor))),
                 scope=_scope(descriptor),
                 descriptor=descriptor,
             )
 
 
 def _role(descriptor: MethodDescriptor) -> str:
-    number = descriptor.GetOptions().Extensions[options_pb2.access].role
-    name = options_pb2.Role.Name(number).removeprefix("ROLE_").lower()
+    name = _role_name(descriptor.GetOptions().Extensions[options_pb2.access].role)
     if name not in ROLES:
         raise _undeclared(descriptor)
     return name
+
+
+def _further_roles(descriptor: MethodDescriptor) -> Iterator[str]:
+    return map(_role_name, descriptor.GetOptions().Extensions[options_pb2.access].also)
+
+
+def _role_name(number: int) -> str:
+    return options_pb2.Role.Name(number).removeprefix("ROLE_").lower()
 
 
 def _scope(descriptor: MethodDescriptor) -> Scope:

@@ -18,10 +18,10 @@ from pdp.decisions.record_builder import (
     MAX_TEXT,
     PendingRecord,
     RecordBuilder,
-    is_recorded,
 )
 from pdp.decisions.recording import DecisionRecorder
 from pdp.detect.validators import VALIDATORS
+from pdp.decisions.recording_level import is_recorded
 from pdp.domain.decision import (
     Decision,
     Obligation,

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 
 from pdp.admin.change_log import mask_secrets
-from pdp.admin.install.redaction_key import KIND as KEY_KIND
-from pdp.admin.install.redaction_key import install_redaction_key
+from pdp.admin.install.keys import REDACTION_KIND as KEY_KIND
+from pdp.admin.install.keys import install_keys
 from pdp.bootstrap.policies import create_publisher, open_policies
 from pdp.decisions.record_builder import PendingRecord, RecordBuilder
 from pdp.domain import dlp_rule
 from pdp.domain.dlp_rule import DlpCustomisation
 from pdp.domain.effective_dlp_rules import rule_in_bundle
+from pdp.domain.installation_keys import InstallationKeys
 from pdp.domain.kinds import ENTITY_CLASSES
 from pdp.domain.org_policy import OrgPolicy
 from pdp.domain.policy_set import PolicySet
@@ -51,7 +52,7 @@ def snapshot_of(kind: str, key: bytes = KEY, tenant: str = "t") -> Snapshot:
     )
     platform = compile_platform(PolicySet(), {"luhn": lambda _: True}, detectors=DETECTORS)
     platform = compile_platform(
-        platform.policies, platform.validators, detectors=DETECTORS, redaction_key=key
+        platform.policies, platform.validators, detectors=DETECTORS, keys=InstallationKeys(redaction=key)
     )
     return compile_tenant(platform, tenant, own, 1)
 
@@ -157,8 +158,8 @@ class TestKey:
         keys = set()
         for _ in range(2):
             store = open_policies(url)
-            install_redaction_key(store)
-            keys.add(create_publisher(store, DEFAULT_RISK_TABLE).platform.redaction_key)
+            install_keys(store)
+            keys.add(create_publisher(store, DEFAULT_RISK_TABLE).platform.keys.redaction)
             store.close()
         (key,) = keys
         assert len(key) == 32
@@ -167,7 +168,7 @@ class TestKey:
         keys = set()
         for name in "ab":
             store = open_policies(f"sqlite:///{tmp_path}/{name}.db")
-            keys.add(create_publisher(store, DEFAULT_RISK_TABLE).platform.redaction_key)
+            keys.add(create_publisher(store, DEFAULT_RISK_TABLE).platform.keys.redaction)
             store.close()
         assert len(keys) == 2
 
@@ -188,7 +189,7 @@ class TestKey:
             changed = update_platform(platform, transaction.new_changes)
         store.close()
         assert changed is not platform
-        assert changed.redaction_key == platform.redaction_key
+        assert changed.keys.redaction == platform.keys.redaction
 
     def test_it_is_not_printed(self) -> None:
         platform = snapshot_of(HASH, b"k" * 32).platform

@@ -46,7 +46,7 @@ _SECURITY_SCHEMES: Final = {
         "type": "apiKey",
         "in": "header",
         "name": "X-API-Key",
-        "description": "An API key. The `x-access` of an operation names the role that it needs.",
+        "description": "An API key. The `x-access` of an operation names the role that it needs, and others that do.",
     },
     "Bearer": {
         "type": "http",
@@ -206,6 +206,8 @@ def _operation(
         ],
     }
     operation["x-access"] = {"role": method.role, "scope": method.scope}
+    if also := sorted(method.callers - {method.role}):
+        operation["x-access"]["also"] = also
     if is_conditional(route):
         operation["parameters"].append({"$ref": "#/components/parameters/IfMatch"})
     if route.body:

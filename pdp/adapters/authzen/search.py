@@ -138,7 +138,7 @@ class Searches:
                 mapped.message,
                 snapshot.tenant_id,
                 call.request_id,
-                groups_trusted=call.principal.groups_trusted,
+                caller=call.principal.caller,
             )
             check_requirements(snapshot, request)
         except InvalidArgument as error:

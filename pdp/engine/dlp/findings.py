@@ -41,6 +41,7 @@ class RuleFindings(NamedTuple):
         scope: the place of `pdp.domain.placement.SCOPES` of the first finding.
         obstacle: why the rule does not apply; empty if it does.
         exception: lifts the effect of the findings; None for none.
+        passed_by: the confirmation that lets the findings pass; empty for none.
     """
 
     rule: CompiledDlpRule
@@ -50,6 +51,7 @@ class RuleFindings(NamedTuple):
     scope: str = ""
     obstacle: str = ""
     exception: PolicyException | None = None
+    passed_by: str = ""
 
     @property
     def is_monitored(self) -> bool:
@@ -58,8 +60,8 @@ class RuleFindings(NamedTuple):
 
     @property
     def has_no_effect(self) -> bool:
-        """Whether the rule is only monitored here, or an exception lifts the findings."""
-        return self.is_monitored or self.exception is not None
+        """Whether the rule is only monitored here, or something lets the findings pass."""
+        return self.is_monitored or self.exception is not None or bool(self.passed_by)
 
 
 def collect_rule_findings(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.domain import dlp_rule, policy_chain, policy_pack
 from pdp.domain.decision import (
+    HELD,
     NO_VERDICT,
     Match,
     Outcome,
@@ -39,6 +40,7 @@ from pdp.engine.rules.chains import (
 from pdp.engine.rules.evaluated import (
     EvaluatedRule,
     explained,
+    hold_of,
     match_of,
     message_of,
     obligations_of,
@@ -142,7 +144,7 @@ class ChainLayer:
         plans = [plan for plan in (user, chains.org) if plan is not None]
         routes = Routes(chains, request)
         lifted = self._lifted(matching, facts)
-        without_effect = chains.monitored | mask_of(lifted)
+        without_effect = chains.monitored | mask_of(lifted) | self._passed(matching, request)
         rows = self._rows(plans, facts, routes, lifted) if request.explain else ()
         bits = self._effective_bits(plans, matching & ~without_effect, routes)
         idle = self._rules_without_effect(plans, matching, without_effect, facts, routes)
@@ -247,6 +249,20 @@ class ChainLayer:
                 lifted[bit] = holding[0].exception
         return lifted
 
+    def _passed(self, matching: int, request: Request) -> int:
+        """Returns a mask of those of the matching rules that the request may pass."""
+        if not request.passed:
+            return 0
+        rules, passed = self.chains.rules, request.passed
+        holding = matching & self.chains.holding
+        return mask_of(bit for bit in bits_of(holding) if hold_of(rules[bit]).key in passed)
+
+    def _passed_by(self, bit: int, request: Request) -> str:
+        """Returns the approval or confirmation that lets a request pass a rule; empty for none."""
+        if not request.passed or not self.chains.holding >> bit & 1:
+            return ""
+        return request.passed.get(hold_of(self.chains.rules[bit]).key, "")
+
     def _rules_without_effect(
         self,
         plans: Iterable[ChainPlan],
@@ -273,8 +289,12 @@ class ChainLayer:
         self, bit: int, rule: EvaluatedRule, exception: PolicyException | None
     ) -> Match:
         match = match_of(rule)
-        if exception is None or self.chains.monitored >> bit & 1:
+        if self.chains.monitored >> bit & 1:
             return match._replace(would_be=rule.outcome.name)
+        if exception is None:
+            approved_by = self._passed_by(bit, rule.facts.request)
+            reason = with_effect(match.reason, None, approved_by=approved_by)
+            return match._replace(reason=reason, approved_by=approved_by)
         reason = with_effect(match.reason, exception)
         return match._replace(reason=reason, excepted_by=exception.id)
 
@@ -309,7 +329,7 @@ class ChainLayer:
         routed = facts._replace(request=request, model=model, accepting=accepting)
         routes = Routes(chains, request)
         matching = chains.index.matching(routed) & about
-        matching &= ~mask_of(self._lifted(matching, routed))
+        matching &= ~(mask_of(self._lifted(matching, routed)) | self._passed(matching, request))
         bits = self._effective_bits(plans, matching, routes)
         rules = [self._evaluate(bit, routed, routes) for bit in bits if bit not in known]
         place = f"for {target.provider}/{target.model_id}: "
@@ -361,6 +381,7 @@ class ChainLayer:
                 if each.outcome is Outcome.ALLOW_WITH_OVERRIDE
             ),
             floors=self._floors(rules),
+            holds=tuple(hold_of(each.chain_rule) for each in rules if each.outcome in HELD),
             pii_detected=any(
                 matches_personal_data(each.chain_rule.conditions, each.facts, self.personal_types)
                 for each in rules
@@ -375,7 +396,8 @@ class ChainLayer:
         routes: Routes,
         lifted: Mapping[int, PolicyException],
     ) -> tuple[TraceRow, ...]:
-        without_effect = self.chains.monitored | mask_of(lifted)
+        passed = self._passed(self.chains.holding, facts.request)
+        without_effect = self.chains.monitored | mask_of(lifted) | passed
         return tuple(
             trace_row(
                 self._explained(bit, self._evaluate(bit, facts, routes), lifted.get(bit)),
@@ -388,7 +410,12 @@ class ChainLayer:
     def _explained(
         self, bit: int, rule: EvaluatedRule, exception: PolicyException | None
     ) -> EvaluatedRule:
-        return explained(rule, exception, is_monitored=bool(self.chains.monitored >> bit & 1))
+        return explained(
+            rule,
+            exception,
+            is_monitored=bool(self.chains.monitored >> bit & 1),
+            approved_by=self._passed_by(bit, rule.facts.request),
+        )
 
     def _evaluate(self, bit: int, facts: Facts, routes: Routes) -> EvaluatedRule:
         chain_rule = self.chains.rules[bit]
@@ -506,5 +533,6 @@ def _points(risk: RiskTable) -> dict[Outcome, int]:
         Outcome.BLOCK: risk.chain_deny,
         Outcome.CANCEL: risk.chain_deny,
         Outcome.PROMPT: risk.chain_prompt,
+        Outcome.ESCALATE: risk.escalation,
         Outcome.REDACT: risk.chain_redact,
     }

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from pdp.domain import customer_policy as keys
+from pdp.domain.approval import DEFAULT_APPROVERS, DEFAULT_EXPIRY_S
 from pdp.domain.decision import (
     NO_VERDICT,
+    Hold,
     Match,
     Obligation,
     ObligationType,
@@ -25,6 +27,7 @@ from pdp.domain.layers import CUSTOMER
 from pdp.domain.placement import MONITOR
 from pdp.domain.risk import MAX_SCORE
 from pdp.engine.rules.customers import NO_HITS, Customer, Hits, compile_customer
+from pdp.engine.rules.exceptions import with_effect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -42,10 +45,12 @@ UNKNOWN: Final = "CUSTOMER_UNKNOWN"
 ACTION_BLOCKED: Final = "CUSTOMER_ACTION_BLOCKED"
 TOOL_NOT_ALLOWED: Final = "CUSTOMER_TOOL_NOT_ALLOWED"
 ACTION_NOT_ALLOWED: Final = "CUSTOMER_ACTION_NOT_ALLOWED"
+ESCALATED: Final = "CUSTOMER_ESCALATED"
 FIELDS_MASKED: Final = "CUSTOMER_FIELDS_MASKED"
 
 _OUTCOMES: Final = {
     "block": Outcome.BLOCK,
+    "escalate": Outcome.ESCALATE,
     "mask": Outcome.REDACT,
     "log": Outcome.ALLOW,
     "score": Outcome.ALLOW,
@@ -53,6 +58,8 @@ _OUTCOMES: Final = {
 """What each action of a match does."""
 
 _FORBIDDEN: Final = 403
+
+_NO_HOLDS: Final[tuple[Hold, ...]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,16 +123,17 @@ class CustomerLayer:
 
     def _verdict(self, request: Request, hits: Hits) -> Verdict:
         customer, risk = request.customer_id, self.risk
-        outcome, reason_code, message = _strongest(request, hits)
+        holds = _holds(request, hits) if hits.escalated else _NO_HOLDS
+        waiting = tuple(each for each in holds if each.key not in request.passed)
+        outcome, reason_code, message = _strongest(request, hits, waiting)
         return Verdict(
             outcome=outcome,
             reason_code=reason_code,
             message=message,
-            status_hint=_FORBIDDEN if outcome is Outcome.BLOCK else 200,
-            matches=tuple(_matches(customer, request, hits, self.severities)),
-            obligations=(
-                (Obligation(ObligationType.MASK_FIELDS, fields=hits.fields),) if hits.fields else ()
-            ),
+            status_hint=_FORBIDDEN if outcome >= Outcome.PROMPT else 200,
+            matches=tuple(_matches(customer, request, hits, holds, self.severities)),
+            obligations=tuple(_obligations(hits, waiting)),
+            holds=waiting,
             floors=tuple(_floors(hits, risk)),
             impacts=tuple([rule.impact for rule in hits.rules]),
             pii_detected=bool(hits.fields),
@@ -145,8 +153,44 @@ def _monitored(verdict: Verdict) -> Verdict:
     )
 
 
-def _strongest(request: Request, hits: Hits) -> tuple[Outcome, str, str]:
-    """Returns the outcome, the reason code and the message of the strongest hit."""
+def _holds(request: Request, hits: Hits) -> tuple[Hold, ...]:
+    """Returns the entries of the policy that demand an approval for a request."""
+    return tuple(
+        Hold(
+            Outcome.ESCALATE,
+            CUSTOMER,
+            request.customer_id,
+            key,
+            f"{key}: {entry}",
+            _escalation(request, key),
+            DEFAULT_APPROVERS,
+            DEFAULT_EXPIRY_S,
+        )
+        for key, entry in hits.escalated
+    )
+
+
+def _escalation(request: Request, key: str) -> str:
+    if key == keys.ESCALATE_TOOLS:
+        return f"The tool {request.tool} needs the approval of a second person."
+    return f"The action {request.action} needs the approval of a second person."
+
+
+def _obligations(hits: Hits, waiting: Sequence[Hold]) -> Iterator[Obligation]:
+    if hits.fields:
+        yield Obligation(ObligationType.MASK_FIELDS, fields=hits.fields)
+    for each in waiting:
+        yield Obligation(ObligationType.APPROVAL, message=each.message)
+
+
+def _strongest(request: Request, hits: Hits, waiting: Sequence[Hold]) -> tuple[Outcome, str, str]:
+    """Returns the outcome, the reason code and the message of the strongest hit.
+
+    Args:
+        request: the request.
+        hits: the parts of the policy that apply to it.
+        waiting: what has no approval yet.
+    """
     action, tool = request.action, request.tool
     if hits.blocked is not None:
         message = f"The action {action} is blocked for this customer."
@@ -157,6 +201,8 @@ def _strongest(request: Request, hits: Hits) -> tuple[Outcome, str, str]:
     if hits.action_refused:
         message = f"The action {action} is not among those that this customer may take."
         return Outcome.BLOCK, ACTION_NOT_ALLOWED, message
+    if waiting:
+        return Outcome.ESCALATE, ESCALATED, waiting[0].message
     if hits.fields:
         message = "Fields that are sensitive for this customer must be masked."
         return Outcome.REDACT, FIELDS_MASKED, message
@@ -164,7 +210,7 @@ def _strongest(request: Request, hits: Hits) -> tuple[Outcome, str, str]:
 
 
 def _matches(
-    customer: str, request: Request, hits: Hits, severities: Sequence[str]
+    customer: str, request: Request, hits: Hits, holds: Sequence[Hold], severities: Sequence[str]
 ) -> Iterator[Match]:
     """Yields a match for each hit, strongest first. Its name is the list or the rule."""
 
@@ -181,6 +227,10 @@ def _matches(
     if hits.action_refused:
         reason = f"action {request.action} fits no allowed pattern"
         yield match(keys.ALLOWED_ACTION_PATTERNS, "block", "high", reason)
+    for hold in holds:
+        approved_by = request.passed.get(hold.key, "")
+        reason = with_effect(f"approval is needed by {hold.rule}", None, approved_by=approved_by)
+        yield match(hold.name, "escalate", "medium", reason)._replace(approved_by=approved_by)
     if hits.fields:
         reason = f"sensitive fields: {', '.join(hits.fields)}"
         yield match(keys.SENSITIVE_FIELDS, "mask", "medium", reason)
@@ -198,6 +248,8 @@ def _floors(hits: Hits, risk: RiskTable) -> Iterator[RiskFactor]:
         yield RiskFactor(CUSTOMER, keys.ALLOWED_TOOLS, risk.not_allowed)
     if hits.action_refused:
         yield RiskFactor(CUSTOMER, keys.ALLOWED_ACTION_PATTERNS, risk.not_allowed)
+    for key, _ in hits.escalated:
+        yield RiskFactor(CUSTOMER, key, risk.escalation)
     if hits.fields:
         yield RiskFactor(CUSTOMER, keys.SENSITIVE_FIELDS, risk.sensitive)
     if hits.classifications:
@@ -226,6 +278,7 @@ def _rows(
         TraceRow(CUSTOMER, reason, matched, outcome),
         *_action_rows(customer, request, hits),
         *_tool_rows(customer, request, hits),
+        *_escalation_rows(request, hits),
         *_target_rows(customer, hits),
         *(
             _rule_row(rule, request, facts, rule.impact.id in true_rules)
@@ -251,7 +304,8 @@ def _action_rows(customer: Customer, request: Request, hits: Hits) -> Iterator[T
         return
     if customer.blocked_actions or customer.blocked_patterns:
         yield TraceRow(CUSTOMER, f"action {action} is not blocked", rule_id=keys.BLOCKED_ACTIONS)
-    if customer.allowed_patterns:
+    is_escalated = any(key != keys.ESCALATE_TOOLS for key, _ in hits.escalated)
+    if customer.allowed_patterns and not is_escalated:
         key = keys.ALLOWED_ACTION_PATTERNS
         if hits.action_refused:
             reason = f"action {action} fits no allowed pattern"
@@ -262,7 +316,7 @@ def _action_rows(customer: Customer, request: Request, hits: Hits) -> Iterator[T
 
 
 def _tool_rows(customer: Customer, request: Request, hits: Hits) -> Iterator[TraceRow]:
-    if not (request.tool and customer.allowed_tools):
+    if not (request.tool and customer.allowed_tools) or request.tool in customer.escalated_tools:
         return
     key = keys.ALLOWED_TOOLS
     if hits.tool_refused:
@@ -270,6 +324,14 @@ def _tool_rows(customer: Customer, request: Request, hits: Hits) -> Iterator[Tra
         yield TraceRow(CUSTOMER, reason, True, Outcome.BLOCK, rule_id=key)
     else:
         yield TraceRow(CUSTOMER, f"tool {request.tool} is allowed", rule_id=key)
+
+
+def _escalation_rows(request: Request, hits: Hits) -> Iterator[TraceRow]:
+    for hold in _holds(request, hits):
+        approved_by = request.passed.get(hold.key, "")
+        reason = with_effect(f"approval is needed by {hold.rule}", None, approved_by=approved_by)
+        outcome = Outcome.ALLOW if approved_by else Outcome.ESCALATE
+        yield TraceRow(CUSTOMER, reason, True, outcome, rule_id=hold.name)
 
 
 def _target_rows(customer: Customer, hits: Hits) -> Iterator[TraceRow]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from pdp.domain import compliance_bundle, dlp_rule, org_policy, user_group
 from pdp.domain.decision import (
     NO_VERDICT,
+    Hold,
     Match,
     Obligation,
     ObligationType,
@@ -118,6 +119,8 @@ class DlpLayer:
         if not (findings.hits or self.book.model_rules or request.entities):
             return NO_VERDICT
         rules = collect_rule_findings(self.book, request, findings, self.facts, self.exceptions)
+        if request.passed:
+            rules = [_with_pass(each, request) for each in rules]
         verdict = self._rules_verdict(rules, request) if rules else NO_VERDICT
         missing = collect_unsearched_labels(self.book, request) if self.book.model_rules else ()
         return _incomplete(verdict, missing, request) if missing else verdict
@@ -129,7 +132,7 @@ class DlpLayer:
             return NO_VERDICT._replace(rows=rows) if rows else NO_VERDICT
         matched.sort(key=_strength)  # stable: keeps the order within a tier
         counted = [each for each in matched if not each.is_monitored and _counts(each)]
-        enforced = [each for each in counted if each.exception is None]
+        enforced = [each for each in counted if not each.has_no_effect]
         points = self.points
         clauses = dict.fromkeys(each.rule.rule.clause for each in counted)
         fields: dict[str, Any] = {
@@ -159,6 +162,7 @@ class DlpLayer:
             message=_message(strongest),
             status_hint=_STATUS_HINTS.get(tier, 200),
             obligations=tuple(_prompts(matched)) if TIER_RANKS["prompt"] in ranks else (),
+            holds=tuple(map(_hold, filter(_prompts_user, matched))),
             redactions=redactions,
             **fields,
         )
@@ -320,9 +324,25 @@ def _message(finding: RuleFindings) -> str:
     return f'"{name}" was found. Do you want to go on?' if tier == "prompt" else ""
 
 
+def _prompts_user(finding: RuleFindings) -> bool:
+    return finding.setting.tier == "prompt"
+
+
+def _hold(finding: RuleFindings) -> Hold:
+    rule = finding.rule.rule
+    return Hold(Outcome.PROMPT, DLP, rule.id, rule.detector_name, message=_message(finding))
+
+
+def _with_pass(finding: RuleFindings, request: Request) -> RuleFindings:
+    """Returns the findings of a rule with the confirmation that lets the request pass it."""
+    if not (finding.findings and _prompts_user(finding)):
+        return finding
+    return finding._replace(passed_by=request.passed.get(_hold(finding).key, ""))
+
+
 def _prompts(matched: Sequence[RuleFindings]) -> Iterator[Obligation]:
     """Yields one obligation for each distinct prompt."""
-    messages = dict.fromkeys(_message(each) for each in matched if each.setting.tier == "prompt")
+    messages = dict.fromkeys(map(_message, filter(_prompts_user, matched)))
     for message in messages:
         yield Obligation(ObligationType.PROMPT, message=message)
 
@@ -369,10 +389,11 @@ def _match(finding: RuleFindings) -> Match:
         rule.detector_name,
         tier,
         _SEVERITIES[tier],
-        with_effect(describe(finding), finding.exception),
+        with_effect(describe(finding), finding.exception, approved_by=finding.passed_by),
         would_be=OUTCOMES[tier].name if finding.is_monitored else "",
         excepted_by=finding.exception.id if finding.exception else "",
         scope=finding.scope,
+        approved_by=finding.passed_by,
     )
 
 
@@ -382,7 +403,12 @@ def _row(finding: RuleFindings) -> TraceRow:
     has_effect = matched and not finding.has_no_effect
     return TraceRow(
         layer=DLP,
-        reason=with_effect(describe(finding), finding.exception, is_monitored=finding.is_monitored),
+        reason=with_effect(
+            describe(finding),
+            finding.exception,
+            is_monitored=finding.is_monitored,
+            approved_by=finding.passed_by,
+        ),
         matched=matched,
         outcome=OUTCOMES[finding.setting.tier] if has_effect else Outcome.ALLOW,
         policy_id=rule.id,

@@ -4,8 +4,8 @@ Only a REDACT rule lets the chain continue; all REDACT rules that match count (d
 
 - `first_applicable`: the first other rule that matches decides. The rules after it are not
   evaluated.
-- `deny_overrides`: every rule is evaluated. A BLOCK wins over all other rules, then a CANCEL,
-  wherever in the chain they are.
+- `deny_overrides`: every rule is evaluated. A BLOCK wins over all other rules, then a CANCEL, then
+  an ESCALATE, wherever in the chain they are.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.domain import policy_chain, policy_pack
-from pdp.domain.decision import Outcome
+from pdp.domain.decision import HELD, Outcome
 from pdp.domain.placement import MONITOR
 from pdp.domain.policy_pack import packs_with_rules
 from pdp.engine.rules.documents import Action, Conditions, known_rule
@@ -42,6 +42,7 @@ OUTCOMES: Final[Mapping[str, Outcome]] = {
     policy_pack.REDACT: Outcome.REDACT,
     policy_pack.ROUTE_TO: Outcome.ROUTE_TO,
     policy_pack.PROMPT: Outcome.PROMPT,
+    policy_pack.ESCALATE: Outcome.ESCALATE,
     policy_pack.ALLOW_WITH_OVERRIDE: Outcome.ALLOW_WITH_OVERRIDE,
 }
 
@@ -111,6 +112,8 @@ class ChainSet:
         monitored: a mask of the rules that are judged and recorded only.
         blocks: a mask of the BLOCK rules.
         cancels: a mask of the CANCEL rules.
+        escalations: a mask of the ESCALATE rules.
+        holding: a mask of the rules that hold a request: PROMPT and ESCALATE.
     """
 
     rules: tuple[ChainRule, ...]
@@ -123,6 +126,8 @@ class ChainSet:
     monitored: int
     blocks: int
     cancels: int
+    escalations: int
+    holding: int
 
     def effective_rules(self, plan: ChainPlan, matching: int, blocks: int) -> EffectiveRules:
         """Returns which of the rules in the mask `matching` count in the chain of `plan`.
@@ -149,11 +154,11 @@ class ChainSet:
                     break
             redaction_bits += bits_of(redactions)
         if plan.deny_overrides and deciding >= 0:
-            denying = _first_bit(plan.spans, matching & blocks)
-            if denying < 0:
-                denying = _first_bit(plan.spans, matching & self.cancels)
-            if denying >= 0:
-                deciding = denying
+            for denials in (blocks, self.cancels, self.escalations):
+                denying = _first_bit(plan.spans, matching & denials)
+                if denying >= 0:
+                    deciding = denying
+                    break
         return EffectiveRules(tuple(redaction_bits), deciding)
 
     def with_models(self, models: ModelIndex) -> ChainSet:
@@ -308,6 +313,8 @@ def compile_chains(policies: Policies, previous: Sequence[ChainRule] = ()) -> Ch
         routes=mask_of(bit for bit, each in enumerate(types) if each == policy_pack.ROUTE_TO),
         blocks=mask_of(bit for bit, each in enumerate(types) if each == policy_pack.BLOCK),
         cancels=mask_of(bit for bit, each in enumerate(types) if each == policy_pack.CANCEL),
+        escalations=mask_of(bit for bit, each in enumerate(types) if each == policy_pack.ESCALATE),
+        holding=mask_of(bit for bit, each in enumerate(types) if OUTCOMES[each] in HELD),
     )
 
 

@@ -58,6 +58,7 @@ class Hits(NamedTuple):
         fields: the sensitive fields in the request, spelled as in the request.
         classifications: the sensitive classifications of the target.
         rules: the custom rules whose condition is true.
+        escalated: the lists that demand an approval for the action or the tool, each with its entry.
     """
 
     blocked: tuple[str, str] | None = None
@@ -66,6 +67,7 @@ class Hits(NamedTuple):
     fields: tuple[str, ...] = ()
     classifications: tuple[str, ...] = ()
     rules: tuple[CompiledCustomRule, ...] = ()
+    escalated: tuple[tuple[str, str], ...] = ()
 
 
 NO_HITS: Final = Hits()
@@ -79,6 +81,9 @@ class Customer:
         policy: the source of the compilation.
         blocked_actions: the actions that are blocked by name.
         blocked_patterns: the patterns of blocked actions.
+        escalated_actions: the actions that need an approval, by name.
+        escalated_patterns: the patterns of actions that need an approval.
+        escalated_tools: the names of the tools that need an approval.
         allowed_patterns: the patterns of allowed actions.
         allowed_tools: the names of the allowed tools.
         sensitive_fields: the names of the sensitive fields, by `spellings_of`.
@@ -90,6 +95,9 @@ class Customer:
     policy: CustomerPolicy
     blocked_actions: frozenset[str]
     blocked_patterns: ActionPatterns
+    escalated_actions: frozenset[str]
+    escalated_patterns: ActionPatterns
+    escalated_tools: frozenset[str]
     allowed_patterns: ActionPatterns
     allowed_tools: frozenset[str]
     sensitive_fields: frozenset[str]
@@ -101,13 +109,21 @@ class Customer:
         """Returns the parts that apply to `request`; `NO_HITS` if none do."""
         action, tool, target = request.action, request.tool, request.target
         blocked = self._blocked(action) if action else None
+        escalated = self._escalated(action) if action and blocked is None else None
         # A blocked action is reported as blocked only, not as missing from the allowed actions too.
+        # An escalated action or tool is allowed if a person approves it.
         action_refused = (
             bool(action and self.allowed_patterns)
             and blocked is None
+            and escalated is None
             and self.allowed_patterns.find(action) is None
         )
-        tool_refused = bool(tool and self.allowed_tools) and tool not in self.allowed_tools
+        tool_escalated = bool(tool) and tool in self.escalated_tools
+        tool_refused = (
+            bool(tool and self.allowed_tools)
+            and not tool_escalated
+            and tool not in self.allowed_tools
+        )
         fields = self._fields(target.fields, request.arguments) if self.sensitive_fields else ()
         classifications = target.classifications
         if classifications:
@@ -116,18 +132,29 @@ class Customer:
                 [each for each in classifications if is_one_of(each, sensitive)]
             )
         rules = [rule for evaluate, rule in self.rules if evaluate(request, facts)]
-        if not (blocked or action_refused or tool_refused or fields or classifications or rules):
-            return NO_HITS
-        return Hits(blocked, action_refused, tool_refused, fields, classifications, tuple(rules))
+        escalations = () if escalated is None else (escalated,)
+        if tool_escalated:
+            escalations = (*escalations, (names.ESCALATE_TOOLS, tool))
+        hits = Hits(
+            blocked,
+            action_refused,
+            tool_refused,
+            fields,
+            classifications,
+            tuple(rules),
+            escalations,
+        )
+        return hits if any(hits) else NO_HITS
 
     def _blocked(self, action: str) -> tuple[str, str] | None:
         if action in self.blocked_actions:
             return names.BLOCKED_ACTIONS, action
-        if self.blocked_patterns:
-            pattern = self.blocked_patterns.find(action)
-            if pattern is not None:
-                return names.BLOCKED_ACTION_PATTERNS, pattern
-        return None
+        return _found(names.BLOCKED_ACTION_PATTERNS, self.blocked_patterns, action)
+
+    def _escalated(self, action: str) -> tuple[str, str] | None:
+        if action in self.escalated_actions:
+            return names.ESCALATE_ACTIONS, action
+        return _found(names.ESCALATE_ACTION_PATTERNS, self.escalated_patterns, action)
 
     def _fields(self, target_fields: tuple[str, ...], arguments: Any) -> tuple[str, ...]:
         sensitive = self.sensitive_fields
@@ -138,6 +165,11 @@ class Customer:
             # The wire format does not keep the order of keys. Sorting makes the result repeatable.
             fields += sorted(keys)
         return tuple(dict.fromkeys(fields)) if fields else ()
+
+
+def _found(key: str, patterns: ActionPatterns, action: str) -> tuple[str, str] | None:
+    pattern = patterns.find(action) if patterns else None
+    return None if pattern is None else (key, pattern)
 
 
 def _add_keys(value: Any, names_to_find: frozenset[str], keys: set[str]) -> None:
@@ -169,6 +201,9 @@ def compile_customer(policy: CustomerPolicy, prefix: str = "") -> Customer:
         policy=policy,
         blocked_actions=frozenset(policy.texts(names.BLOCKED_ACTIONS)),
         blocked_patterns=ActionPatterns(policy.texts(names.BLOCKED_ACTION_PATTERNS)),
+        escalated_actions=frozenset(policy.texts(names.ESCALATE_ACTIONS)),
+        escalated_patterns=ActionPatterns(policy.texts(names.ESCALATE_ACTION_PATTERNS)),
+        escalated_tools=frozenset(policy.texts(names.ESCALATE_TOOLS)),
         allowed_patterns=ActionPatterns(policy.texts(names.ALLOWED_ACTION_PATTERNS)),
         allowed_tools=frozenset(policy.texts(names.ALLOWED_TOOLS)),
         sensitive_fields=spellings_of(policy.texts(names.SENSITIVE_FIELDS)),

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from math import isfinite
 from typing import Any, Final, NamedTuple
 
+from pdp.domain import approval as approvals
 from pdp.domain import policy_pack as packs
 from pdp.domain.customer_policy import is_action_pattern
 from pdp.engine.rules.expressions import Expression, compile_expression, known_expression
@@ -86,11 +87,13 @@ class Action(NamedTuple):
 
     Attributes:
         type: one of the action types in `pdp.domain.policy_pack`.
-        message: for BLOCK, CANCEL, PROMPT and ALLOW_WITH_OVERRIDE. It may be empty for BLOCK and
-            CANCEL.
+        message: for BLOCK, CANCEL, PROMPT, ESCALATE and ALLOW_WITH_OVERRIDE. It may be empty for
+            BLOCK, CANCEL and ESCALATE.
         replacement: for REDACT: the text that replaces what is redacted.
         model: for ROUTE_TO: the model to route to, if `tier` is empty.
         tier: for ROUTE_TO: the tier to route to, if `model` is empty.
+        approvers: for ESCALATE: the groups and roles that may approve.
+        expires_s: for ESCALATE: after how many seconds the approval expires.
     """
 
     type: str
@@ -98,6 +101,8 @@ class Action(NamedTuple):
     replacement: str = packs.DEFAULT_REPLACEMENT
     model: str = ""
     tier: str = ""
+    approvers: tuple[str, ...] = approvals.DEFAULT_APPROVERS
+    expires_s: int = approvals.DEFAULT_EXPIRY_S
 
 
 class _InvalidValue(ValueError):
@@ -175,6 +180,24 @@ def _expression(value: Any) -> Expression | None:
     if type(value) is not str:
         raise _InvalidValue("must be a string")
     return compile_expression(value) if value else None
+
+
+def _approvers(value: Any) -> tuple[str, ...]:
+    names = _names(value)
+    if not 0 < len(names) <= approvals.MAX_APPROVERS:
+        raise _InvalidValue(f"must have 1 to {approvals.MAX_APPROVERS} groups or roles")
+    for name in names:
+        problem = approvals.find_approver_problem(name)
+        if problem:
+            raise _InvalidValue(problem)
+    return names
+
+
+def _expiry(value: Any) -> int:
+    longest = approvals.MAX_EXPIRY_S
+    if type(value) not in {int, float} or not 1 <= value <= longest or value != int(value):
+        raise _InvalidValue(f"must be a whole number of seconds from 1 to {longest}")
+    return int(value)
 
 
 def _some_of(*allowed: str) -> Parse:
@@ -257,6 +280,13 @@ _ACTIONS: Final[Mapping[str, _ActionSchema]] = {
     packs.ALLOW_WITH_OVERRIDE: _ActionSchema(
         {"override_message": ("message", _message)}, "override_message"
     ),
+    packs.ESCALATE: _ActionSchema(
+        {
+            "message": ("message", _message),
+            "approvers": ("approvers", _approvers),
+            "expires_s": ("expires_s", _expiry),
+        }
+    ),
 }
 
 
@@ -302,14 +332,12 @@ def known_rule(
     if "schedule" in values:
         values["schedule"] = _schedule(values["schedule"])
     fields = _ACTIONS[action["type"]].fields
-    return Conditions(**values), Action(
-        action["type"],
-        **{
-            fields[name][0]: value
-            for name, value in action.items()
-            if name != "type" and value is not None
-        },
-    )
+    parts: dict[str, Any] = {
+        fields[name][0]: tuple(dict.fromkeys(value)) if type(value) is list else value
+        for name, value in action.items()
+        if name != "type" and value is not None
+    }
+    return Conditions(**values), Action(action["type"], **parts)
 
 
 def _read_conditions(document: Mapping[str, Any], path: str, faults: list[Violation]) -> Conditions:

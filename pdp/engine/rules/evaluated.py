@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.domain import policy_pack
-from pdp.domain.decision import Match, Obligation, ObligationType, Outcome, TraceRow
+from pdp.domain.decision import Hold, Match, Obligation, ObligationType, Outcome, TraceRow
 from pdp.domain.layers import CHAIN
 from pdp.domain.redaction_kind import kind_by_value
 from pdp.engine.rules.exceptions import with_effect
@@ -25,6 +25,7 @@ _SEVERITIES: Final = {
     Outcome.BLOCK: "high",
     Outcome.CANCEL: "high",
     Outcome.PROMPT: "medium",
+    Outcome.ESCALATE: "medium",
     Outcome.REDACT: "low",
 }
 _VERBS: Final = {
@@ -55,7 +56,7 @@ class EvaluatedRule(NamedTuple):
 def obligations_of(
     rules: Sequence[EvaluatedRule], destination: RouteTarget | None
 ) -> Iterator[Obligation]:
-    """Yields all prompts, and the first route only: a request has one destination."""
+    """Yields all prompts and approvals, and the first route: a request has one destination."""
     if destination is not None:
         yield Obligation(
             ObligationType.ROUTE_TO, model=destination.model, provider=destination.provider
@@ -63,6 +64,30 @@ def obligations_of(
     for each in rules:
         if each.outcome is Outcome.PROMPT:
             yield Obligation(ObligationType.PROMPT, message=each.chain_rule.action.message)
+        if each.outcome is Outcome.ESCALATE:
+            yield Obligation(ObligationType.APPROVAL, message=message_of(each, None))
+
+
+def hold_of(rule: ChainRule) -> Hold:
+    """Returns how a rule holds requests, if it is one that does."""
+    action = rule.action
+    outcome = Outcome[action.type]
+    message = action.message or _escalation_message(rule.rule.name)
+    if outcome is Outcome.PROMPT:
+        return Hold(outcome, CHAIN, rule.rule.id, rule.rule.name, message=message)
+    return Hold(
+        outcome,
+        CHAIN,
+        rule.rule.id,
+        rule.rule.name,
+        message=message,
+        approvers=action.approvers,
+        expires_s=int(action.expires_s),
+    )
+
+
+def _escalation_message(name: str) -> str:
+    return f'Rule "{name}" needs the approval of a second person.'
 
 
 def redactions_of(rules: Sequence[EvaluatedRule]) -> list[Redaction]:
@@ -114,6 +139,8 @@ def message_of(rule: EvaluatedRule, destination: RouteTarget | None) -> str:
         return f'Blocked: rule "{name}" routes to {target}, which is not available.'
     if rule.outcome is Outcome.ROUTE_TO and destination is not None:
         return f'Routed to {destination.model} by rule "{name}".'
+    if rule.outcome is Outcome.ESCALATE:
+        return action.message or _escalation_message(name)
     verb = _VERBS.get(action.type)
     return action.message or (f'{verb} by rule "{name}".' if verb else "")
 
@@ -126,7 +153,11 @@ def match_of(evaluated: EvaluatedRule) -> Match:
 
 
 def explained(
-    evaluated: EvaluatedRule, exception: PolicyException | None, *, is_monitored: bool
+    evaluated: EvaluatedRule,
+    exception: PolicyException | None,
+    *,
+    is_monitored: bool,
+    approved_by: str = "",
 ) -> EvaluatedRule:
     """Returns the rule with a reason that also says why its match has no effect.
 
@@ -134,11 +165,12 @@ def explained(
         evaluated: the rule.
         exception: the exception that lifts it; None if none does.
         is_monitored: whether the rule is in monitor mode.
+        approved_by: the approval or confirmation that lets it pass; empty for none.
     """
     matched, reason = evaluated.result
     if not matched:
         return evaluated
-    reason = with_effect(reason, exception, is_monitored=is_monitored)
+    reason = with_effect(reason, exception, is_monitored=is_monitored, approved_by=approved_by)
     return evaluated._replace(result=evaluated.result._replace(reason=reason))
 
 

@@ -88,7 +88,9 @@ class CompiledException(NamedTuple):
     def _is_met(
         expression: Expression, request: Request, findings: Findings, facts: FactSource
     ) -> bool:
-        if not request.groups_trusted and not _GROUP_NAMES.isdisjoint(expression.condition.names):
+        if not request.caller.groups_trusted and not _GROUP_NAMES.isdisjoint(
+            expression.condition.names
+        ):
             return False  # it is unknown in which groups the subject is
         return expression.judge(request, findings, facts).is_met
 
@@ -102,7 +104,7 @@ class CompiledException(NamedTuple):
             return False
         if not self.groups:
             return True
-        if not request.groups_trusted:
+        if not request.caller.groups_trusted:
             subject = subject._replace(groups=())
         return not self.groups.isdisjoint(facts.groups.names_of(subject))
 
@@ -212,11 +214,17 @@ def that_lifts(exceptions: Exceptions, scope: str, value: str) -> CompiledExcept
 
 
 def with_effect(
-    reason: str, exception: PolicyException | None, *, is_monitored: bool = False
+    reason: str,
+    exception: PolicyException | None,
+    *,
+    is_monitored: bool = False,
+    approved_by: str = "",
 ) -> str:
     """Returns the reason of a match, with why the match has no effect."""
     if exception is not None:
         return f'{reason}; excepted by "{exception.name}"'
+    if approved_by:
+        return f"{reason}; passed by {approved_by}"
     return f"{reason}; in monitor mode" if is_monitored else reason
 
 

@@ -80,7 +80,7 @@ class DecideServicer:
                 call.request_id,
                 "",
                 size,
-                groups_trusted=call.principal.groups_trusted,
+                caller=call.principal.caller,
                 takes_payload=True,
             )
 
@@ -101,7 +101,7 @@ class DecideServicer:
                 body,
                 call.tenant_id,
                 call.request_id,
-                groups_trusted=call.principal.groups_trusted,
+                caller=call.principal.caller,
                 takes_payload=True,
             )
         decision = await self._decide(call, request, body)
@@ -242,7 +242,7 @@ class DecideServicer:
             call.tenant_id,
             request_id,
             "request.",
-            groups_trusted=call.principal.groups_trusted,
+            caller=call.principal.caller,
             takes_payload=True,
         )
 
@@ -288,7 +288,7 @@ def _batch_items(
                 item.request_id or new_id(),
                 "",
                 size,
-                groups_trusted=call.principal.groups_trusted,
+                caller=call.principal.caller,
                 takes_payload=True,
             )
         except PdpError:
@@ -323,7 +323,7 @@ def _converted(call: Call, item: pb.DecideRequest, index: int) -> BatchItem | In
             item.request_id or new_id(),
             path,
             size,
-            groups_trusted=call.principal.groups_trusted,
+            caller=call.principal.caller,
             takes_payload=True,
         )
         payload = to_payload(item, path) if item.HasField("payload") else None

@@ -5,12 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from pdp.domain.access import NO_CALLER
 from pdp.messages.conversion import to_request
 from pdp.messages.payloads import to_payload
 
 if TYPE_CHECKING:
     from pdp._gen.pdp.v1 import decide_pb2 as pb
     from pdp.decisions.heavy_work import HeavyWork
+    from pdp.domain.access import Caller
     from pdp.domain.request import Request
     from pdp.payloads.payload import Payload
 
@@ -29,7 +31,7 @@ async def convert(
     request_id: str,
     prefix: str = "",
     *,
-    groups_trusted: bool = True,
+    caller: Caller = NO_CALLER,
     takes_payload: bool = False,
 ) -> Request:
     """Returns a message as a request; see `to_request`.
@@ -40,7 +42,7 @@ async def convert(
         tenant_id: the tenant whose policies apply.
         request_id: the id of the request.
         prefix: the prefix of paths in errors.
-        groups_trusted: see `Request`.
+        caller: who asks.
         takes_payload: see `to_request`.
 
     Raises:
@@ -55,7 +57,7 @@ async def convert(
         request_id,
         prefix,
         size,
-        groups_trusted=groups_trusted,
+        caller=caller,
         takes_payload=takes_payload,
     )
     if size - len(message.payload.body) > LARGE:

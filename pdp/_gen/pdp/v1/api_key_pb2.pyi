@@ -34,14 +34,19 @@ class ApiKey(_message.Message):
     CREATED_BY_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is the ID of the key. The server generates it."""
     name: _builtins.str
     """name is the display name."""
     role: _builtins.str
-    """role is `admin`, `editor`, `auditor` or `pep`."""
+    """role is `admin`, `editor`, `auditor`, `approver` or `pep`."""
     created_by: _builtins.str
     """created_by is the actor that created the key, as in the change log."""
+    owner: _builtins.str
+    """owner is the person who uses the key. Only a key with an owner can answer
+    approvals.
+    """
     @_builtins.property
     def tenants(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """tenants are the IDs of the tenants that the key acts for; a single `*`
@@ -76,10 +81,11 @@ class ApiKey(_message.Message):
         created_by: _builtins.str = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
         updated_at: _timestamp_pb2.Timestamp | None = ...,
+        owner: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "expires_at", b"expires_at", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "created_by", b"created_by", "expires_at", b"expires_at", "id", b"id", "name", b"name", "role", b"role", "secrets", b"secrets", "tenants", b"tenants", "updated_at", b"updated_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "created_by", b"created_by", "expires_at", b"expires_at", "id", b"id", "name", b"name", "owner", b"owner", "role", b"role", "secrets", b"secrets", "tenants", b"tenants", "updated_at", b"updated_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -174,10 +180,15 @@ class CreateApiKeyRequest(_message.Message):
     ROLE_FIELD_NUMBER: _builtins.int
     TENANTS_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """name is the display name."""
     role: _builtins.str
-    """role is `admin`, `editor`, `auditor` or `pep`."""
+    """role is `admin`, `editor`, `auditor`, `approver` or `pep`."""
+    owner: _builtins.str
+    """owner is the person who uses the key, by the ID that requests have as
+    `subject.user_id`. Only a key with an owner can answer approvals.
+    """
     @_builtins.property
     def tenants(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """tenants are the IDs of the tenants that the key will act for; a single `*`
@@ -198,10 +209,11 @@ class CreateApiKeyRequest(_message.Message):
         role: _builtins.str = ...,
         tenants: _abc.Iterable[_builtins.str] | None = ...,
         expires_at: _timestamp_pb2.Timestamp | None = ...,
+        owner: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "name", b"name", "role", b"role", "tenants", b"tenants"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "name", b"name", "owner", b"owner", "role", b"role", "tenants", b"tenants"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -325,10 +325,23 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         {"error": {"code": "EXCEPTION_NOT_FOUND", "message": "there is no exception 0a1b…", "details": []}}
     """
     ERROR_REASON_APPROVAL_REFUSED: _ErrorReason.ValueType  # 71
-    """ERROR_REASON_APPROVAL_REFUSED is sent if the caller wants to approve what it
-    has proposed itself.
+    """ERROR_REASON_APPROVAL_REFUSED is sent if the caller may not answer an
+    approval: it has asked for it or proposed it itself, its credential names no
+    person, or it is none of the approvers.
 
         {"error": {"code": "APPROVAL_REFUSED", "message": "exception \\"Red team\\" must be approved by another person than ann, who proposed it", "details": []}}
+    """
+    ERROR_REASON_APPROVAL_NOT_FOUND: _ErrorReason.ValueType  # 72
+    """ERROR_REASON_APPROVAL_NOT_FOUND is sent if the tenant has no approval with
+    this ID, or if the caller may not see it.
+
+        {"error": {"code": "APPROVAL_NOT_FOUND", "message": "there is no approval 0199…", "details": []}}
+    """
+    ERROR_REASON_APPROVAL_CLOSED: _ErrorReason.ValueType  # 73
+    """ERROR_REASON_APPROVAL_CLOSED is sent if an approval can no longer be
+    answered or cancelled: it was answered, cancelled or used, or it has expired.
+
+        {"error": {"code": "APPROVAL_CLOSED", "message": "approval 0199… is denied; only a pending one can be approved", "details": []}}
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -641,9 +654,22 @@ this ID.
     {"error": {"code": "EXCEPTION_NOT_FOUND", "message": "there is no exception 0a1b…", "details": []}}
 """
 ERROR_REASON_APPROVAL_REFUSED: ErrorReason.ValueType  # 71
-"""ERROR_REASON_APPROVAL_REFUSED is sent if the caller wants to approve what it
-has proposed itself.
+"""ERROR_REASON_APPROVAL_REFUSED is sent if the caller may not answer an
+approval: it has asked for it or proposed it itself, its credential names no
+person, or it is none of the approvers.
 
     {"error": {"code": "APPROVAL_REFUSED", "message": "exception \\"Red team\\" must be approved by another person than ann, who proposed it", "details": []}}
+"""
+ERROR_REASON_APPROVAL_NOT_FOUND: ErrorReason.ValueType  # 72
+"""ERROR_REASON_APPROVAL_NOT_FOUND is sent if the tenant has no approval with
+this ID, or if the caller may not see it.
+
+    {"error": {"code": "APPROVAL_NOT_FOUND", "message": "there is no approval 0199…", "details": []}}
+"""
+ERROR_REASON_APPROVAL_CLOSED: ErrorReason.ValueType  # 73
+"""ERROR_REASON_APPROVAL_CLOSED is sent if an approval can no longer be
+answered or cancelled: it was answered, cancelled or used, or it has expired.
+
+    {"error": {"code": "APPROVAL_CLOSED", "message": "approval 0199… is denied; only a pending one can be approved", "details": []}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

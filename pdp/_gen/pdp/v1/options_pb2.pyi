@@ -43,10 +43,13 @@ class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType],
     are sent, and, if it is not bound to a tenant, disables models for all
     tenants.
     """
+    ROLE_APPROVER: _Role.ValueType  # 5
+    """ROLE_APPROVER answers requests that wait for an approval."""
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
     """Role is a set of permissions of a credential. An editor may also do what an
-    auditor and a PEP may do, and an admin may also do what an editor may do.
+    auditor and a PEP may do, and an admin may also do what an editor and an
+    approver may do.
     """
 
 ROLE_UNSPECIFIED: Role.ValueType  # 0
@@ -64,6 +67,8 @@ ROLE_ADMIN: Role.ValueType  # 4
 are sent, and, if it is not bound to a tenant, disables models for all
 tenants.
 """
+ROLE_APPROVER: Role.ValueType  # 5
+"""ROLE_APPROVER answers requests that wait for an approval."""
 Global___Role: _TypeAlias = Role  # noqa: Y015
 
 class _Scope:
@@ -188,21 +193,27 @@ class Access(_message.Message):
 
     ROLE_FIELD_NUMBER: _builtins.int
     SCOPE_FIELD_NUMBER: _builtins.int
+    ALSO_FIELD_NUMBER: _builtins.int
     role: Global___Role.ValueType
     """role is the lowest role that may call the RPC; see `Role` for the roles
     above it.
     """
     scope: Global___Scope.ValueType
     """scope is the set of tenants that the RPC acts for."""
+    @_builtins.property
+    def also(self) -> _containers.RepeatedScalarFieldContainer[Global___Role.ValueType]:
+        """also are further roles that may call the RPC, with the roles above them."""
+
     def __init__(
         self,
         *,
         role: Global___Role.ValueType = ...,
         scope: Global___Scope.ValueType = ...,
+        also: _abc.Iterable[Global___Role.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["role", b"role", "scope", b"scope"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["also", b"also", "role", b"role", "scope", b"scope"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from pdp_client._gen.pdp.v1 import options_pb2 as pdp_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14pdp/v1/api_key.proto\x12\x06pdp.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pdp/v1/options.proto\"\xf2\x02\n\x06\x41piKey\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n\x04role\x18\x03 \x01(\tR\x04role\x12\x18\n\x07tenants\x18\x04 \x03(\tR\x07tenants\x12.\n\x07secrets\x18\x05 \x03(\x0b\x32\x14.pdp.v1.ApiKeySecretR\x07secrets\x12\x41\n\nexpires_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\texpiresAt\x12\x1d\n\ncreated_by\x18\x07 \x01(\tR\tcreatedBy\x12\x41\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\tcreatedAt\x12\x41\n\nupdated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\tupdatedAt\"\xac\x01\n\x0c\x41piKeySecret\x12\x16\n\x06prefix\x18\x01 \x01(\tR\x06prefix\x12\x41\n\ncreated_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\tcreatedAt\x12\x41\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\texpiresAt\"\x14\n\x12ListApiKeysRequest\"9\n\x13ListApiKeysResponse\x12\"\n\x04keys\x18\x01 \x03(\x0b\x32\x0e.pdp.v1.ApiKeyR\x04keys\"\x92\x01\n\x13\x43reateApiKeyRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04role\x18\x02 \x01(\tR\x04role\x12\x18\n\x07tenants\x18\x03 \x03(\tR\x07tenants\x12\x39\n\nexpires_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\texpiresAt\"Q\n\x14\x43reateApiKeyResponse\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\'\n\x07\x61pi_key\x18\x02 \x01(\x0b\x32\x0e.pdp.v1.ApiKeyR\x06\x61piKey\")\n\x10GetApiKeyRequest\x12\x15\n\x06key_id\x18\x01 \x01(\tR\x05keyId\"<\n\x11GetApiKeyResponse\x12\'\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x0e.pdp.v1.ApiKeyR\x06\x61piKey\"\\\n\x13RotateApiKeyRequest\x12\x15\n\x06key_id\x18\x01 \x01(\tR\x05keyId\x12 \n\toverlap_s\x18\x02 \x01(\x05H\x00R\x08overlapS\x88\x01\x01\x42\x0c\n\n_overlap_s\"Q\n\x14RotateApiKeyResponse\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\'\n\x07\x61pi_key\x18\x02 \x01(\x0b\x32\x0e.pdp.v1.ApiKeyR\x06\x61piKey\",\n\x13RevokeApiKeyRequest\x12\x15\n\x06key_id\x18\x01 \x01(\tR\x05keyId\"\x16\n\x14RevokeApiKeyResponse2\x84\x05\n\rApiKeyService\x12q\n\x0bListApiKeys\x12\x1a.pdp.v1.ListApiKeysRequest\x1a\x1b.pdp.v1.ListApiKeysResponse\")\xda\xf3\x18\x04\x08\x04\x10\x01\x82\xd3\xe4\x93\x02\x1b\x12\x13/api/admin/api-keysb\x04keys\x12z\n\x0c\x43reateApiKey\x12\x1b.pdp.v1.CreateApiKeyRequest\x1a\x1c.pdp.v1.CreateApiKeyResponse\"/\xca\xf3\x18\x05\x08\xc9\x01\x18\x01\xda\xf3\x18\x04\x08\x04\x10\x01\x82\xd3\xe4\x93\x02\x18\"\x13/api/admin/api-keys:\x01*\x12w\n\tGetApiKey\x12\x18.pdp.v1.GetApiKeyRequest\x1a\x19.pdp.v1.GetApiKeyResponse\"5\xda\xf3\x18\x04\x08\x04\x10\x01\x82\xd3\xe4\x93\x02\'\x12\x1c/api/admin/api-keys/{key_id}b\x07\x61pi_key\x12\x87\x01\n\x0cRotateApiKey\x12\x1b.pdp.v1.RotateApiKeyRequest\x1a\x1c.pdp.v1.RotateApiKeyResponse\"<\xca\xf3\x18\x02\x18\x01\xda\xf3\x18\x04\x08\x04\x10\x01\x82\xd3\xe4\x93\x02(\"#/api/admin/api-keys/{key_id}/rotate:\x01*\x12\x80\x01\n\x0cRevokeApiKey\x12\x1b.pdp.v1.RevokeApiKeyRequest\x1a\x1c.pdp.v1.RevokeApiKeyResponse\"5\xca\xf3\x18\x05\x08\xcc\x01\x18\x01\xda\xf3\x18\x04\x08\x04\x10\x01\x82\xd3\xe4\x93\x02\x1e*\x1c/api/admin/api-keys/{key_id}B\x0eZ\x0cpdp/v1;pdpv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14pdp/v1/api_key.proto\x12\x06pdp.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pdp/v1/options.proto\"\x90\x03\n\x06\x41piKey\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n\x04role\x18\x03 \x01(\tR\x04role\x12\x18\n\x07tenants\x18\x04 \x03(\tR\x07tenants\x12.\n\x07secrets\x18\x05 \x03(\x0b\x32\x14.pdp.v1.ApiKeySecretR\x07secrets\x12\x41\n\nexpires_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\texpiresAt\x12\x1d\n\ncreated_by\x18\x07 \x01(\tR\tcreatedBy\x12\x41\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\tcreatedAt\x12\x41\n\nupdated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\tupdatedAt\x12\x1c\n\x05owner\x18\n \x01(\tB\x06\xd2\xf3\x18\x02\x08\x02R\x05owner\"\xac\x01\n\x0c\x41piKeySecret\x12\x16\n\x06prefix\x18\x01 \x01(\tR\x06prefix\x12\x41\n\ncreated_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\tcreatedAt\x12\x41\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\texpiresAt\"\x14\n\x12ListApiKeysRequest\"9\n\x13ListApiKeysResponse\x12\"\n\x04keys\x18\x01 \x03(\x0b\x32\x0e.pdp.v1.ApiKeyR\x04keys\"\xa8\x01\n\x13\x43reateApiKeyRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04role\x18\x02 \x01(\tR\x04role\x12\x18\n\x07tenants\x18\x03 \x03(\tR\x07tenants\x12\x39\n\nexpires_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\texpiresAt\x12\x14\n\x05owner\x18\x05 \x01(\tR\x05owner\"Q\n\x14\x43reateApiKeyResponse\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\'\n\x07\x61pi_key\x18\x02 \x01(\x0b\x32\x0e.pdp.v1.ApiKeyR\x06\x61piKey\")\n\x10GetApiKeyRequest\x12\x15\n\x06key_id\x18\x01 \x01(\tR\x05keyId\"<\n\x11GetApiKeyResponse\x12\'\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x0e.pdp.v1.ApiKeyR\x06\x61piKey\"\\\n\x13RotateApiKeyRequest\x12\x15\n\x06key_id\x18\x01 \x01(\tR\x05keyId\x12 \n\toverlap_s\x18\x02 \x01(\x05H\x00R\x08overlapS\x88\x01\x01\x42\x0c\n\n_overlap_s\"Q\n\x14RotateApiKeyResponse\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\'\n\x07\x61pi_key\x18\x02 \x01(\x0b\x32\x0e.pdp.v1.ApiKeyR\x06\x61piKey\",\n\x13RevokeApiKeyRequest\x12\x15\n\x06key_id\x18\x01 \x01(\tR\x05keyId\"\x16\n\x14RevokeApiKeyResponse2\x84\x05\n\rApiKeyService\x12q\n\x0bListApiKeys\x12\x1a.pdp.v1.ListApiKeysRequest\x1a\x1b.pdp.v1.ListApiKeysResponse\")\xda\xf3\x18\x04\x08\x04\x10\x01\x82\xd3\xe4\x93\x02\x1b\x12\x13/api/admin/api-keysb\x04keys\x12z\n\x0c\x43reateApiKey\x12\x1b.pdp.v1.CreateApiKeyRequest\x1a\x1c.pdp.v1.CreateApiKeyResponse\"/\xca\xf3\x18\x05\x08\xc9\x01\x18\x01\xda\xf3\x18\x04\x08\x04\x10\x01\x82\xd3\xe4\x93\x02\x18\"\x13/api/admin/api-keys:\x01*\x12w\n\tGetApiKey\x12\x18.pdp.v1.GetApiKeyRequest\x1a\x19.pdp.v1.GetApiKeyResponse\"5\xda\xf3\x18\x04\x08\x04\x10\x01\x82\xd3\xe4\x93\x02\'\x12\x1c/api/admin/api-keys/{key_id}b\x07\x61pi_key\x12\x87\x01\n\x0cRotateApiKey\x12\x1b.pdp.v1.RotateApiKeyRequest\x1a\x1c.pdp.v1.RotateApiKeyResponse\"<\xca\xf3\x18\x02\x18\x01\xda\xf3\x18\x04\x08\x04\x10\x01\x82\xd3\xe4\x93\x02(\"#/api/admin/api-keys/{key_id}/rotate:\x01*\x12\x80\x01\n\x0cRevokeApiKey\x12\x1b.pdp.v1.RevokeApiKeyRequest\x1a\x1c.pdp.v1.RevokeApiKeyResponse\"5\xca\xf3\x18\x05\x08\xcc\x01\x18\x01\xda\xf3\x18\x04\x08\x04\x10\x01\x82\xd3\xe4\x93\x02\x1e*\x1c/api/admin/api-keys/{key_id}B\x0eZ\x0cpdp/v1;pdpv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,6 +41,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APIKEY'].fields_by_name['created_at']._serialized_options = b'\322\363\030\002\010\001'
   _globals['_APIKEY'].fields_by_name['updated_at']._loaded_options = None
   _globals['_APIKEY'].fields_by_name['updated_at']._serialized_options = b'\322\363\030\002\010\001'
+  _globals['_APIKEY'].fields_by_name['owner']._loaded_options = None
+  _globals['_APIKEY'].fields_by_name['owner']._serialized_options = b'\322\363\030\002\010\002'
   _globals['_APIKEYSECRET'].fields_by_name['created_at']._loaded_options = None
   _globals['_APIKEYSECRET'].fields_by_name['created_at']._serialized_options = b'\322\363\030\002\010\001'
   _globals['_APIKEYSECRET'].fields_by_name['expires_at']._loaded_options = None
@@ -56,29 +58,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APIKEYSERVICE'].methods_by_name['RevokeApiKey']._loaded_options = None
   _globals['_APIKEYSERVICE'].methods_by_name['RevokeApiKey']._serialized_options = b'\312\363\030\005\010\314\001\030\001\332\363\030\004\010\004\020\001\202\323\344\223\002\036*\034/api/admin/api-keys/{key_id}'
   _globals['_APIKEY']._serialized_start=118
-  _globals['_APIKEY']._serialized_end=488
-  _globals['_APIKEYSECRET']._serialized_start=491
-  _globals['_APIKEYSECRET']._serialized_end=663
-  _globals['_LISTAPIKEYSREQUEST']._serialized_start=665
-  _globals['_LISTAPIKEYSREQUEST']._serialized_end=685
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=687
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=744
-  _globals['_CREATEAPIKEYREQUEST']._serialized_start=747
-  _globals['_CREATEAPIKEYREQUEST']._serialized_end=893
-  _globals['_CREATEAPIKEYRESPONSE']._serialized_start=895
-  _globals['_CREATEAPIKEYRESPONSE']._serialized_end=976
-  _globals['_GETAPIKEYREQUEST']._serialized_start=978
-  _globals['_GETAPIKEYREQUEST']._serialized_end=1019
-  _globals['_GETAPIKEYRESPONSE']._serialized_start=1021
-  _globals['_GETAPIKEYRESPONSE']._serialized_end=1081
-  _globals['_ROTATEAPIKEYREQUEST']._serialized_start=1083
-  _globals['_ROTATEAPIKEYREQUEST']._serialized_end=1175
-  _globals['_ROTATEAPIKEYRESPONSE']._serialized_start=1177
-  _globals['_ROTATEAPIKEYRESPONSE']._serialized_end=1258
-  _globals['_REVOKEAPIKEYREQUEST']._serialized_start=1260
-  _globals['_REVOKEAPIKEYREQUEST']._serialized_end=1304
-  _globals['_REVOKEAPIKEYRESPONSE']._serialized_start=1306
-  _globals['_REVOKEAPIKEYRESPONSE']._serialized_end=1328
-  _globals['_APIKEYSERVICE']._serialized_start=1331
-  _globals['_APIKEYSERVICE']._serialized_end=1975
+  _globals['_APIKEY']._serialized_end=518
+  _globals['_APIKEYSECRET']._serialized_start=521
+  _globals['_APIKEYSECRET']._serialized_end=693
+  _globals['_LISTAPIKEYSREQUEST']._serialized_start=695
+  _globals['_LISTAPIKEYSREQUEST']._serialized_end=715
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=717
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=774
+  _globals['_CREATEAPIKEYREQUEST']._serialized_start=777
+  _globals['_CREATEAPIKEYREQUEST']._serialized_end=945
+  _globals['_CREATEAPIKEYRESPONSE']._serialized_start=947
+  _globals['_CREATEAPIKEYRESPONSE']._serialized_end=1028
+  _globals['_GETAPIKEYREQUEST']._serialized_start=1030
+  _globals['_GETAPIKEYREQUEST']._serialized_end=1071
+  _globals['_GETAPIKEYRESPONSE']._serialized_start=1073
+  _globals['_GETAPIKEYRESPONSE']._serialized_end=1133
+  _globals['_ROTATEAPIKEYREQUEST']._serialized_start=1135
+  _globals['_ROTATEAPIKEYREQUEST']._serialized_end=1227
+  _globals['_ROTATEAPIKEYRESPONSE']._serialized_start=1229
+  _globals['_ROTATEAPIKEYRESPONSE']._serialized_end=1310
+  _globals['_REVOKEAPIKEYREQUEST']._serialized_start=1312
+  _globals['_REVOKEAPIKEYREQUEST']._serialized_end=1356
+  _globals['_REVOKEAPIKEYRESPONSE']._serialized_start=1358
+  _globals['_REVOKEAPIKEYRESPONSE']._serialized_end=1380
+  _globals['_APIKEYSERVICE']._serialized_start=1383
+  _globals['_APIKEYSERVICE']._serialized_end=2027
 # @@protoc_insertion_point(module_scope)

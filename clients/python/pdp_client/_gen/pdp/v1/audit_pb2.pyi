@@ -72,6 +72,7 @@ class DecisionRecord(_message.Message):
     SESSION_ID_FIELD_NUMBER: _builtins.int
     PAYLOAD_FORMAT_FIELD_NUMBER: _builtins.int
     SAMPLE_RATE_FIELD_NUMBER: _builtins.int
+    INPUT_HASH_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
     """decision_id is the ID of the decision."""
     request_id: _builtins.str
@@ -83,7 +84,7 @@ class DecisionRecord(_message.Message):
     outcome: _decide_pb2.Outcome.ValueType
     """outcome is the outcome of the decision."""
     allowed: _builtins.bool
-    """allowed is false if the outcome is PROMPT, CANCEL or BLOCK."""
+    """allowed is false if the outcome is PROMPT, ESCALATE, CANCEL or BLOCK."""
     reason_code: _builtins.str
     """reason_code is the machine-readable reason."""
     message: _builtins.str
@@ -152,6 +153,8 @@ class DecisionRecord(_message.Message):
     the decision was selected at random, and it is the share of such decisions
     that is recorded: at 0.01, the record stands for 100 decisions.
     """
+    input_hash: _builtins.str
+    """input_hash identifies what was decided on; see `DecideResponse`."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """time is when the decision was made, by the server's clock."""
@@ -256,10 +259,11 @@ class DecisionRecord(_message.Message):
         session_id: _builtins.str = ...,
         payload_format: _builtins.str = ...,
         sample_rate: _builtins.float = ...,
+        input_hash: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_redacted_arguments_json", b"_redacted_arguments_json", "_redacted_text", b"_redacted_text", "asked_at", b"asked_at", "model", b"model", "redacted_arguments", b"redacted_arguments", "redacted_arguments_json", b"redacted_arguments_json", "redacted_text", b"redacted_text", "risk", b"risk", "subject", b"subject", "target", b"target", "time", b"time", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_redacted_arguments_json", b"_redacted_arguments_json", "_redacted_text", b"_redacted_text", "action", b"action", "allowed", b"allowed", "arguments_sha256", b"arguments_sha256", "asked_at", b"asked_at", "channel", b"channel", "cursor", b"cursor", "customer_id", b"customer_id", "decision_id", b"decision_id", "direction", b"direction", "duration_us", b"duration_us", "entities", b"entities", "frameworks", b"frameworks", "incomplete", b"incomplete", "intent_complexity", b"intent_complexity", "layers", b"layers", "logging_level", b"logging_level", "matches", b"matches", "message", b"message", "model", b"model", "obligations", b"obligations", "outcome", b"outcome", "payload_format", b"payload_format", "pii_detected", b"pii_detected", "policy_hash", b"policy_hash", "reason_code", b"reason_code", "redacted_arguments", b"redacted_arguments", "redacted_arguments_json", b"redacted_arguments_json", "redacted_text", b"redacted_text", "request_id", b"request_id", "revision", b"revision", "risk", b"risk", "sample_rate", b"sample_rate", "session_id", b"session_id", "status_hint", b"status_hint", "subject", b"subject", "target", b"target", "tenant_id", b"tenant_id", "text_length", b"text_length", "text_sha256", b"text_sha256", "time", b"time", "tool", b"tool", "usage", b"usage", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_redacted_arguments_json", b"_redacted_arguments_json", "_redacted_text", b"_redacted_text", "action", b"action", "allowed", b"allowed", "arguments_sha256", b"arguments_sha256", "asked_at", b"asked_at", "channel", b"channel", "cursor", b"cursor", "customer_id", b"customer_id", "decision_id", b"decision_id", "direction", b"direction", "duration_us", b"duration_us", "entities", b"entities", "frameworks", b"frameworks", "incomplete", b"incomplete", "input_hash", b"input_hash", "intent_complexity", b"intent_complexity", "layers", b"layers", "logging_level", b"logging_level", "matches", b"matches", "message", b"message", "model", b"model", "obligations", b"obligations", "outcome", b"outcome", "payload_format", b"payload_format", "pii_detected", b"pii_detected", "policy_hash", b"policy_hash", "reason_code", b"reason_code", "redacted_arguments", b"redacted_arguments", "redacted_arguments_json", b"redacted_arguments_json", "redacted_text", b"redacted_text", "request_id", b"request_id", "revision", b"revision", "risk", b"risk", "sample_rate", b"sample_rate", "session_id", b"session_id", "status_hint", b"status_hint", "subject", b"subject", "target", b"target", "tenant_id", b"tenant_id", "text_length", b"text_length", "text_sha256", b"text_sha256", "time", b"time", "tool", b"tool", "usage", b"usage", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__redacted_arguments_json: _TypeAlias = _typing.Literal["redacted_arguments_json"]  # noqa: Y015
     _WhichOneofArgType__redacted_arguments_json: _TypeAlias = _typing.Literal["_redacted_arguments_json", b"_redacted_arguments_json"]  # noqa: Y015

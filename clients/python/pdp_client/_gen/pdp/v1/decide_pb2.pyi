@@ -51,9 +51,14 @@ class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Outcome.Value
     """OUTCOME_CANCEL stops the request, but is not a violation."""
     OUTCOME_BLOCK: _Outcome.ValueType  # 8
     """OUTCOME_BLOCK stops the request."""
+    OUTCOME_ESCALATE: _Outcome.ValueType  # 9
+    """OUTCOME_ESCALATE holds the request until a second person has approved it."""
 
 class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
-    """Outcome is the result of a decision, from weakest to strongest."""
+    """Outcome is the result of a decision. From the weakest to the strongest, they
+    are ALLOW, WARN, ALLOW_WITH_OVERRIDE, ROUTE_TO, REDACT, PROMPT, ESCALATE,
+    CANCEL and BLOCK.
+    """
 
 OUTCOME_UNSPECIFIED: Outcome.ValueType  # 0
 """OUTCOME_UNSPECIFIED is never sent."""
@@ -79,6 +84,8 @@ OUTCOME_CANCEL: Outcome.ValueType  # 7
 """OUTCOME_CANCEL stops the request, but is not a violation."""
 OUTCOME_BLOCK: Outcome.ValueType  # 8
 """OUTCOME_BLOCK stops the request."""
+OUTCOME_ESCALATE: Outcome.ValueType  # 9
+"""OUTCOME_ESCALATE holds the request until a second person has approved it."""
 Global___Outcome: _TypeAlias = Outcome  # noqa: Y015
 
 class _ObligationType:
@@ -101,6 +108,10 @@ class _ObligationTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Obliga
     """
     OBLIGATION_TYPE_MASK_FIELDS: _ObligationType.ValueType  # 4
     """OBLIGATION_TYPE_MASK_FIELDS requires that `fields` are masked."""
+    OBLIGATION_TYPE_APPROVAL: _ObligationType.ValueType  # 5
+    """OBLIGATION_TYPE_APPROVAL requires that the caller waits until the approval
+    `approval_id` is given, and sends the request again with `token`.
+    """
 
 class ObligationType(_ObligationType, metaclass=_ObligationTypeEnumTypeWrapper):
     """ObligationType is the type of an obligation."""
@@ -119,6 +130,10 @@ caller waits for the user's answer.
 """
 OBLIGATION_TYPE_MASK_FIELDS: ObligationType.ValueType  # 4
 """OBLIGATION_TYPE_MASK_FIELDS requires that `fields` are masked."""
+OBLIGATION_TYPE_APPROVAL: ObligationType.ValueType  # 5
+"""OBLIGATION_TYPE_APPROVAL requires that the caller waits until the approval
+`approval_id` is given, and sends the request again with `token`.
+"""
 Global___ObligationType: _TypeAlias = ObligationType  # noqa: Y015
 
 @_typing.final
@@ -150,6 +165,8 @@ class DecideRequest(_message.Message):
     CONTEXT_JSON_FIELD_NUMBER: _builtins.int
     SESSION_ID_FIELD_NUMBER: _builtins.int
     PAYLOAD_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
+    WANT_INPUT_HASH_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """request_id is the caller's ID of this request. The response repeats it."""
     tenant_id: _builtins.str
@@ -195,6 +212,8 @@ class DecideRequest(_message.Message):
     """session_id is the conversation or the run of an agent that the request
     belongs to. Conditions read it as `session.id`.
     """
+    want_input_hash: _builtins.bool
+    """want_input_hash requests `input_hash` in the response."""
     @_builtins.property
     def subject(self) -> Global___Subject:
         """subject is the user or agent that makes the request."""
@@ -244,6 +263,13 @@ class DecideRequest(_message.Message):
         `tool`, `action` and `entities`, which cannot be set beside it.
         """
 
+    @_builtins.property
+    def tokens(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """tokens are the approval and confirmation tokens of earlier decisions on the
+        same request. What they approve is passed; all else judges the request anew.
+        A token that does not fit the request makes the decision a BLOCK.
+        """
+
     def __init__(
         self,
         *,
@@ -270,10 +296,12 @@ class DecideRequest(_message.Message):
         context_json: _builtins.str = ...,
         session_id: _builtins.str = ...,
         payload: Global___Payload | None = ...,
+        tokens: _abc.Iterable[_builtins.str] | None = ...,
+        want_input_hash: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["arguments", b"arguments", "content", b"content", "context", b"context", "model", b"model", "payload", b"payload", "subject", b"subject", "target", b"target", "timestamp", b"timestamp", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "arguments", b"arguments", "arguments_json", b"arguments_json", "channel", b"channel", "content", b"content", "context", b"context", "context_json", b"context_json", "customer_id", b"customer_id", "direction", b"direction", "entities", b"entities", "explain", b"explain", "intent_complexity", b"intent_complexity", "min_revision", b"min_revision", "model", b"model", "payload", b"payload", "request_id", b"request_id", "session_id", b"session_id", "subject", b"subject", "target", b"target", "tenant_id", b"tenant_id", "timestamp", b"timestamp", "tool", b"tool", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "arguments", b"arguments", "arguments_json", b"arguments_json", "channel", b"channel", "content", b"content", "context", b"context", "context_json", b"context_json", "customer_id", b"customer_id", "direction", b"direction", "entities", b"entities", "explain", b"explain", "intent_complexity", b"intent_complexity", "min_revision", b"min_revision", "model", b"model", "payload", b"payload", "request_id", b"request_id", "session_id", b"session_id", "subject", b"subject", "target", b"target", "tenant_id", b"tenant_id", "timestamp", b"timestamp", "tokens", b"tokens", "tool", b"tool", "usage", b"usage", "want_input_hash", b"want_input_hash"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -571,6 +599,7 @@ class DecideResponse(_message.Message):
     REDACTED_PAYLOAD_FIELD_NUMBER: _builtins.int
     UNJUDGED_FIELD_NUMBER: _builtins.int
     PAYLOAD_FORMAT_FIELD_NUMBER: _builtins.int
+    INPUT_HASH_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
     """decision_id is the ID of this decision. IDs sort by time."""
     request_id: _builtins.str
@@ -580,7 +609,7 @@ class DecideResponse(_message.Message):
     outcome: Global___Outcome.ValueType
     """outcome is the strongest outcome of all layers."""
     allowed: _builtins.bool
-    """allowed is false if the outcome is PROMPT, CANCEL or BLOCK."""
+    """allowed is false if the outcome is PROMPT, ESCALATE, CANCEL or BLOCK."""
     message: _builtins.str
     """message explains the decision to the user. It is safe to show."""
     reason_code: _builtins.str
@@ -617,6 +646,12 @@ class DecideResponse(_message.Message):
     """
     payload_format: _builtins.str
     """payload_format is the format of the payload, given or found."""
+    input_hash: _builtins.str
+    """input_hash identifies what was decided on: an HMAC of who asks and for what,
+    not of when. An approval fits one input_hash. It is set if the decision holds
+    the request or is recorded, or if the request has `want_input_hash`. That of
+    a payload is about the parts that hold it, else about all its parts.
+    """
     @_builtins.property
     def risk(self) -> Global___Risk:
         """risk is the risk score of this request."""
@@ -681,10 +716,11 @@ class DecideResponse(_message.Message):
         redacted_payload: _builtins.str | None = ...,
         unjudged: _abc.Iterable[_builtins.str] | None = ...,
         payload_format: _builtins.str = ...,
+        input_hash: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_redacted_arguments_json", b"_redacted_arguments_json", "_redacted_payload", b"_redacted_payload", "_redacted_text", b"_redacted_text", "_retry_after_s", b"_retry_after_s", "redacted_arguments", b"redacted_arguments", "redacted_arguments_json", b"redacted_arguments_json", "redacted_payload", b"redacted_payload", "redacted_text", b"redacted_text", "retry_after_s", b"retry_after_s", "risk", b"risk"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_redacted_arguments_json", b"_redacted_arguments_json", "_redacted_payload", b"_redacted_payload", "_redacted_text", b"_redacted_text", "_retry_after_s", b"_retry_after_s", "allowed", b"allowed", "decision_id", b"decision_id", "frameworks", b"frameworks", "incomplete", b"incomplete", "matches", b"matches", "message", b"message", "obligations", b"obligations", "outcome", b"outcome", "payload_format", b"payload_format", "pii_detected", b"pii_detected", "reason_code", b"reason_code", "redacted_arguments", b"redacted_arguments", "redacted_arguments_json", b"redacted_arguments_json", "redacted_payload", b"redacted_payload", "redacted_text", b"redacted_text", "request_id", b"request_id", "retry_after_s", b"retry_after_s", "revision", b"revision", "risk", b"risk", "status_hint", b"status_hint", "trace", b"trace", "unjudged", b"unjudged", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_redacted_arguments_json", b"_redacted_arguments_json", "_redacted_payload", b"_redacted_payload", "_redacted_text", b"_redacted_text", "_retry_after_s", b"_retry_after_s", "allowed", b"allowed", "decision_id", b"decision_id", "frameworks", b"frameworks", "incomplete", b"incomplete", "input_hash", b"input_hash", "matches", b"matches", "message", b"message", "obligations", b"obligations", "outcome", b"outcome", "payload_format", b"payload_format", "pii_detected", b"pii_detected", "reason_code", b"reason_code", "redacted_arguments", b"redacted_arguments", "redacted_arguments_json", b"redacted_arguments_json", "redacted_payload", b"redacted_payload", "redacted_text", b"redacted_text", "request_id", b"request_id", "retry_after_s", b"retry_after_s", "revision", b"revision", "risk", b"risk", "status_hint", b"status_hint", "trace", b"trace", "unjudged", b"unjudged", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__redacted_arguments_json: _TypeAlias = _typing.Literal["redacted_arguments_json"]  # noqa: Y015
     _WhichOneofArgType__redacted_arguments_json: _TypeAlias = _typing.Literal["_redacted_arguments_json", b"_redacted_arguments_json"]  # noqa: Y015
@@ -780,6 +816,11 @@ class Obligation(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     FIELDS_FIELD_NUMBER: _builtins.int
     PROVIDER_FIELD_NUMBER: _builtins.int
+    APPROVAL_ID_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    TOKEN_FIELD_NUMBER: _builtins.int
+    CONFIRMATION_FIELD_NUMBER: _builtins.int
+    APPROVAL_STATE_FIELD_NUMBER: _builtins.int
     type: Global___ObligationType.ValueType
     """type is the type of the obligation."""
     replacement: _builtins.str
@@ -790,6 +831,21 @@ class Obligation(_message.Message):
     """message is the prompt to show."""
     provider: _builtins.str
     """provider is the provider of `model` in the model catalog."""
+    approval_id: _builtins.str
+    """approval_id is the ID of the approval that an APPROVAL waits for."""
+    token: _builtins.str
+    """token is for the caller alone. With it in `tokens`, the same request passes
+    the rules that escalated it, once, after the approval is given.
+    """
+    confirmation: _builtins.str
+    """confirmation is for the caller alone. After the user has confirmed the
+    prompt, the same request with it in `tokens` passes the rules that prompt,
+    once.
+    """
+    approval_state: _builtins.str
+    """approval_state is `pending`, or `approved` if the request can be sent again
+    now.
+    """
     @_builtins.property
     def spans(self) -> _containers.RepeatedCompositeFieldContainer[Global___Span]:
         """spans are the places to redact."""
@@ -797,6 +853,10 @@ class Obligation(_message.Message):
     @_builtins.property
     def fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """fields are the names of the fields to mask."""
+
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """expires_at is when `token` or `confirmation` expires."""
 
     def __init__(
         self,
@@ -808,10 +868,15 @@ class Obligation(_message.Message):
         message: _builtins.str | None = ...,
         fields: _abc.Iterable[_builtins.str] | None = ...,
         provider: _builtins.str = ...,
+        approval_id: _builtins.str = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
+        token: _builtins.str = ...,
+        confirmation: _builtins.str = ...,
+        approval_state: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_message", b"_message", "_model", b"_model", "_replacement", b"_replacement", "message", b"message", "model", b"model", "replacement", b"replacement"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_message", b"_message", "_model", b"_model", "_replacement", b"_replacement", "expires_at", b"expires_at", "message", b"message", "model", b"model", "replacement", b"replacement"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_message", b"_message", "_model", b"_model", "_replacement", b"_replacement", "fields", b"fields", "message", b"message", "model", b"model", "provider", b"provider", "replacement", b"replacement", "spans", b"spans", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_message", b"_message", "_model", b"_model", "_replacement", b"_replacement", "approval_id", b"approval_id", "approval_state", b"approval_state", "confirmation", b"confirmation", "expires_at", b"expires_at", "fields", b"fields", "message", b"message", "model", b"model", "provider", b"provider", "replacement", b"replacement", "spans", b"spans", "token", b"token", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__message: _TypeAlias = _typing.Literal["message"]  # noqa: Y015
     _WhichOneofArgType__message: _TypeAlias = _typing.Literal["_message", b"_message"]  # noqa: Y015
@@ -919,6 +984,7 @@ class Match(_message.Message):
     SCOPE_FIELD_NUMBER: _builtins.int
     TALK_FIELD_NUMBER: _builtins.int
     POINTER_FIELD_NUMBER: _builtins.int
+    APPROVED_BY_FIELD_NUMBER: _builtins.int
     layer: _builtins.str
     """layer is the policy's layer, for instance `static`."""
     policy_id: _builtins.str
@@ -950,6 +1016,10 @@ class Match(_message.Message):
     """pointer is the JSON Pointer of the part of the payload that the policy
     matched; if it matched several, of the first.
     """
+    approved_by: _builtins.str
+    """approved_by is the ID of the approval or of the confirmation that lets the
+    match pass.
+    """
     def __init__(
         self,
         *,
@@ -964,10 +1034,11 @@ class Match(_message.Message):
         scope: _builtins.str = ...,
         talk: _builtins.bool = ...,
         pointer: _builtins.str = ...,
+        approved_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "excepted_by", b"excepted_by", "layer", b"layer", "name", b"name", "pointer", b"pointer", "policy_id", b"policy_id", "reason", b"reason", "scope", b"scope", "severity", b"severity", "talk", b"talk", "would_be", b"would_be"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "approved_by", b"approved_by", "excepted_by", b"excepted_by", "layer", b"layer", "name", b"name", "pointer", b"pointer", "policy_id", b"policy_id", "reason", b"reason", "scope", b"scope", "severity", b"severity", "talk", b"talk", "would_be", b"would_be"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,65 @@
+"""The keys of an installation: for the hashes of redacted values, and for approvals.
+
+They are created once and stay: another key would give every value another hash. They are stored
+with the policies, so that all processes of an installation have the same ones, and a backup holds
+them.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Final
+
+from pdp import catalog
+from pdp.domain.installation_keys import InstallationKeys
+from pdp.domain.stored_entity import StoredEntity
+from pdp.domain.tenant import PLATFORM
+
+if TYPE_CHECKING:
+    from pdp.store.port import Reader, Store, Transaction
+
+REDACTION_KIND: Final = "redaction_key"
+APPROVAL_KIND: Final = "approval_key"
+"""No kinds of `ENTITY_CLASSES`: the keys are no policies, and never part of an export."""
+
+_SUMMARIES: Final = {
+    REDACTION_KIND: "Created the key for redactions",
+    APPROVAL_KIND: "Created the key for approvals",
+}
+_KEY_BYTES: Final = 32
+
+
+def install_keys(store: Store) -> None:
+    """Creates the keys that the store does not have yet.
+
+    Raises:
+        StoreUnavailable: the store cannot be read or written.
+    """
+    with store.read() as reader:
+        if all(read_keys(reader)):
+            return
+    with store.write() as transaction:
+        for kind in _SUMMARIES:
+            if not _read_key(transaction, kind):  # another process may have been faster
+                _create_key(transaction, kind)
+
+
+def read_keys(reader: Reader) -> InstallationKeys:
+    """Returns the keys; one that the store does not have is empty.
+
+    Raises:
+        StoreUnavailable: the store cannot be read.
+    """
+    return InstallationKeys(_read_key(reader, REDACTION_KIND), _read_key(reader, APPROVAL_KIND))
+
+
+def _create_key(transaction: Transaction, kind: str) -> None:
+    # The change log never shows a field of this name.
+    body = {"secret": secrets.token_hex(_KEY_BYTES)}
+    entity = StoredEntity(kind, PLATFORM, kind, body)
+    transaction.put(entity, actor=catalog.ACTOR, summary=_SUMMARIES[kind])
+
+
+def _read_key(reader: Reader, kind: str) -> bytes:
+    entity = reader.get(kind, PLATFORM, kind)
+    return b"" if entity is None else bytes.fromhex(entity.body["secret"])

@@ -1,0 +1,167 @@
+"""The ports through which decisions open and use approvals, and the steps around them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from pdp.decisions.approvals.grants import (
+    NO_GRANTS,
+    Grants,
+    approval_ids,
+    grants_of,
+    read_tokens,
+)
+from pdp.decisions.approvals.holding import (
+    check_holds,
+    describe,
+    draft_of,
+    stopped_by,
+    with_tokens,
+)
+from pdp.domain.approval import APPROVAL_UNAVAILABLE, ApprovalFailed
+from pdp.domain.decision import HELD, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Mapping, Sequence
+
+    from pdp.domain.approval import Approval, ApprovalDraft, TokenUse
+    from pdp.domain.decision import Decision
+    from pdp.domain.request import Request
+    from pdp.engine.snapshot import Snapshot
+
+
+T = TypeVar("T")
+
+Run = Callable[..., Awaitable[Any]]
+"""Runs a function: takes the tenant, the function and its arguments."""
+
+
+class ApprovalDesk(Protocol):
+    """Opens, reads and uses approvals. Each method waits for the store."""
+
+    async def open(self, draft: ApprovalDraft) -> Approval:
+        """Opens an approval, or returns the open one of the same input and caller.
+
+        Raises:
+            ApprovalFailed: it was denied, or too many are open.
+            StoreUnavailable: the store cannot be written.
+        """
+
+    async def read(self, tenant_id: str, ids: Sequence[str]) -> Mapping[str, Approval]:
+        """Returns the approvals of a tenant that exist, by id.
+
+        Raises:
+            StoreUnavailable: the store cannot be read.
+        """
+
+    async def use(self, tenant_id: str, uses: Sequence[TokenUse]) -> None:
+        """Uses all tokens, or none. Each can be used once.
+
+        Raises:
+            ApprovalFailed: a token has been used, or its approval is not given.
+            StoreUnavailable: the store cannot be written.
+        """
+
+
+class NoDesk:
+    """No approvals: nothing is opened, and no token lets anything pass."""
+
+    async def open(self, draft: ApprovalDraft) -> Approval:
+        """Raises ApprovalFailed."""
+        raise ApprovalFailed(APPROVAL_UNAVAILABLE)
+
+    async def read(self, tenant_id: str, ids: Sequence[str]) -> Mapping[str, Approval]:
+        """Raises ApprovalFailed."""
+        raise ApprovalFailed(APPROVAL_UNAVAILABLE)
+
+    async def use(self, tenant_id: str, uses: Sequence[TokenUse]) -> None:
+        """Raises ApprovalFailed."""
+        raise ApprovalFailed(APPROVAL_UNAVAILABLE)
+
+
+class Approvals:
+    """The steps of a decision that open or use approvals."""
+
+    def __init__(self, desk: ApprovalDesk, run: Run) -> None:
+        """Takes the desk, and what runs the redaction of what approvers see.
+
+        Args:
+            desk: opens, reads and uses approvals.
+            run: see `HeavyWork.run`.
+        """
+        self._desk = desk
+        self._run = run
+
+    async def grants(
+        self, snapshot: Snapshot, request: Request, inputs: Sequence[Request]
+    ) -> Grants:
+        """Returns what the tokens of a request let pass.
+
+        Args:
+            snapshot: the policies.
+            request: the request.
+            inputs: what is decided on: the request, or the parts of its payload.
+
+        Raises:
+            ApprovalFailed: a token is refused. The cause is the error, if the store failed.
+        """
+        if not request.tokens:
+            return NO_GRANTS
+        tokens = read_tokens(snapshot.platform.keys.approval, request, inputs)
+        ids = approval_ids(tokens)
+        try:
+            approvals = await self._desk.read(request.tenant_id, ids) if ids else {}
+        except ApprovalFailed:
+            raise
+        except Exception as error:
+            raise ApprovalFailed(APPROVAL_UNAVAILABLE) from error
+        return grants_of(request, tokens, approvals)
+
+    async def settled(
+        self, snapshot: Snapshot, request: Request, decision: Decision, grants: Grants = NO_GRANTS
+    ) -> Decision:
+        """Returns a decision once what it holds or uses is committed; a BLOCK if that fails.
+
+        Args:
+            snapshot: the policies of the decision.
+            request: the request; for a payload, the one that is recorded.
+            decision: the decision.
+            grants: what the tokens of the request have let pass.
+        """
+        try:
+            if decision.outcome in HELD:
+                return await self._held(snapshot, request, decision, grants)
+            if grants.uses and decision.allowed:
+                await self._desk.use(request.tenant_id, grants.uses)
+        except ApprovalFailed as error:
+            return stopped_by(decision, error.problem)
+        except Exception as error:  # whatever failed, nothing was committed that lets it pass
+            return stopped_by(decision, APPROVAL_UNAVAILABLE, error)
+        return decision
+
+    async def _held(
+        self, snapshot: Snapshot, request: Request, decision: Decision, grants: Grants
+    ) -> Decision:
+        check_holds(decision)
+        approval = None
+        if decision.outcome is Outcome.ESCALATE:
+            record = await self._run(request.tenant_id, describe, snapshot, request, decision)
+            draft = draft_of(snapshot, request, decision, record, grants)
+            approval = await self._desk.open(draft)
+        return with_tokens(snapshot, request, decision, approval)
+
+
+async def run_here(tenant_id: str, work: Callable[..., T], *args: Any) -> T:
+    """Runs `work` in the caller's thread, in place of `HeavyWork.run`."""
+    return work(*args)
+
+
+def run_now(steps: Coroutine[Any, Any, T]) -> T:
+    """Runs steps that never wait, with a desk that works in the caller's thread."""
+    try:
+        steps.send(None)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    raise RuntimeError("a step waits, but there is no event loop")

@@ -1,0 +1,147 @@
+"""What the tokens of a request let pass.
+
+A grant says which rules it lets pass, and for which inputs. All else judges the request anew.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from pdp.decisions.approvals.tokens import read_token, tag_of
+from pdp.decisions.input_hash import hash_of_parts, input_hash
+from pdp.domain.approval import (
+    APPROVAL_CANCELLED,
+    APPROVAL_DENIED,
+    APPROVAL_UNAVAILABLE,
+    APPROVED,
+    CANCELLED,
+    CONFIRMATION_KIND,
+    DENIED,
+    KIND,
+    PENDING,
+    TOKEN_EXPIRED,
+    TOKEN_INVALID,
+    TOKEN_MISMATCH,
+    TOKEN_USED,
+    USED,
+    ApprovalFailed,
+    TokenUse,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pdp.decisions.approvals.tokens import HoldToken
+    from pdp.domain.approval import Approval, ApprovalProblem, EscalatedRule
+    from pdp.domain.request import Request
+
+
+class Grants(NamedTuple):
+    """What the tokens of a request let pass.
+
+    Attributes:
+        passed: for each input, by its tag, the rules that are passed, by `Hold.key`, each with the
+            id of the approval or confirmation.
+        rules: the escalated rules that are approved.
+        uses: the tokens to use when the request passes.
+    """
+
+    passed: Mapping[str, Mapping[str, str]]
+    rules: tuple[EscalatedRule, ...] = ()
+    uses: tuple[TokenUse, ...] = ()
+
+    def applied_to(self, key: bytes, request: Request) -> Request:
+        """Returns a request, or a part of a payload as one, with the rules that it may pass."""
+        if not self.passed:
+            return request
+        passed = self.passed.get(tag_of(input_hash(key, request)))
+        return request if passed is None else request._replace(passed=passed)
+
+
+NO_GRANTS = Grants({})
+
+
+def read_tokens(key: bytes, request: Request, inputs: Sequence[Request]) -> list[HoldToken]:
+    """Returns what the tokens of a request say, each once.
+
+    Args:
+        key: the key of the installation.
+        request: the request that has the tokens.
+        inputs: what is decided on: the request, or the parts of its payload as requests.
+
+    Raises:
+        ApprovalFailed: a token does not fit the request, or there is no key.
+    """
+    if not key:
+        raise ApprovalFailed(APPROVAL_UNAVAILABLE)
+    tokens = dict.fromkeys(read_token(key, text, request) for text in request.tokens)
+    if any(token.kind not in {KIND, CONFIRMATION_KIND} for token in tokens):
+        raise ApprovalFailed(TOKEN_INVALID)
+    hashes = {tag_of(hash_): hash_ for hash_ in (input_hash(key, each) for each in inputs)}
+    for token in tokens:
+        if not token.parts or not hashes.keys() >= set(token.parts):
+            raise ApprovalFailed(TOKEN_MISMATCH)
+        if hash_of_parts(key, [hashes[tag] for tag in token.parts]) != token.input_hash:
+            raise ApprovalFailed(TOKEN_MISMATCH)
+    return list(tokens)
+
+
+def approval_ids(tokens: Sequence[HoldToken]) -> list[str]:
+    """Returns the ids of the approvals that tokens name."""
+    return [each.id for each in tokens if each.kind == KIND]
+
+
+def grants_of(
+    request: Request, tokens: Sequence[HoldToken], approvals: Mapping[str, Approval]
+) -> Grants:
+    """Returns what tokens let pass. An approval that is pending grants nothing yet.
+
+    Args:
+        request: the request that has the tokens.
+        tokens: what they say.
+        approvals: the approvals that they name, by id.
+
+    Raises:
+        ApprovalFailed: an approval was denied, cancelled or used, or has expired.
+    """
+    passed: dict[str, dict[str, str]] = {}
+    rules: list[EscalatedRule] = []
+    uses: list[TokenUse] = []
+    for token in tokens:
+        keys: Sequence[str] = token.rules
+        if token.kind == KIND:
+            approval = _checked(token, approvals.get(token.id))
+            if approval.state == PENDING:
+                continue
+            rules += approval.rules
+            keys = [each.key for each in approval.rules]
+        for tag in token.parts:
+            passed.setdefault(tag, {}).update(dict.fromkeys(keys, token.id))
+        actor = request.caller.name
+        uses.append(TokenUse(token.kind, token.id, token.input_hash, token.expires_at, actor))
+    return Grants(passed, tuple(rules), tuple(uses))
+
+
+def _checked(token: HoldToken, approval: Approval | None) -> Approval:
+    """Returns an approval that is open.
+
+    Raises:
+        ApprovalFailed: it is not open, or not the one that the token is for.
+    """
+    if approval is None or approval.input_hash != token.input_hash:
+        raise ApprovalFailed(TOKEN_INVALID)
+    state = approval.state_at(time.time())
+    if state in {PENDING, APPROVED}:
+        return approval
+    problem = {
+        DENIED: denial(approval),
+        CANCELLED: APPROVAL_CANCELLED,
+        USED: TOKEN_USED,
+    }.get(state, TOKEN_EXPIRED)
+    raise ApprovalFailed(problem)
+
+
+def denial(approval: Approval) -> ApprovalProblem:
+    """Returns why a request is a BLOCK whose approval was denied."""
+    return APPROVAL_DENIED._replace(message=f"The approval was denied: {approval.answer_reason}")

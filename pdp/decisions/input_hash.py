@@ -1,0 +1,102 @@
+"""The hash of what a decision is about: who asks, and for what (docs/approvals.md).
+
+It is an HMAC with the key of the installation, so that nobody can guess a text from its hash. Not
+part of it: the id and the time of the request, its usage, entities and tokens.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from pdp.decisions.recording_level import sample_rate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pdp.domain.decision import Decision
+    from pdp.domain.request import Request
+    from pdp.engine.snapshot import Snapshot
+
+_EXACT: Final = float(1 << 53)
+_VERSION: Final = 1
+_PARTS: Final = "parts"
+
+
+def input_hash(key: bytes, request: Request) -> str:
+    """Returns the hash of a request, in hex; empty without a key.
+
+    The form of a number does not count: `1` and `1.0` are the same.
+    """
+    subject, target = request.subject, request.target
+    return _hash(
+        key,
+        [
+            _VERSION,
+            request.tenant_id,
+            [subject.user_id, sorted(subject.groups), subject.agent_id, subject.risk_score],
+            _plain(subject.attributes),
+            request.customer_id,
+            request.direction or "input",
+            request.channel or "interactive",
+            [request.provider, request.model],
+            request.text,
+            request.action,
+            request.tool,
+            _plain(request.arguments),
+            [*target[:3], sorted(target.classifications), sorted(target.fields)],
+            _plain(request.context),
+        ],
+    )
+
+
+def hash_of_parts(key: bytes, hashes: Sequence[str]) -> str:
+    """Returns the hash of several parts of a payload; that of one part is its own."""
+    if len(hashes) == 1:
+        return hashes[0]
+    return _hash(key, [_VERSION, _PARTS, *hashes])
+
+
+def with_input_hash(
+    snapshot: Snapshot, request: Request, decision: Decision, parts: Sequence[Request] = ()
+) -> Decision:
+    """Returns a decision with its `input_hash`, if it must have one.
+
+    It must if it holds the request, if it is recorded, or if the request wants it. Most decisions
+    need none: it costs about as much as the decision.
+
+    Args:
+        snapshot: the policies of the decision.
+        request: what was decided on.
+        decision: the decision.
+        parts: the parts of a payload as requests; empty for other requests.
+    """
+    if decision.plain and not (snapshot.records_plain or request.want_input_hash):
+        return decision
+    if not (decision.holds or request.want_input_hash):
+        if sample_rate(snapshot, decision) is None:
+            return decision
+    key = snapshot.platform.keys.approval
+    hashes = [input_hash(key, each) for each in (decision.held or parts or (request,))]
+    return decision._replace(input_hash=hash_of_parts(key, list(dict.fromkeys(hashes))))
+
+
+def _hash(key: bytes, value: list[Any]) -> str:
+    if not key:
+        return ""
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hmac.digest(key, text.encode("utf-8", "surrogatepass"), "sha256").hex()
+
+
+def _plain(value: Any) -> Any:
+    """Returns a JSON value in which equal numbers look the same."""
+    kind = type(value)
+    if kind is float:
+        return int(value) if -_EXACT <= value <= _EXACT and value.is_integer() else value
+    if kind is dict or isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value

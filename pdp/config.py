@@ -180,6 +180,9 @@ class Settings(BaseSettings):
     )
     jwt_roles_claim: str = Field("roles", description="The claim that lists a token's roles.")
     jwt_tenants_claim: str = Field("tenants", description="The claim that lists its tenants.")
+    jwt_groups_claim: str = Field(
+        "groups", description="The claim that lists the groups of the person, for approvals."
+    )
     rate_per_s: float = Field(
         0.0, ge=0, description="Calls per second of one credential; 0 for no limit."
     )

@@ -176,7 +176,10 @@ class ApiKeys:
 
 
 def _check(draft: ApiKey, caller_tenants: CallerTenants) -> None:
-    check_texts(name=draft.name)
+    check_texts(name=draft.name, owner=draft.owner)
+    if draft.owner and (not draft.owner.isprintable() or draft.owner != draft.owner.strip()):
+        reason = "must be printable, without spaces around it"
+        raise InvalidArgument.of(Violation("owner", reason))
     if not draft.name.strip() or not draft.name.isprintable():
         raise InvalidArgument.of(Violation("name", "must be printable, and not empty"))
     if ALL_TENANTS in draft.tenants and len(draft.tenants) > 1:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from pdp.domain.approval import KINDS
 from pdp.domain.kinds import apply_changes, read_policies
 from pdp.domain.tenant import PLATFORM
 from pdp.engine.compiler import compile_tenant, update_platform
@@ -32,7 +33,7 @@ class ChangesSince:
 
     Attributes:
         revision: the revision of the last change.
-        tenants: the tenants that changed, each with the revision of its last change.
+        tenants: the tenants whose policies changed, each with the revision of its last change.
         platform: the changes of the platform, which all tenants share.
         complete: whether all changes are known; if not, every tenant may have changed.
     """
@@ -118,7 +119,9 @@ def read_changes(reader: Reader, since: int) -> ChangesSince:
     platform: list[Change] = []
     revision = since
     while changes := reader.changes(revision):
-        tenants.update((change.tenant_id, change.revision) for change in changes)
+        tenants.update(
+            (change.tenant_id, change.revision) for change in changes if change.kind not in KINDS
+        )
         platform += (change for change in changes if change.tenant_id == PLATFORM)
         revision = changes[-1].revision
     return ChangesSince(revision, tenants, platform)

@@ -187,6 +187,10 @@ class Workspace:
         await self.catch_up()
         return WriteResult(value, revision)
 
+    async def snapshot(self, tenant_id: str) -> Snapshot:
+        """Returns the tenant's snapshot in force; see `load`."""
+        return self._publisher.current(tenant_id) or await self.load(tenant_id)
+
     async def load(self, tenant_id: str) -> Snapshot:
         """Returns the tenant's snapshot; compiles it from the store if it is not in memory.
 

@@ -34,6 +34,8 @@ MAX_TOKEN_LENGTH: Final = 8192
 MAX_KID_LENGTH: Final = 256
 MAX_SUBJECT_LENGTH: Final = 256
 MAX_TENANTS: Final = 1000
+MAX_GROUPS: Final = 1000
+MAX_GROUP_LENGTH: Final = 256
 
 VERIFIED_TTL_S: Final = 60.0
 """How long a verified token is cached; never beyond its expiry."""
@@ -46,13 +48,14 @@ _REQUIRED: Final = ("exp", "iss", "aud", "sub")
 
 @dataclass(frozen=True, slots=True)
 class TokenRules:
-    """The requirements on tokens, and the claims with roles and tenants.
+    """The requirements on tokens, and the claims with roles, tenants and groups.
 
     Attributes:
         issuer, audience: the required values of `iss` and `aud`.
         leeway_s: the accepted difference of clocks.
         roles_claim: the claim with the roles, as a list or separated by spaces.
         tenants_claim: the claim with the tenants, in the same form; `*` means all tenants.
+        groups_claim: the claim with the groups of the person, as a list.
     """
 
     issuer: str
@@ -60,6 +63,7 @@ class TokenRules:
     leeway_s: float = 30.0
     roles_claim: str = "roles"
     tenants_claim: str = "tenants"
+    groups_claim: str = "groups"
 
 
 class _VerifiedToken:
@@ -170,11 +174,22 @@ class TokenVerifier:
             raise CredentialRejected("invalid")
         roles = expand_roles(_values(claims.get(self._rules.roles_claim, ())))
         tenants = _values(claims.get(self._rules.tenants_claim, ()))
+        groups = _groups(claims.get(self._rules.groups_claim))
         if ALL_TENANTS in tenants:
-            return principal_for(f"jwt:{subject}", roles, None)
+            return principal_for(f"jwt:{subject}", roles, None, subject, groups)
         if len(tenants) > MAX_TENANTS or not all(map(is_tenant_id, tenants)):
             raise CredentialRejected("invalid")
-        return principal_for(f"jwt:{subject}", roles, frozenset(tenants))
+        return principal_for(f"jwt:{subject}", roles, frozenset(tenants), subject, groups)
+
+
+def _groups(claim: Any) -> tuple[str, ...]:
+    """Returns the groups of a claim. One that is not understood has none: groups only add rights.
+
+    The claim has another purpose as well, so it is no reason to reject a token.
+    """
+    if not isinstance(claim, list) or len(claim) > MAX_GROUPS:
+        return ()
+    return tuple(each for each in claim if isinstance(each, str) and len(each) <= MAX_GROUP_LENGTH)
 
 
 def _values(claim: Any) -> list[str]:

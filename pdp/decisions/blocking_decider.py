@@ -9,7 +9,7 @@ import time
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from pdp.decisions.approvals.desk import Approvals, NoDesk, run_here, run_now
+from pdp.decisions.approvals.desk import HoldSteps, NoDesk, run_here, run_now
 from pdp.decisions.approvals.grants import NO_GRANTS
 from pdp.decisions.approvals.holding import refused_token
 from pdp.decisions.decider import DecisionSteps
@@ -57,6 +57,7 @@ class BlockingDecider(DecisionSteps):
         find_entities: Callable[[list[tuple[str | None, str]], Any], NerFindings],
         recorder: DecisionRecorder,
         observe: Observer,
+        *,
         desk: ApprovalDesk | None = None,
     ) -> None:
         """Takes what the steps work with.
@@ -70,7 +71,7 @@ class BlockingDecider(DecisionSteps):
             desk: opens and uses approvals in the caller's thread; None refuses what would need one.
         """
         super().__init__(meter, recorder, observe)
-        self._approvals = Approvals(desk or NoDesk(), run_here)
+        self._approvals = HoldSteps(desk or NoDesk(), run_here)
         self._snapshot = snapshot
         self._find_entities = find_entities
 

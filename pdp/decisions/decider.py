@@ -16,7 +16,7 @@ from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
-from pdp.decisions.approvals.desk import Approvals, NoDesk
+from pdp.decisions.approvals.desk import HoldSteps, NoDesk
 from pdp.decisions.approvals.grants import NO_GRANTS
 from pdp.decisions.approvals.holding import refused_token
 from pdp.decisions.evaluator import Evaluator, evaluate_aside
@@ -200,6 +200,7 @@ class Decider(DecisionSteps):
         entity_finder: NerFinder,
         recorder: DecisionRecorder,
         observe: Observer,
+        *,
         desk: ApprovalDesk | None = None,
     ) -> None:
         """Takes what the steps work with.
@@ -218,7 +219,7 @@ class Decider(DecisionSteps):
         self._with_usage = meter.with_usage
         self._entity_finder = entity_finder
         self.evaluator = Evaluator()
-        self._approvals = Approvals(desk or NoDesk(), self.evaluator.heavy.run)
+        self._approvals = HoldSteps(desk or NoDesk(), self.evaluator.heavy.run)
 
     async def decide(
         self,

@@ -75,9 +75,9 @@ def with_input_hash(
     """
     if decision.plain and not (snapshot.records_plain or request.want_input_hash):
         return decision
-    if not (decision.holds or request.want_input_hash):
-        if sample_rate(snapshot, decision) is None:
-            return decision
+    is_needed = decision.holds or request.want_input_hash
+    if not is_needed and sample_rate(snapshot, decision) is None:
+        return decision
     key = snapshot.platform.keys.approval
     hashes = [input_hash(key, each) for each in (decision.held or parts or (request,))]
     return decision._replace(input_hash=hash_of_parts(key, list(dict.fromkeys(hashes))))

@@ -274,6 +274,11 @@ def body_of(approval: Approval) -> dict[str, Any]:
     return body
 
 
+def denial(approval: Approval) -> ApprovalProblem:
+    """Returns why a request is a BLOCK whose approval was denied."""
+    return APPROVAL_DENIED._replace(message=f"The approval was denied: {approval.answer_reason}")
+
+
 def identity(name: str) -> str:
     """Returns the digest of the name of a person or a program: `Ann ` and `ann` have the same."""
     plain = unicodedata.normalize("NFKC", name).strip().casefold()

@@ -160,8 +160,7 @@ class DecisionRecord(NamedTuple):
     def to_json(self) -> dict[str, Any]:
         """Returns the record as a JSON object with all fields, `null` if a field has no value.
 
-        A record without a session has no `session_id`, one of no sample no `sample_rate`, and so on:
-        see `_OPTIONAL`.
+        The fields in `_OPTIONAL` are left out if they are empty.
         """
         value: dict[str, Any] = {"version": VERSION, **self._asdict()}
         value["subject"], value["target"] = self.subject._asdict(), self.target._asdict()

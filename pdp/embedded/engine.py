@@ -15,6 +15,7 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
+from pdp.admin.approvals.desk import StoreDesk
 from pdp.audit.acknowledgements import ThreadAcknowledgements
 from pdp.bootstrap.policies import create_publisher, load_risk_table, open_policies
 from pdp.bootstrap.recording import Recording, RecordingOptions
@@ -97,8 +98,14 @@ class Engine:
         self._decider = self._decider_with(recording.records if recording else DecisionRecorder())
 
     def _decider_with(self, recorder: DecisionRecorder) -> BlockingDecider:
+        desk = None if self._store is None else StoreDesk(self._store, self._storing)
         return BlockingDecider(
-            self._policies.snapshot, self._meter, self._ner.find_now, recorder, _log_faults
+            self._policies.snapshot,
+            self._meter,
+            self._ner.find_now,
+            recorder,
+            _log_faults,
+            desk=desk,
         )
 
     @classmethod
@@ -163,13 +170,14 @@ class Engine:
     def _release(self) -> None:
         """Writes what waits to be written, and closes the databases, if they are open."""
         self._policies.close()
+        store, self._store = self._store, None
         self._decider = self._decider_with(DecisionRecorder())
-        if self._store is not None:
+        if store is not None:
             self._meter.close()
             if self._recording is not None:
                 self._recording.close()
-            self._store.close()
-        self._store = self._recording = None
+            store.close()
+        self._recording = None
 
     def _stop(self) -> bool:
         """Releases everything that must not be in a child process; see `ForkGuard`."""

@@ -41,6 +41,8 @@ class RequestFields(TypedDict, total=False):
     entities: tuple[Entity, ...]
     usage: Usage
     explain: bool
+    tokens: tuple[str, ...]
+    want_input_hash: bool
 
 
 class Question(NamedTuple):

@@ -47,6 +47,6 @@ class HostRefused(PdpError):
 
 
 class ApprovalRefused(PdpError):
-    """The caller may not answer an approval: it asked for it itself, or is none of the approvers."""
+    """The caller may not approve: it asked itself, or is none of the approvers."""
 
     reason = "APPROVAL_REFUSED"

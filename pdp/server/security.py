@@ -62,6 +62,7 @@ class Security:
             settings.jwt_audience,
             roles_claim=settings.jwt_roles_claim,
             tenants_claim=settings.jwt_tenants_claim,
+            groups_claim=settings.jwt_groups_claim,
         )
         self._source = source
         self._tokens = TokenVerifier(rules, source.current, source.report_unknown_key)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pdp.admin.api_keys import ApiKeys
+from pdp.admin.approvals.answers import Approvals
+from pdp.admin.approvals.desk import WorkspaceDesk
 from pdp.admin.change_log import ChangeLog
 from pdp.admin.compliance.bundles import ComplianceBundles
 from pdp.admin.customer_policies import CustomerPolicies
@@ -41,6 +43,7 @@ from pdp.transport.http.payload_route import payload_route
 from pdp.transport.methods import Method, methods
 from pdp.transport.metrics import Metrics
 from pdp.transport.servicers.api_key import ApiKeyServicer
+from pdp.transport.servicers.approval import ApprovalServicer
 from pdp.transport.servicers.audit import AuditServicer
 from pdp.transport.servicers.compliance_bundle import ComplianceBundleServicer
 from pdp.transport.servicers.customer_policy import CustomerPolicyServicer
@@ -135,7 +138,8 @@ def wire(
     reader = RecordReader(recording.log) if recording else None
     recorder = recording.records if recording else DecisionRecorder()
     policies, observe = PublishedPolicies(publisher, workspace), DecisionObserver(metrics).observe
-    decider = Decider(policies, metering.meter, entity_finder, recorder, observe)
+    desk = WorkspaceDesk(workspace)
+    decider = Decider(policies, metering.meter, entity_finder, recorder, observe, desk=desk)
     handlers: dict[str, Endpoint | Handler] = {
         **_decision_handlers(decider, metrics, workspace, recording, entity_finder),
         **_policy_handlers(workspace, publisher.platform.detectors),
@@ -201,6 +205,7 @@ def _policy_handlers(
         **UserGroupServicer(UserGroups(workspace)).handlers(),
         **ExceptionServicer(Exceptions(workspace)).handlers(),
         **ApiKeyServicer(ApiKeys(workspace)).handlers(),
+        **ApprovalServicer(Approvals(workspace)).handlers(),
         **CustomerPolicyServicer(CustomerPolicies(workspace)).handlers(),
         **KillSwitchServicer(KillSwitches(workspace)).handlers(),
         **ModelCatalogServicer(ModelCatalog(workspace)).handlers(),

@@ -136,7 +136,7 @@ class Reader(Protocol):
         """
 
     def list_tenant(self, tenant_id: str) -> Sequence[StoredEntity]:
-        """Returns a tenant's entities of all kinds, in the order of `list`."""
+        """Returns a tenant's entities of all kinds but approvals, in the order of `list`."""
 
     def tenants(self) -> frozenset[str]:
         """Returns the tenants that have ever changed anything, including `PLATFORM`."""
@@ -190,6 +190,15 @@ class Reader(Protocol):
 
     def revision(self) -> int:
         """Returns the revision of the last change; 0 if there is none."""
+
+    def count_open_approvals(self, tenant_id: str, subject: str = "") -> int:
+        """Returns how many approvals of a tenant are open; with a subject, how many of its own.
+
+        Those that have expired count until they are closed.
+        """
+
+    def due_approvals(self, now: float, limit: int = 100) -> Sequence[StoredEntity]:
+        """Returns up to `limit` open approvals of all tenants whose time is over, oldest first."""
 
     def counters(self, since: int, limit: int = 1000) -> Sequence[Counter]:
         """Returns up to `limit` counters with a stamp above `since`, in the order of their stamps.
@@ -263,6 +272,22 @@ class Transaction(Reader, Protocol):
 
         Raises:
             InvalidArgument: an id contains NUL or a lone surrogate; nothing was added.
+            StoreUnavailable: the store cannot be written.
+
+        """
+
+    def forget_approvals(self, before: float, used_before: float, most: int) -> int:
+        """Removes some closed approvals and used confirmations. Logs nothing, makes no revision.
+
+        Args:
+            before: approvals that expired before this time, in seconds since the epoch.
+            used_before: confirmations that expired before this time.
+            most: of a tenant with more approvals, the oldest closed ones are removed, too.
+
+        Returns:
+            How many were removed.
+
+        Raises:
             StoreUnavailable: the store cannot be written.
 
         """

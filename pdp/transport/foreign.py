@@ -34,6 +34,7 @@ def foreign_method(descriptor: MethodDescriptor) -> Method:
         max_values=MAX_VALUES,
         writes=False,
         role=PEP,
+        callers=frozenset({PEP}),
         scope="tenant",
         descriptor=descriptor,
     )

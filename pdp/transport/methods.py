@@ -149,7 +149,7 @@ def _further_roles(descriptor: MethodDescriptor) -> Iterator[str]:
     return map(_role_name, descriptor.GetOptions().Extensions[options_pb2.access].also)
 
 
-def _role_name(number: int) -> str:
+def _role_name(number: options_pb2.Role.ValueType) -> str:
     return options_pb2.Role.Name(number).removeprefix("ROLE_").lower()
 
 

@@ -18,8 +18,14 @@ if TYPE_CHECKING:
 
 
 def to_record(read: LogEntry) -> pb.DecisionRecord:
+    """Returns the message of a record in the log, with its cursor."""
+    message = record_message(read.record)
+    message.cursor = str(read.cursor)
+    return message
+
+
+def record_message(record: DecisionRecord) -> pb.DecisionRecord:
     """Returns the message of a record."""
-    record = read.record
     message = pb.DecisionRecord(
         decision_id=record.decision_id,
         request_id=record.request_id,
@@ -56,7 +62,7 @@ def to_record(read: LogEntry) -> pb.DecisionRecord:
         session_id=record.session_id,
         sample_rate=record.sample_rate,
         payload_format=record.payload_format,
-        cursor=str(read.cursor),
+        input_hash=record.input_hash,
     )
     if record.redacted_arguments is not None:
         message.redacted_arguments.update(dict(record.redacted_arguments))

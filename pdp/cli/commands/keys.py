@@ -23,6 +23,7 @@ _CREATE_EPILOG: Final = f"""{_CODES}
 The key is the last line of standard output. It is shown only once:
   export PDP_API_KEY="$(pdp keys create --role admin --tenant '*' | tail -n 1)"
   pdp keys create --role pep --tenant acme --name gateway --expires-days 90
+  pdp keys create --role approver --tenant acme --name "Ann's key" --owner ann
 """
 
 _ROTATE_EPILOG: Final = f"""{_CODES}
@@ -38,7 +39,7 @@ _Id = Annotated[str, typer.Argument(metavar="ID", help="The id of the key, from 
 def _create(
     *,
     role: Annotated[
-        str, typer.Option(metavar="admin|editor|auditor|pep", help="What the key may do.")
+        str, typer.Option(metavar="admin|editor|auditor|approver|pep", help="What the key may do.")
     ],
     tenant: Annotated[
         list[str],
@@ -58,6 +59,13 @@ def _create(
             help="How many days the key is valid.  [default: until it is revoked]",
         ),
     ] = None,
+    owner: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PERSON",
+            help="Who uses the key. Only a key with an owner can answer approvals.",
+        ),
+    ] = None,
     database_url: DatabaseUrl = None,
     as_json: Json = False,
 ) -> None:
@@ -67,7 +75,10 @@ def _create(
     """
     from pdp.cli.run.keys import create  # noqa: PLC0415 - loads the engine
 
-    create(database_url, role, tenant, name or role, expires_days, as_json=as_json)
+    body: dict[str, Any] = {"name": name or role, "role": role, "tenants": list(tenant)}
+    if owner:
+        body["owner"] = owner
+    create(database_url, body, expires_days, as_json=as_json)
 
 
 def _list(database_url: DatabaseUrl = None, as_json: Json = False) -> None:

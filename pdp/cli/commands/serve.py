@@ -64,6 +64,7 @@ _METAVARS: Final = {
     "jwt_secret_file": "FILE",
     "jwt_roles_claim": "NAME",
     "jwt_tenants_claim": "NAME",
+    "jwt_groups_claim": "NAME",
     "rate_per_s": "NUMBER",
     "rate_burst": "NUMBER",
     "litellm_user": "FIELD",

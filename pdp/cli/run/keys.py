@@ -20,22 +20,26 @@ from pdp.jsonpb import encode
 from pdp.logs import logging_to_stderr
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 _DAY_S = 86_400
 
 
 def create(
     database_url: str | None,
-    role: str,
-    tenants: Sequence[str],
-    name: str,
+    body: dict[str, Any],
     expires_days: float | None,
     *,
     as_json: bool,
 ) -> None:
-    """Creates a key, and prints it on the last line."""
-    body: dict[str, Any] = {"name": name, "role": role, "tenants": list(tenants)}
+    """Creates a key, and prints it on the last line.
+
+    Args:
+        database_url: the database; None for that of the settings.
+        body: the key, in the JSON form of a CreateApiKeyRequest.
+        expires_days: how many days it is valid; None for without end.
+        as_json: whether to print JSON.
+    """
     if expires_days is not None:
         body["expires_at"] = _rfc3339(time.time() + expires_days * _DAY_S)
     with exit_on_failure(as_json=as_json), _open_client(database_url, create=True) as client:
@@ -50,13 +54,14 @@ def list_keys(database_url: str | None, *, as_json: bool) -> None:
     if as_json:
         print_json(keys)
         return
-    columns = ("id", "name", "role", "tenants", "prefixes", "expires", "created by")
+    columns = ("id", "name", "role", "tenants", "owner", "prefixes", "expires", "created by")
     rows = [
         (
             key["id"],
             key["name"],
             key["role"],
             ", ".join(key["tenants"]),
+            key.get("owner", ""),
             ", ".join(each["prefix"] for each in key["secrets"]),
             key["expires_at"] or "never",
             key["created_by"],
@@ -109,6 +114,7 @@ def _show_key(verb: str, answer: dict[str, Any], *, as_json: bool) -> None:
         ("name", key["name"]),
         ("role", key["role"]),
         ("tenants", ", ".join(key["tenants"])),
+        *([("owner", key["owner"])] if key.get("owner") else []),
         ("expires", key["expires_at"] or "never"),
     ]
     show(Report(f"{verb}; the key is shown only once:", facts=facts))

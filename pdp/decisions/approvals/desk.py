@@ -80,7 +80,7 @@ class NoDesk:
         raise ApprovalFailed(APPROVAL_UNAVAILABLE)
 
 
-class Approvals:
+class HoldSteps:
     """The steps of a decision that open or use approvals."""
 
     def __init__(self, desk: ApprovalDesk, run: Run) -> None:

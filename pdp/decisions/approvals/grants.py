@@ -12,7 +12,6 @@ from pdp.decisions.approvals.tokens import read_token, tag_of
 from pdp.decisions.input_hash import hash_of_parts, input_hash
 from pdp.domain.approval import (
     APPROVAL_CANCELLED,
-    APPROVAL_DENIED,
     APPROVAL_UNAVAILABLE,
     APPROVED,
     CANCELLED,
@@ -27,13 +26,14 @@ from pdp.domain.approval import (
     USED,
     ApprovalFailed,
     TokenUse,
+    denial,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pdp.decisions.approvals.tokens import HoldToken
-    from pdp.domain.approval import Approval, ApprovalProblem, EscalatedRule
+    from pdp.domain.approval import Approval, EscalatedRule
     from pdp.domain.request import Request
 
 
@@ -140,8 +140,3 @@ def _checked(token: HoldToken, approval: Approval | None) -> Approval:
         USED: TOKEN_USED,
     }.get(state, TOKEN_EXPIRED)
     raise ApprovalFailed(problem)
-
-
-def denial(approval: Approval) -> ApprovalProblem:
-    """Returns why a request is a BLOCK whose approval was denied."""
-    return APPROVAL_DENIED._replace(message=f"The approval was denied: {approval.answer_reason}")

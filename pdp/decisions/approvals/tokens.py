@@ -11,11 +11,13 @@ import jwt
 from pdp.domain.approval import TOKEN_EXPIRED, TOKEN_FOREIGN, TOKEN_INVALID, ApprovalFailed
 
 if TYPE_CHECKING:
+    from jwt.types import Options
+
     from pdp.domain.request import Request
 
 _ALGORITHM: Final = "HS256"
 _TYPE: Final = "pdp-hold+jwt"
-_OPTIONS: Final = {
+_OPTIONS: Final[Options] = {
     "verify_exp": False,  # it has a reason of its own
     "verify_aud": False,
     "require": ["kind", "jti", "exp", "tenant", "sub", "input", "parts", "rules"],

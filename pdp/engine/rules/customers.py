@@ -58,7 +58,7 @@ class Hits(NamedTuple):
         fields: the sensitive fields in the request, spelled as in the request.
         classifications: the sensitive classifications of the target.
         rules: the custom rules whose condition is true.
-        escalated: the lists that demand an approval for the action or the tool, each with its entry.
+        escalated: the lists that demand an approval, each with the entry that does.
     """
 
     blocked: tuple[str, str] | None = None

@@ -138,3 +138,31 @@ def change_log_state(db: Database) -> None:
     )
     # Serves the pages of a tenant's changes, in order.
     db.execute("CREATE INDEX changes_of_tenant ON changes (tenant_id, revision)")
+
+
+@MIGRATIONS()
+def approvals(db: Database) -> None:
+    """Creates the indices of approvals and confirmations, which are entities in `records`."""
+    # Only statements with these conditions, word by word, use these indices.
+    db.execute(
+        """
+        CREATE INDEX approvals_open ON records (tenant_id, json_extract(body, '$.subject'))
+        WHERE kind = 'approval' AND deleted_at IS NULL
+            AND json_extract(body, '$.state') IN ('pending', 'approved')
+        """
+    )
+    db.execute(
+        """
+        CREATE INDEX approvals_due ON records (json_extract(body, '$.expires_at'))
+        WHERE kind = 'approval' AND deleted_at IS NULL
+            AND json_extract(body, '$.state') IN ('pending', 'approved')
+        """
+    )
+    db.execute(
+        """
+        CREATE INDEX approvals_closed ON records (json_extract(body, '$.expires_at'))
+        WHERE kind IN ('approval', 'confirmation')
+            AND json_extract(body, '$.state') NOT IN ('pending', 'approved')
+        """
+    )
+    db.execute("CREATE INDEX approvals_of_tenant ON records (tenant_id) WHERE kind = 'approval'")

@@ -9,6 +9,7 @@ from pdp.domain.stored_entity import Change, Op, StoredEntity
 from pdp.errors import StoreUnavailable
 from pdp.store import codec
 from pdp.store.port import NO_FIELDS, EntityPage, NameTaken
+from pdp.store.sqlite import approvals
 from pdp.store.sqlite.compaction import BEFORE, compact, removed_changes
 from pdp.store.sqlite.counters import add_counts, forget_counters, read_counters
 from pdp.store.sqlite.errors import convert_errors
@@ -48,7 +49,8 @@ _COUNT = """
 """
 _LIST_TENANT = """
     SELECT kind, tenant_id, id, body, name, revision, created_at, updated_at FROM records
-    WHERE tenant_id = ? AND deleted_at IS NULL ORDER BY seq
+    WHERE tenant_id = ? AND deleted_at IS NULL AND kind NOT IN ('approval', 'confirmation')
+    ORDER BY seq
 """
 # Deleted entities have rows, too. Steps through the index from tenant to tenant: the cost is per
 # tenant, not per entity.
@@ -263,6 +265,14 @@ class SqliteReader:
         [(revision,)] = self._select(_REVISION)
         return int(revision)
 
+    def count_open_approvals(self, tenant_id: str, subject: str = "") -> int:
+        """See `Reader.count_open_approvals`."""
+        return approvals.count_open(self._execute, tenant_id, subject)
+
+    def due_approvals(self, now: float, limit: int = 100) -> Sequence[StoredEntity]:
+        """See `Reader.due_approvals`."""
+        return tuple(map(_entity, approvals.due(self._execute, now, limit)))
+
     def removed_changes(self) -> RemovedChanges:
         """See `Reader.removed_changes`."""
         return removed_changes(self._execute)
@@ -369,6 +379,10 @@ class SqliteTransaction(SqliteReader):
     def add_counts(self, additions: Mapping[CounterId, Counts]) -> None:
         """See `Transaction.add_counts`."""
         add_counts(self._execute, additions)
+
+    def forget_approvals(self, before: float, used_before: float, most: int) -> int:
+        """See `Transaction.forget_approvals`."""
+        return approvals.forget(self._execute, before, used_before, most)
 
     def forget_counters(self, window: str, before: int) -> None:
         """See `Transaction.forget_counters`."""

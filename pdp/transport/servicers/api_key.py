@@ -51,6 +51,7 @@ class ApiKeyServicer:
             tenants=tuple(request.tenants) or (call.tenant_id,),
             secrets=(),
             expires_at=_seconds(request.expires_at) if request.HasField("expires_at") else None,
+            owner=request.owner,
         )
         issued = with_new_etag(
             call, await self._keys.create(call.principal.name, call.principal.tenants, draft)
@@ -105,6 +106,7 @@ def _key(key: ApiKey) -> pb.ApiKey:
         created_by=key.created_by,
         created_at=to_timestamp(key.created_at),
         updated_at=to_timestamp(key.updated_at),
+        owner=key.owner,
     )
 
 

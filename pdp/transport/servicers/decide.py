@@ -213,6 +213,7 @@ class DecideServicer:
         ]
         if item.direction == "input":
             problems.append(Violation("request.direction", "must be output: events are answers"))
+        problems += _token_problems(item)
         if problems:
             raise InvalidArgument.of(*problems)
         # The rules of a whole payload demand a body.
@@ -227,6 +228,8 @@ class DecideServicer:
         if item.content.text:
             problem = Violation("request.content.text", "must be empty: the text comes in chunks")
             raise InvalidArgument.of(problem)
+        if problems := _token_problems(item):
+            raise InvalidArgument.of(*problems)
         request = await self._stream_request(call, item)
         texts.begin(
             stream_id, request._replace(direction=item.direction or "output"), item.min_revision
@@ -259,6 +262,14 @@ class DecideServicer:
             payloads = session.state[_PAYLOADS] = CallPayloadStreams(self._streams)
             session.at_end(payloads.abandon)
         return payloads
+
+
+def _token_problems(item: pb.DecideRequest) -> list[Violation]:
+    """Returns what is wrong with a request whose text comes in chunks: it cannot be approved."""
+    if not item.tokens:
+        return []
+    reason = "must be empty: a text in chunks cannot be approved; send it as a whole request"
+    return [Violation("request.tokens", reason)]
 
 
 def _encoded_bytes(request: Request, size: int) -> int:

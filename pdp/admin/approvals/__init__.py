@@ -1,0 +1,1 @@
+"""Approvals: opened and used by decisions, answered by people, closed when their time is over."""

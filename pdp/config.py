@@ -127,7 +127,8 @@ class Settings(BaseSettings):
     )
     public_url: PublicUrl = Field(
         "",
-        description="URL at which clients reach HTTP, for AuthZEN metadata; if empty, the address.",
+        description="URL at which clients reach HTTP, for AuthZEN metadata, which has the address "
+        "without it, and for links in alerts.",
     )
     data_dir: NamedPath = Field(Path("var"), description="Directory of the default database.")
     database_url: StoreUrl = Field(

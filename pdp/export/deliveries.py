@@ -42,6 +42,7 @@ class ExportSettings:
         window_s: similar alerts are sent once in this time.
         destinations: which webhooks are allowed.
         timing: the timing of deliveries.
+        public_url: the URL of the server, for links in alerts; empty for none.
     """
 
     directory: Path
@@ -49,6 +50,7 @@ class ExportSettings:
     window_s: float = 300.0
     destinations: AllowedDestinations = ANY_PUBLIC
     timing: DeliveryTiming = field(default_factory=DeliveryTiming)
+    public_url: str = ""
 
 
 class Deliveries:

@@ -212,7 +212,8 @@ class Exporter:
     def _store(self, batch: Sequence[Recorded]) -> None:
         matches = self._matcher.match(batch)
         if matches:
-            enqueue(self._open_spool(), matches, self._settings.window_s)
+            settings = self._settings
+            enqueue(self._open_spool(), matches, settings.window_s, settings.public_url)
         if self._deliveries is not None:
             self._deliveries.wake()
 

@@ -66,6 +66,7 @@ class ExportSubsystem:
                 window_s=settings.alert_window_s,
                 destinations=destinations,
                 timing=DeliveryTiming(linger_s=settings.siem_flush_s),
+                public_url=settings.public_url,
             ),
             {
                 name: each.connector

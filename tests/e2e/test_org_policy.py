@@ -64,6 +64,7 @@ class TestPolicy:
             "action_contains": "shell",
             "pii_detected": True,
             "agent_id_eq": "claude-code",
+            "approval_requested": True,
         }
         assert put(client, {"alert_rules": [rule(full)]}).json()["alert_rules"] == [rule(full)]
 
@@ -102,7 +103,14 @@ class TestPartialUpdates:
         assert put(client, {"alert_rules": []}).json()["alert_rules"] == []
 
     @pytest.mark.parametrize(
-        "condition", [None, {}, {"pii_detected": False}, {"agent_id_eq": "claude-code"}]
+        "condition",
+        [
+            None,
+            {},
+            {"pii_detected": False},
+            {"agent_id_eq": "claude-code"},
+            {"approval_requested": False},
+        ],
     )
     def test_a_condition_is_returned_as_posted(
         self, client: httpx2.Client, condition: dict[str, Any] | None
@@ -187,6 +195,10 @@ class TestRefusals:
             (
                 {"alert_rules": [rule({"pii_detected": "no"})]},
                 "alert_rules[0].condition.pii_detected",
+            ),
+            (
+                {"alert_rules": [rule({"approval_requested": "yes"})]},
+                "alert_rules[0].condition.approval_requested",
             ),
             (
                 {"alert_rules": [rule({"agent_id_eq": "x" * 257})]},

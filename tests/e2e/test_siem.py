@@ -13,6 +13,7 @@ from pdp._gen.pdp.v1.siem_pb2_grpc import SiemServiceStub
 from pdp.client.remote import open_channel
 from tests.support import servers
 from tests.support.certificates import new_authority
+from tests.support.escalations import REQUEST, add_rule, obligation
 from tests.support.ocsf_schema import faults
 from tests.support.siem_product import PlannedResponse, Product, ReceivedRequest
 
@@ -246,6 +247,46 @@ def test_alerts_are_tested_and_delivered(slack: tuple[Product, Path], tmp_path: 
         assert decision["decision_id"] in message
         assert "password" not in message
     assert "s3cret" not in "".join(server.lines)
+
+
+def test_approvers_are_notified_of_each_approval_once(
+    slack: tuple[Product, Path], tmp_path: Path
+) -> None:
+    product, ca_file = slack
+    rule = {
+        "name": "Approvals",
+        "condition": {"approval_requested": True},
+        "notify": {"slack_webhook_url": f"https://localhost:{product.port}/services/T/B/s3cret"},
+    }
+    url = "https://pdp.example.com"
+    settings = {
+        "SSL_CERT_FILE": str(ca_file),
+        "PDP_ALERT_NETWORKS": "127.0.0.0/8,::1/128",
+        "PDP_PUBLIC_URL": url,
+    }
+    with (
+        servers.start(tmp_path / "data", **settings) as server,
+        server.client() as client,
+    ):
+        add_rule(client.request)
+        client.put("/v1/org/policy", json={"alert_rules": [rule]}).raise_for_status()
+
+        def ask(**changes: Any) -> dict[str, Any]:
+            decision: dict[str, Any] = client.post("/v1/decide", json=REQUEST | changes).json()
+            return decision
+
+        assert ask(action="db:test:delete")["outcome"] == "ALLOW"
+        asked = [ask(), ask(), ask(arguments={"id": 8, "card": CARD})]
+        assert {each["outcome"] for each in asked} == {"ESCALATE"}
+        first, again, other = map(obligation, asked)
+        assert first["approval_id"] == again["approval_id"] != other["approval_id"]
+        product.until(lambda: len(product.requests) == 2)
+        messages = [each.body.decode() for each in product.requests]
+    for message, each in zip(messages, (first, other), strict=True):
+        assert f"<{url}/v1/approvals/{each['approval_id']}|" in message
+    everything = "".join((*messages, *server.lines))
+    for secret in (first["token"], other["token"], CARD, CARD.replace(" ", "")):
+        assert secret not in everything
 
 
 def test_webhooks_in_the_servers_network_are_refused_unless_allowed(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pdp.domain.decision import Match
+from pdp.domain.decision import Match, Obligation, ObligationType, Outcome
 from pdp.domain.decision_record import RecordedSubject
 from pdp.domain.org_policy import OrgPolicy
 from pdp.export.alerts import outbox, sender
@@ -27,6 +27,8 @@ from tests.support.siem_product import PlannedResponse, Product
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from pdp.domain.decision_record import DecisionRecord
 
 FAST = DeliveryTiming(
     linger_s=0.05, poll_s=0.02, min_backoff_s=0.001, max_backoff_s=0.005, grace_s=60.0
@@ -67,6 +69,20 @@ def policy(
     webhook = f"https://localhost:{slack.port}/services/{path}"
     rule = {"name": name, "condition": condition, "notify": {"slack_webhook_url": webhook}}
     return OrgPolicy(alert_rules=[rule])
+
+
+def held(number: int, approval_id: str, **fields: Any) -> DecisionRecord:
+    """Returns the record of a request that waits for an approval."""
+    obligation = Obligation(
+        ObligationType.APPROVAL,
+        message="May it?",
+        approval_id=approval_id,
+        expires_at=1_790_003_600.0,
+        token="s3cret-t0ken",
+        approval_state="pending",
+    )
+    values = {"outcome": Outcome.ESCALATE, "obligations": (obligation,), **fields}
+    return record(number, **values)
 
 
 def open_spool(directory: Path) -> Spool:
@@ -113,6 +129,48 @@ def test_a_message_contains_no_text_of_the_request_and_keeps_the_limits_of_slack
     assert len(header["text"]["text"]) <= 150
     assert all(len(each["text"]) <= 2000 for each in details["fields"])
     assert len(reasons["text"]["text"]) <= 3000
+
+
+def test_a_request_for_an_approval_says_which_one_until_when_and_where() -> None:
+    url = "https://pdp.example.com/base"
+    message = json.loads(alert_message("Approvals", held(1, "01A"), 0, url))
+    assert message["text"] == "Approvals: ESCALATE (not allowed)"
+    _, details, _, link = message["blocks"]
+    texts = {each["text"] for each in details["fields"]}
+    assert {"*Approval*\n01A (pending)", "*Expires*\n2026-09-21T15:13:20.000Z"} <= texts
+    assert len(texts) <= 10, "Slack accepts no more fields"
+    assert link["text"]["text"] == f"<{url}/v1/approvals/01A|Show the approval>"
+
+
+def test_a_message_has_no_token_and_without_a_url_no_link() -> None:
+    message = alert_message("Approvals", held(1, "01A", redacted_text="Pay with"), 0, "").decode()
+    assert "01A" in message
+    for absent in ("s3cret-t0ken", "/v1/approvals", "Pay with"):
+        assert absent not in message
+    others = alert_message("All", record(1), 0, "https://pdp.example.com").decode()
+    assert "pproval" not in others
+
+
+def sent_alerts(directory: Path, *records: DecisionRecord) -> list[str]:
+    """Returns the ids of the decisions whose alerts are sent; windows are long."""
+    rules = OrgPolicy(
+        alert_rules=[{"name": "All", "notify": {"slack_webhook_url": "https://localhost/"}}]
+    )
+    spool = open_spool(directory)
+    outbox.enqueue(spool, outbox.AlertMatcher().match(recorded(*records, policy=rules)), 3600.0)
+    uids = [each.uid for each in spool.due_alerts(10)]
+    spool.close()
+    return uids
+
+
+def test_alerts_about_different_approvals_are_never_merged(tmp_path: Path) -> None:
+    asked = [held(1, "01A"), held(2, "01B"), held(3, "01A"), held(4, "01B")]
+    assert sent_alerts(tmp_path, *asked) == ["decision-1", "decision-2"]
+
+
+def test_alerts_about_approvals_without_an_id_are_not_merged(tmp_path: Path) -> None:
+    bare = [held(number, "01A", obligations=()) for number in (1, 2)]
+    assert sent_alerts(tmp_path, *bare) == ["decision-1", "decision-2"]
 
 
 def test_similar_decisions_are_alerted_once_per_window(tmp_path: Path, slack: Product) -> None:

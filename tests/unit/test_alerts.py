@@ -23,14 +23,19 @@ def rule(condition: dict[str, Any] | None, name: str = "Rule") -> dict[str, Any]
 
 
 def decision(
-    score: int = 0, *, pii: bool = False, action: str = "", agent: str = ""
+    score: int = 0,
+    *,
+    pii: bool = False,
+    action: str = "",
+    agent: str = "",
+    outcome: Outcome = Outcome.ALLOW,
 ) -> DecisionRecord:
     return DecisionRecord(
         decision_id="d",
         request_id="r",
         time=0.0,
         tenant_id="t",
-        outcome=Outcome.ALLOW,
+        outcome=outcome,
         risk=Risk(score, DEFAULT_RISK_TABLE.level(score)),
         subject=RecordedSubject(agent_id=agent),
         action=action,
@@ -96,17 +101,29 @@ def test_an_agent_matches_exactly(agent: str, expected: bool) -> None:
     assert matches({"agent_id_eq": "claude-code"}, decision(agent=agent)) is expected
 
 
+@pytest.mark.parametrize("outcome", Outcome)
+def test_a_rule_can_require_a_request_for_an_approval_or_none(outcome: Outcome) -> None:
+    is_request = outcome is Outcome.ESCALATE
+    assert matches({"approval_requested": True}, decision(outcome=outcome)) is is_request
+    assert matches({"approval_requested": False}, decision(outcome=outcome)) is not is_request
+    assert matches({}, decision(outcome=outcome))
+
+
 FULL = {
     "risk_level_gte": "high",
     "action_contains": "shell",
     "pii_detected": True,
     "agent_id_eq": "claude-code",
+    "approval_requested": True,
 }
 
 
 def test_all_conditions_must_hold() -> None:
-    full = decision(65, pii=True, action="os:shell:run", agent="claude-code")
+    full = decision(
+        65, pii=True, action="os:shell:run", agent="claude-code", outcome=Outcome.ESCALATE
+    )
     assert matches(FULL, full)
+    assert not matches(FULL, full._replace(outcome=Outcome.PROMPT))
     assert not matches(FULL, full._replace(risk=Risk(40, "medium")))
     assert not matches(FULL, full._replace(pii_detected=False))
     assert not matches(FULL, full._replace(action="os:file:run"))
@@ -127,6 +144,7 @@ def test_all_matching_rules_are_returned_in_order() -> None:
             "action_contains": st.sampled_from(["shell", "SH", "os:", "x"]),
             "pii_detected": st.booleans(),
             "agent_id_eq": st.sampled_from(["claude-code", "other"]),
+            "approval_requested": st.booleans(),
         },
     ),
     st.builds(
@@ -135,6 +153,7 @@ def test_all_matching_rules_are_returned_in_order() -> None:
         pii=st.booleans(),
         action=st.sampled_from(["", "os:shell:run"]),
         agent=st.sampled_from(["", "claude-code"]),
+        outcome=st.sampled_from(Outcome),
     ),
 )
 def test_a_rule_matches_if_each_of_its_conditions_matches(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdp.domain.decision import Match, Outcome
+from pdp.domain.decision import Match, Obligation, ObligationType, Outcome
 from pdp.domain.decision_record import RecordedEntity, RecordedSubject, RecordedTarget
 from pdp.domain.stored_entity import Change
 from pdp.export.ocsf import schema
@@ -83,6 +83,7 @@ def test_a_decision_is_an_api_activity() -> None:
         (Outcome.ROUTE_TO, 11, 4),
         (Outcome.REDACT, 11, 4),
         (Outcome.PROMPT, 23, 2),
+        (Outcome.ESCALATE, 23, 2),
         (Outcome.CANCEL, 2, 2),
         (Outcome.BLOCK, 2, 2),
     ],
@@ -91,6 +92,43 @@ def test_every_outcome_has_a_disposition(outcome: Outcome, disposition: int, act
     for event in decision_events(record(outcome=outcome)):
         assert (event["disposition_id"], event["action_id"]) == (disposition, action)
         assert faults(event) == []
+
+
+def test_a_request_that_waits_for_an_approval_names_it_without_its_token() -> None:
+    waiting = Obligation(
+        ObligationType.APPROVAL,
+        message="May it?",
+        approval_id="01A",
+        expires_at=NOW,
+        token="s3cret-t0ken",
+        approval_state="pending",
+    )
+    event = events(record(outcome=Outcome.ESCALATE, obligations=(waiting,)))[6003]
+    assert event["unmapped"]["outcome"] == "ESCALATE"
+    assert event["unmapped"]["approval"] == {
+        "uid": "01A",
+        "state": "pending",
+        "expires_at": "2026-09-21T14:13:20.250Z",
+    }
+    assert "s3cret-t0ken" not in str(event)
+    prompt = Obligation(ObligationType.PROMPT, message="Sure?", token="s3cret-t0ken")
+    event = events(record(outcome=Outcome.PROMPT, obligations=(prompt,)))[6003]
+    assert "approval" not in event["unmapped"]
+    assert "s3cret-t0ken" not in str(event)
+
+
+def test_a_match_that_was_approved_says_by_which_approval() -> None:
+    passed = Match("chain", "p", "Deleting", "ESCALATE", "high", "matched", approved_by="01A")
+    other = Match("chain", "q", "Reading", "ALLOW", "low", "matched")
+    event = events(record(outcome=Outcome.ALLOW, matches=(passed, other)))[6003]
+    assert [each.get("approved_by") for each in event["unmapped"]["matches"]] == ["01A", None]
+
+
+def test_every_outcome_is_an_alert_if_it_does_not_let_the_request_pass() -> None:
+    for outcome in Outcome:
+        event = events(record(score=0, outcome=outcome, matches=()))[6003]
+        assert event["is_alert"] is (outcome >= Outcome.PROMPT)
+        assert event["status_id"] == (2 if outcome >= Outcome.PROMPT else 1)
 
 
 def test_detected_data_is_a_data_security_finding() -> None:
@@ -245,6 +283,65 @@ def test_the_activity_is_that_of_the_change(op: str, fields: dict[str, Any], exp
     event = change_event(change(op, **fields))
     assert faults(event) == []
     assert event["type_uid"] == expected
+
+
+def approval_change(before: str | None, after: str, **fields: Any) -> Change:
+    record_ = {"redacted_text": "raw-looking"}
+    bodies = [
+        None if state is None else {"state": state, "record": record_, "answer_reason": "quiet"}
+        for state in (before, after)
+    ]
+    return change(
+        "create" if before is None else "update",
+        kind="approval",
+        entity_id="01A",
+        before=bodies[0],
+        after=bodies[1],
+        summary="ann did it",
+        **fields,
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (None, "pending", 300401),
+        ("pending", "pending", 300403),
+        ("pending", "approved", 300410),
+        ("approved", "used", 300411),
+        ("pending", "denied", 300411),
+        ("approved", "cancelled", 300411),
+        ("pending", "expired", 300411),
+    ],
+)
+def test_a_change_of_an_approval_is_named_by_its_new_state(
+    before: str | None, after: str, expected: int
+) -> None:
+    event = change_event(approval_change(before, after))
+    assert faults(event) == []
+    assert event["type_uid"] == expected
+    entity = event["entity"]
+    assert (entity["uid"], entity["type_id"], entity["type"]) == ("01A", 99, "approval")
+    assert event["unmapped"]["approval_state"] == after
+    for absent in ("raw-looking", "quiet"):
+        assert absent not in str(event)
+
+
+def test_a_used_confirmation_is_created_and_has_no_values() -> None:
+    body = {"state": "used", "expires_at": NOW, "input_hash": "ab12"}
+    event = change_event(
+        change("create", kind="confirmation", entity_id="01C", before=None, after=body)
+    )
+    assert faults(event) == []
+    assert (event["type_uid"], event["entity"]["type"]) == (300401, "confirmation")
+    assert event["unmapped"]["approval_state"] == "used"
+    assert "ab12" not in str(event)
+
+
+def test_a_state_of_other_entities_is_not_that_of_an_approval() -> None:
+    event = change_event(change(before={"state": "pending"}, after={"state": "approved"}))
+    assert event["type_uid"] == 300403
+    assert "approval_state" not in event["unmapped"]
 
 
 def test_the_event_of_a_test_delivery_is_valid() -> None:

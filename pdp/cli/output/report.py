@@ -121,6 +121,7 @@ STYLES: Final = {
     "ROUTE_TO": "yellow",
     "REDACT": "yellow",
     "PROMPT": "magenta",
+    "ESCALATE": "magenta",
     "CANCEL": "red",
     "BLOCK": "red",
     "block": "red",

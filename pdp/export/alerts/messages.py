@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from pdp.domain.decision import ObligationType
 from pdp.export.siem.text import compact, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pdp.domain.decision import Obligation
     from pdp.domain.decision_record import DecisionRecord
 
 _MAX_HEADER: Final = 150
@@ -19,13 +21,16 @@ _MAX_MATCHES: Final = 5
 """The most matches that a message lists."""
 
 
-def alert_message(rule_name: str, record: DecisionRecord, suppressed: int = 0) -> bytes:
+def alert_message(
+    rule_name: str, record: DecisionRecord, suppressed: int = 0, public_url: str = ""
+) -> bytes:
     """Returns the message about a decision that matches a rule.
 
     Args:
         rule_name: the name of the rule.
         record: the decision.
         suppressed: how many similar alerts before were not sent.
+        public_url: the URL of the server, for a link to the approval; empty for no link.
     """
     verb = "allowed" if record.allowed else "not allowed"
     head = f"{rule_name}: {record.outcome.name} ({verb})"
@@ -39,8 +44,13 @@ def alert_message(rule_name: str, record: DecisionRecord, suppressed: int = 0) -
         "Decision": record.decision_id,
         "Time": timestamp(record.time),
     }
+    link = ""
+    for each in record.obligations:
+        if each.type is ObligationType.APPROVAL and each.approval_id:
+            fields |= _approval(each)
+            link = f"{public_url}/v1/approvals/{each.approval_id}" if public_url else ""
     note = f"{suppressed} similar alerts since the last message" if suppressed else ""
-    return _message(head, fields, _reasons(record), note)
+    return _message(head, fields, _reasons(record), note, link)
 
 
 def summary_message(rule_name: str, suppressed: int) -> bytes:
@@ -63,6 +73,14 @@ def make_test_message(rule_name: str, tenant_id: str, actor: str) -> bytes:
     )
 
 
+def _approval(obligation: Obligation) -> dict[str, str]:
+    """Returns what a message says of the approval that a request waits for; never its token."""
+    fields = {"Approval": f"{obligation.approval_id} ({obligation.approval_state})"}
+    if obligation.expires_at is not None:
+        fields["Expires"] = timestamp(obligation.expires_at)
+    return fields
+
+
 def _reasons(record: DecisionRecord) -> str:
     reasons = [record.message] if record.message else []
     reasons += [
@@ -74,7 +92,9 @@ def _reasons(record: DecisionRecord) -> str:
     return "\n".join(reasons) or "no policy matched"
 
 
-def _message(head: str, fields: Mapping[str, str], reasons: str, note: str) -> bytes:
+def _message(
+    head: str, fields: Mapping[str, str], reasons: str, note: str, link: str = ""
+) -> bytes:
     blocks: list[dict[str, Any]] = [
         {"type": "header", "text": {"type": "plain_text", "text": _truncate(head, _MAX_HEADER)}}
     ]
@@ -86,6 +106,8 @@ def _message(head: str, fields: Mapping[str, str], reasons: str, note: str) -> b
             }
         )
     blocks.append({"type": "section", "text": _text(_escape(reasons))})
+    if link:  # its characters need no escaping: the settings and the id have only a few
+        blocks.append({"type": "section", "text": _text(f"<{link}|Show the approval>")})
     if note:
         blocks.append({"type": "context", "elements": [_text(note)]})
     return compact({"text": _escape(head), "blocks": blocks})

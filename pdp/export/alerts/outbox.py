@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from cachetools import LRUCache
 
+from pdp.domain.decision import Outcome
 from pdp.export.alerts.messages import alert_message, summary_message
 from pdp.export.alerts.rules import alerts_for, compile_alerts
 from pdp.export.spool import ALERTS_DROPPED
@@ -56,7 +57,10 @@ class AlertMatcher:
 
 
 def enqueue(
-    spool: Spool, matches: Sequence[tuple[AlertRule, DecisionRecord]], window_s: float
+    spool: Spool,
+    matches: Sequence[tuple[AlertRule, DecisionRecord]],
+    window_s: float,
+    public_url: str = "",
 ) -> None:
     """Queues alerts. Of similar decisions, only the first in a window is sent.
 
@@ -66,6 +70,7 @@ def enqueue(
         spool: the queue.
         matches: rules and the decisions that match them.
         window_s: the length of a window; 0 to send every alert.
+        public_url: the URL of the server, for links; empty for messages without links.
     """
     with spool.transaction():
         room = MAX_WAITING - spool.count_alerts()
@@ -79,7 +84,7 @@ def enqueue(
                 spool.count(ALERTS_DROPPED)
                 continue
             room -= 1
-            body = alert_message(rule.name, record, suppressed)
+            body = alert_message(rule.name, record, suppressed, public_url)
             spool.add_alert(destination, rule.webhook, record.decision_id, body)
 
 
@@ -97,8 +102,12 @@ def close_windows(spool: Spool) -> None:
 
 
 def _window_key(rule: AlertRule, record: DecisionRecord) -> str:
-    """Returns what similar alerts have in common: rule, user, agent, outcome, reason and risk."""
-    parts = (
+    """Returns what similar alerts have in common.
+
+    This is the rule, user, agent, outcome, reason and risk, and the approval that the request waits
+    for, if it does.
+    """
+    parts = [
         record.tenant_id,
         rule.name,
         rule.webhook,
@@ -107,6 +116,10 @@ def _window_key(rule: AlertRule, record: DecisionRecord) -> str:
         record.outcome.name,
         record.reason_code,
         record.risk.level,
-    )
+    ]
+    if record.outcome is Outcome.ESCALATE:
+        # A record that could not be searched for secrets has no obligations.
+        ids = [each.approval_id for each in record.obligations if each.approval_id]
+        parts += ids or [record.decision_id]
     joined = "".join(f"{len(each)}:{each}" for each in parts)
     return hashlib.sha256(joined.encode("utf-8", "replace")).hexdigest()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pdp.domain.decision import Outcome
 from pdp.domain.org_policy import levels_from
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ class AlertRule:
         action: a substring of the action, case-folded; empty for any action.
         pii_detected: whether personal data was detected; None for either.
         agent_id: the exact id of the agent; None for any agent.
+        expression: a condition that the request must meet; None for none.
+        approval_requested: whether the request is held until a second person has approved it; None
+            for either.
     """
 
     name: str
@@ -36,6 +40,7 @@ class AlertRule:
     pii_detected: bool | None = None
     agent_id: str | None = None
     expression: str | None = None
+    approval_requested: bool | None = None
 
     def matches(self, record: DecisionRecord, met_expressions: Collection[str] = ()) -> bool:
         """Returns whether a decision meets all conditions.
@@ -47,6 +52,10 @@ class AlertRule:
         return (
             (self.levels is None or record.risk.level in self.levels)
             and (self.pii_detected is None or record.pii_detected is self.pii_detected)
+            and (
+                self.approval_requested is None
+                or self.approval_requested is (record.outcome is Outcome.ESCALATE)
+            )
             and (self.expression is None or self.expression in met_expressions)
             and (self.agent_id is None or record.subject.agent_id == self.agent_id)
             and (not self.action or self.action in record.action.casefold())
@@ -76,4 +85,5 @@ def _compile(document: Mapping[str, Any]) -> AlertRule:
         pii_detected=condition.get("pii_detected"),
         agent_id=condition.get("agent_id_eq"),
         expression=condition.get("expression"),
+        approval_requested=condition.get("approval_requested"),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from pdp.domain import approval
 from pdp.export.ocsf import schema
 
 if TYPE_CHECKING:
@@ -15,6 +16,14 @@ _POLICY: Final = (5, "Policy")
 _DISABLE: Final = (9, "Disable")
 _ENABLE: Final = (8, "Enable")
 _KILLED: Final = "kill_switch_disabled_at"
+
+_ACTIVITIES_OF_STATES: Final = {
+    approval.APPROVED: (10, "Activate"),
+    **dict.fromkeys(
+        (approval.USED, approval.DENIED, approval.CANCELLED, approval.EXPIRED), (11, "Deactivate")
+    ),
+}
+"""The activity by the state that an approval gets."""
 
 
 def change_uid(change: Change) -> str:
@@ -57,18 +66,32 @@ def change_event(change: Change) -> dict[str, Any]:
             "kind": change.kind,
             "revision": change.revision,
             "changed_fields": _changed_fields(change),
+            **_approval(change),
         },
     }
     return event
 
 
 def _activity(change: Change) -> tuple[int, str]:
-    """Returns the activity. A change of a kill switch counts as enabling or disabling only."""
+    """Returns the activity.
+
+    A change of a kill switch counts as enabling or disabling only, and one of an approval as what
+    its state becomes.
+    """
     if change.before is not None and change.after is not None:
+        if change.kind == approval.KIND and change.after["state"] != change.before["state"]:
+            return _ACTIVITIES_OF_STATES.get(change.after["state"], _ACTIVITIES[change.op])
         before, after = change.before.get(_KILLED), change.after.get(_KILLED)
         if (before is None) != (after is None):
             return _DISABLE if before is None else _ENABLE
     return _ACTIVITIES[change.op]
+
+
+def _approval(change: Change) -> dict[str, str]:
+    """Returns the state of an approval or a confirmation; nothing for others."""
+    if change.kind not in approval.KINDS or change.after is None:
+        return {}
+    return {"approval_state": change.after["state"]}
 
 
 def _type(kind: str) -> tuple[int, str]:

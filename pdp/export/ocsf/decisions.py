@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from pdp.domain.decision import Outcome
+from pdp.domain.decision import ObligationType, Outcome
 from pdp.export.ocsf import schema
+from pdp.export.siem.text import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -288,7 +289,24 @@ def _unmapped(record: DecisionRecord) -> dict[str, Any]:
         "incomplete": record.incomplete,
         "frameworks": list(record.frameworks),
         "matches": [
-            {"layer": each.layer, "policy_id": each.policy_id, "action": each.action}
+            {
+                "layer": each.layer,
+                "policy_id": each.policy_id,
+                "action": each.action,
+                **({"approved_by": each.approved_by} if each.approved_by else {}),
+            }
             for each in record.matches
         ],
+        **_approval(record),
     }
+
+
+def _approval(record: DecisionRecord) -> dict[str, Any]:
+    """Returns the approval that the request waits for; nothing if it waits for none."""
+    for each in record.obligations:
+        if each.type is ObligationType.APPROVAL:
+            approval = {"uid": each.approval_id, "state": each.approval_state}
+            if each.expires_at is not None:
+                approval["expires_at"] = timestamp(each.expires_at)
+            return {"approval": approval}
+    return {}

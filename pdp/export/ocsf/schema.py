@@ -77,6 +77,7 @@ DISPOSITIONS: Final = {
     Outcome.ROUTE_TO: (_MODIFIED, (11, "Corrected")),
     Outcome.REDACT: (_MODIFIED, (11, "Corrected")),
     Outcome.PROMPT: (_DENIED, (23, "Challenge")),
+    Outcome.ESCALATE: (_DENIED, (23, "Challenge")),
     Outcome.CANCEL: (_DENIED, (2, "Blocked")),
     Outcome.BLOCK: (_DENIED, (2, "Blocked")),
 }

@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from pdp.transport.call import Call, Endpoint
 
 _FRAMEWORKS = ("gdpr", "ai_act", "soc2")
-_CONDITIONS = ("risk_level_gte", "action_contains", "pii_detected", "agent_id_eq", "expression")
+_CONDITIONS = (
+    "risk_level_gte",
+    "action_contains",
+    "pii_detected",
+    "agent_id_eq",
+    "expression",
+    "approval_requested",
+)
 
 
 class OrgPolicyServicer:

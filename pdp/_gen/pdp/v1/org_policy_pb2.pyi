@@ -179,6 +179,7 @@ class AlertCondition(_message.Message):
     PII_DETECTED_FIELD_NUMBER: _builtins.int
     AGENT_ID_EQ_FIELD_NUMBER: _builtins.int
     EXPRESSION_FIELD_NUMBER: _builtins.int
+    APPROVAL_REQUESTED_FIELD_NUMBER: _builtins.int
     risk_level_gte: _builtins.str
     """risk_level_gte is the lowest risk level: `none`, `low`, `medium`, `high` or
     `critical`.
@@ -193,6 +194,11 @@ class AlertCondition(_message.Message):
     """expression is a condition on the request of the decision, in the language
     of custom rules, of at most 4096 bytes.
     """
+    approval_requested: _builtins.bool
+    """approval_requested selects decisions by whether they hold the request until
+    a second person has approved it: those with the outcome `ESCALATE`, or the
+    others.
+    """
     def __init__(
         self,
         *,
@@ -201,15 +207,18 @@ class AlertCondition(_message.Message):
         pii_detected: _builtins.bool | None = ...,
         agent_id_eq: _builtins.str | None = ...,
         expression: _builtins.str | None = ...,
+        approval_requested: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_action_contains", b"_action_contains", "_agent_id_eq", b"_agent_id_eq", "_expression", b"_expression", "_pii_detected", b"_pii_detected", "_risk_level_gte", b"_risk_level_gte", "action_contains", b"action_contains", "agent_id_eq", b"agent_id_eq", "expression", b"expression", "pii_detected", b"pii_detected", "risk_level_gte", b"risk_level_gte"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_action_contains", b"_action_contains", "_agent_id_eq", b"_agent_id_eq", "_approval_requested", b"_approval_requested", "_expression", b"_expression", "_pii_detected", b"_pii_detected", "_risk_level_gte", b"_risk_level_gte", "action_contains", b"action_contains", "agent_id_eq", b"agent_id_eq", "approval_requested", b"approval_requested", "expression", b"expression", "pii_detected", b"pii_detected", "risk_level_gte", b"risk_level_gte"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_action_contains", b"_action_contains", "_agent_id_eq", b"_agent_id_eq", "_expression", b"_expression", "_pii_detected", b"_pii_detected", "_risk_level_gte", b"_risk_level_gte", "action_contains", b"action_contains", "agent_id_eq", b"agent_id_eq", "expression", b"expression", "pii_detected", b"pii_detected", "risk_level_gte", b"risk_level_gte"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_action_contains", b"_action_contains", "_agent_id_eq", b"_agent_id_eq", "_approval_requested", b"_approval_requested", "_expression", b"_expression", "_pii_detected", b"_pii_detected", "_risk_level_gte", b"_risk_level_gte", "action_contains", b"action_contains", "agent_id_eq", b"agent_id_eq", "approval_requested", b"approval_requested", "expression", b"expression", "pii_detected", b"pii_detected", "risk_level_gte", b"risk_level_gte"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__action_contains: _TypeAlias = _typing.Literal["action_contains"]  # noqa: Y015
     _WhichOneofArgType__action_contains: _TypeAlias = _typing.Literal["_action_contains", b"_action_contains"]  # noqa: Y015
     _WhichOneofReturnType__agent_id_eq: _TypeAlias = _typing.Literal["agent_id_eq"]  # noqa: Y015
     _WhichOneofArgType__agent_id_eq: _TypeAlias = _typing.Literal["_agent_id_eq", b"_agent_id_eq"]  # noqa: Y015
+    _WhichOneofReturnType__approval_requested: _TypeAlias = _typing.Literal["approval_requested"]  # noqa: Y015
+    _WhichOneofArgType__approval_requested: _TypeAlias = _typing.Literal["_approval_requested", b"_approval_requested"]  # noqa: Y015
     _WhichOneofReturnType__expression: _TypeAlias = _typing.Literal["expression"]  # noqa: Y015
     _WhichOneofArgType__expression: _TypeAlias = _typing.Literal["_expression", b"_expression"]  # noqa: Y015
     _WhichOneofReturnType__pii_detected: _TypeAlias = _typing.Literal["pii_detected"]  # noqa: Y015
@@ -220,6 +229,8 @@ class AlertCondition(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__action_contains) -> _WhichOneofReturnType__action_contains | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__agent_id_eq) -> _WhichOneofReturnType__agent_id_eq | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__approval_requested) -> _WhichOneofReturnType__approval_requested | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__expression) -> _WhichOneofReturnType__expression | None: ...
     @_typing.overload

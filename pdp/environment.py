@@ -52,6 +52,7 @@ SETTINGS: Final = frozenset(
         "PDP_JWT_JWKS",
         "PDP_JWT_ROLES_CLAIM",
         "PDP_JWT_SECRET_FILE",
+        "PDP_JWT_GROUPS_CLAIM",
         "PDP_JWT_TENANTS_CLAIM",
         "PDP_LITELLM_CUSTOMER",
         "PDP_LITELLM_TENANT",

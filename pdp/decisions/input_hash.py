@@ -1,6 +1,6 @@
 """The hash of what a decision is about: who asks, and for what (docs/approvals.md).
 
-It is an HMAC with the key of the installation, so that nobody can guess a text from its hash. Not
+It is an HMAC with the key of the installation, so that a text cannot be guessed from its hash. Not
 part of it: the id and the time of the request, its usage, entities and tokens.
 """
 

@@ -258,23 +258,7 @@ def _combined(snapshot: Snapshot, judged: Sequence[_Judged], payload: Payload) -
     if unjudged is None and all(each.decision.plain for each in judged):
         return first._replace(unmatched=None, payload=PayloadResult(payload.format))
     deciding = max(judged, key=lambda each: (each.outcome, each.decision.risk.score))
-    decision = deciding.decision
-    if deciding.outcome is Outcome.REDACT and not decision.allowed:
-        decision = decision._replace(
-            message=_HISTORY, reason_code=HISTORY_BLOCKED, status_hint=200, retry_after_s=None
-        )
-    if deciding.outcome is Outcome.ALLOW and decision.outcome is not Outcome.ALLOW:
-        decision = decision._replace(message="", reason_code="", status_hint=200)
-    outcome = deciding.outcome
-    if unjudged is not None and unjudged.outcome > outcome:
-        outcome, decision = (
-            unjudged.outcome,
-            decision._replace(
-                message=unjudged.message,
-                reason_code=unjudged.reason_code,
-                status_hint=unjudged.status_hint,
-            ),
-        )
+    outcome, decision = _deciding(deciding, unjudged)
     decisions = [each.decision for each in judged]
     held = [each for each in judged if each.outcome in HELD] if outcome in HELD else []
     redacted = None
@@ -303,6 +287,29 @@ def _combined(snapshot: Snapshot, judged: Sequence[_Judged], payload: Payload) -
         holds=_united(each.decision.holds for each in held),
         held=tuple(each.request for each in held),
         unmatched=None,
+    )
+
+
+def _deciding(deciding: _Judged, unjudged: Decision | None) -> tuple[Outcome, Decision]:
+    """Returns the outcome of a payload, and a decision with its reasons.
+
+    Args:
+        deciding: the part that decides.
+        unjudged: what the tenant's settings say of media; None if the payload has none.
+    """
+    decision = deciding.decision
+    if deciding.outcome is Outcome.REDACT and not decision.allowed:
+        decision = decision._replace(
+            message=_HISTORY, reason_code=HISTORY_BLOCKED, status_hint=200, retry_after_s=None
+        )
+    if deciding.outcome is Outcome.ALLOW and decision.outcome is not Outcome.ALLOW:
+        decision = decision._replace(message="", reason_code="", status_hint=200)
+    if unjudged is None or unjudged.outcome <= deciding.outcome:
+        return deciding.outcome, decision
+    return unjudged.outcome, decision._replace(
+        message=unjudged.message,
+        reason_code=unjudged.reason_code,
+        status_hint=unjudged.status_hint,
     )
 
 

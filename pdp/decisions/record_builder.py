@@ -258,10 +258,9 @@ _OWN_FIELDS: Final = frozenset(
         "text_sha256",
         "arguments_sha256",
         "input_hash",
-        "approval_id",
-        "approved_by",
     }
 )
+_APPROVAL_FIELDS: Final = frozenset({"approval_id", "approved_by"})
 _CLEAN_FIELDS: Final = frozenset(
     {"redacted_text", "redacted_arguments", "outcome", "payload_format"}
 )
@@ -303,7 +302,7 @@ def _strings(record: DecisionRecord) -> tuple[list[str], list[str]]:
 def _clean(value: Any, redactor: Redactor, name: str = "") -> Any:
     """Returns a record in JSON form without secrets."""
     if isinstance(value, str):
-        if name in _OWN_FIELDS:
+        if name in _OWN_FIELDS or name in _APPROVAL_FIELDS:
             return value
         return redactor.name(value, strictly=name in _PATH_FIELDS)
     if isinstance(value, dict):

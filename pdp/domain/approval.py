@@ -121,7 +121,7 @@ class EscalatedRule(NamedTuple):
         layer, policy_id, name: the rule.
         message: what it asks.
         approvers: the groups and roles that may answer.
-        approved_by: the person who has approved for this rule; empty for nobody.
+        approved_by: the person who has approved for this rule; empty if it waits.
     """
 
     key: str

@@ -151,11 +151,17 @@ def wire(
     }
     served, services = {method.path: method for method in methods()}, secure(metrics)
     own = {path: handlers[method.name] for path, method in served.items()}
-    guarded = endpoints(served, own, services)
-    if wrap is not None:
-        guarded = {path: wrap(endpoint) for path, endpoint in guarded.items()}
+    guarded = _wrapped(endpoints(served, own, services), wrap)
     wiring = Wiring(served, guarded, metrics, metering, admissions(served, services), reader)
     return _with_adapters(wiring, decider, services, settings)
+
+
+def _wrapped(
+    guarded: Mapping[str, Endpoint], wrap: Callable[[Endpoint], Endpoint] | None
+) -> Mapping[str, Endpoint]:
+    if wrap is None:
+        return guarded
+    return {path: wrap(endpoint) for path, endpoint in guarded.items()}
 
 
 def _with_adapters(

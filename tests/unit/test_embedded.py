@@ -62,7 +62,8 @@ class TestPackage:
             "ner",
             "place",
             "payload_format",
-            "groups_trusted",
+            "caller",
+            "passed",
             "server_time",
         }
 

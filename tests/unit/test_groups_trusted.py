@@ -1,4 +1,4 @@
-"""`Request.groups_trusted` follows the principal, on every way of a request to the engine."""
+"""`Request.caller` follows the principal, on every way of a request to the engine."""
 
 from __future__ import annotations
 
@@ -78,6 +78,6 @@ async def test_groups_are_trusted_with_a_credential_only(
         await node.wiring.endpoints[path](call, message)
     session.end()
     assert judged
-    assert {each.groups_trusted for each in judged} == {has_key}
+    assert {each.caller.groups_trusted for each in judged} == {has_key}
     assert {each.subject.groups for each in judged} == {("sre",)}
     assert {each.tenant_id for each in judged} == {"acme"}

@@ -205,7 +205,7 @@ def test_invalid_values_in_maps_and_enums_are_named() -> None:
         )
     assert dict(caught.value.violations) == {
         "outcome": "must be one of UNSPECIFIED, ALLOW, WARN, ALLOW_WITH_OVERRIDE, ROUTE_TO, "
-        "REDACT, PROMPT, CANCEL, BLOCK",
+        "REDACT, PROMPT, CANCEL, BLOCK, ESCALATE",
         "outcomes[1]": "must be a string, not a number",
         "counts['a']": "must be an integer, not a string",
         "models['m'].modl": "unknown field; did you mean model?",

@@ -18,7 +18,7 @@ from pdp.admin.simulation.overlay import apply_overlay
 from pdp.admin.workspace import Workspace
 from pdp.bootstrap.policies import create_publisher, open_policies
 from pdp.cases.sections import SECTIONS
-from pdp.domain import compliance_bundle
+from pdp.domain import approval, compliance_bundle
 from pdp.domain.kinds import ENTITY_CLASSES
 from pdp.domain.layers import LAYERS
 from pdp.domain.risk import DEFAULT_RISK_TABLE
@@ -55,8 +55,10 @@ def kinds() -> Iterator[tuple[str, str]]:
 def test_every_kind_of_entity_can_be_read() -> None:
     declared = {kind for _, kind in kinds()}
     assert len(declared) > 10
-    # The versions of compliance bundles are kept for their history, and decide nothing.
-    assert declared - {compliance_bundle.SNAPSHOT_KIND} == set(ENTITY_CLASSES)
+    # The versions of compliance bundles are kept for their history, and decide nothing. Approvals
+    # are no policies.
+    no_policies = {compliance_bundle.SNAPSHOT_KIND, *approval.KINDS}
+    assert declared - no_policies == set(ENTITY_CLASSES)
 
 
 def test_every_layer_is_compiled_and_has_its_place_in_a_trace() -> None:

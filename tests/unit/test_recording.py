@@ -20,8 +20,8 @@ from pdp.decisions.record_builder import (
     RecordBuilder,
 )
 from pdp.decisions.recording import DecisionRecorder
-from pdp.detect.validators import VALIDATORS
 from pdp.decisions.recording_level import is_recorded
+from pdp.detect.validators import VALIDATORS
 from pdp.domain.decision import (
     Decision,
     Obligation,

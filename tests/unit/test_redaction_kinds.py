@@ -52,7 +52,10 @@ def snapshot_of(kind: str, key: bytes = KEY, tenant: str = "t") -> Snapshot:
     )
     platform = compile_platform(PolicySet(), {"luhn": lambda _: True}, detectors=DETECTORS)
     platform = compile_platform(
-        platform.policies, platform.validators, detectors=DETECTORS, keys=InstallationKeys(redaction=key)
+        platform.policies,
+        platform.validators,
+        detectors=DETECTORS,
+        keys=InstallationKeys(redaction=key),
     )
     return compile_tenant(platform, tenant, own, 1)
 

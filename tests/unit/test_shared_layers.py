@@ -123,9 +123,9 @@ _entities: Final = st.lists(
 
 
 def comparable(decision: Decision) -> Decision:
-    """Returns a decision without times, and with faults that compare equal."""
+    """Returns what callers see of a decision, with faults that compare equal."""
     faults: Any = tuple(map(repr, decision.faults))
-    return decision._replace(layers=(), faults=faults)
+    return decision._replace(layers=(), faults=faults, unmatched=None)
 
 
 def decide(platform: Platform, own: PolicySet, request: Request) -> Decision:

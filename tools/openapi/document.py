@@ -46,7 +46,7 @@ _SECURITY_SCHEMES: Final = {
         "type": "apiKey",
         "in": "header",
         "name": "X-API-Key",
-        "description": "An API key. The `x-access` of an operation names the role that it needs, and others that do.",
+        "description": "An API key. The `x-access` of an operation names who may call it.",
     },
     "Bearer": {
         "type": "http",

@@ -97,7 +97,11 @@ _APPLIES: Final[Mapping[str, _Applies]] = {
     "EXCEPTION_NOT_FOUND": _method(
         "GetException", "UpdateException", "ApproveException", "DeleteException"
     ),
-    "APPROVAL_REFUSED": _method("ApproveException"),
+    "APPROVAL_REFUSED": _method("ApproveException", "ApproveApproval", "DenyApproval"),
+    "APPROVAL_NOT_FOUND": _method(
+        "GetApproval", "ApproveApproval", "DenyApproval", "CancelApproval"
+    ),
+    "APPROVAL_CLOSED": _method("ApproveApproval", "DenyApproval", "CancelApproval"),
     "NO_UPGRADE": _method("UpgradeComplianceBundle"),
     "NAME_EXISTS": _method(
         *(

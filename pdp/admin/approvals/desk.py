@@ -29,7 +29,7 @@ GROUP: Final = 64
 """Decisions that one commit is for."""
 
 
-class _Job(NamedTuple):
+class _PendingCommit(NamedTuple):
     """What a decision waits for.
 
     Attributes:
@@ -46,7 +46,7 @@ class WorkspaceDesk:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._waiting: dict[str, deque[_Job]] = {}
+        self._waiting: dict[str, deque[_PendingCommit]] = {}
         self._running: asyncio.Task[None] | None = None
 
     async def open(self, draft: ApprovalDraft) -> Approval:
@@ -66,7 +66,7 @@ class WorkspaceDesk:
         jobs = self._waiting.setdefault(tenant_id, deque())
         if len(jobs) >= MAX_WAITING:
             raise ApprovalFailed(APPROVAL_LIMIT)
-        job = _Job(work, asyncio.get_running_loop().create_future())
+        job = _PendingCommit(work, asyncio.get_running_loop().create_future())
         jobs.append(job)
         if self._running is None:
             self._running = asyncio.create_task(self._run())
@@ -80,9 +80,9 @@ class WorkspaceDesk:
         finally:
             self._running = None
 
-    def _next_group(self) -> list[_Job]:
+    def _next_group(self) -> list[_PendingCommit]:
         """Takes the next jobs, one of each tenant in turn."""
-        group: list[_Job] = []
+        group: list[_PendingCommit] = []
         while self._waiting and len(group) < GROUP:
             for tenant_id in list(self._waiting)[: GROUP - len(group)]:
                 jobs = self._waiting.pop(tenant_id)
@@ -91,7 +91,7 @@ class WorkspaceDesk:
                     self._waiting[tenant_id] = jobs  # at the end: the others come first
         return group
 
-    async def _run_group(self, group: Sequence[_Job]) -> None:
+    async def _run_group(self, group: Sequence[_PendingCommit]) -> None:
         def run(transaction: Transaction) -> list[Any]:
             return [_result(job, transaction) for job in group]
 
@@ -106,12 +106,12 @@ class WorkspaceDesk:
                 continue
             if isinstance(result, Exception):
                 job.done.set_exception(result)
-                job.done.exception()  # nobody may wait for it any more
+                job.done.exception()  # its caller may have gone away
             else:
                 job.done.set_result(result)
 
 
-def _result(job: _Job, transaction: Transaction) -> Any:
+def _result(job: _PendingCommit, transaction: Transaction) -> Any:
     try:
         return job.work(transaction)
     except ApprovalFailed as error:  # raised before its first write

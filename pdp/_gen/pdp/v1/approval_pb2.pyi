@@ -129,7 +129,7 @@ class EscalatedRule(_message.Message):
     message: _builtins.str
     """message is what the rule asks."""
     approved_by: _builtins.str
-    """approved_by is the person who has approved for this rule; empty for nobody."""
+    """approved_by is the person who has approved for this rule; empty if it waits."""
     @_builtins.property
     def approvers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """approvers are the groups and roles that may answer."""

@@ -22,19 +22,24 @@ REQUEST: Final[dict[str, Any]] = {
 MESSAGE: Final = "Deleting in production"
 
 
-def add_rule(send: Callable[..., httpx2.Response], **action: Any) -> None:
-    """Adds a chain rule by which `ACTION` needs an approval.
+ESCALATE: Final[dict[str, Any]] = {"type": "ESCALATE", "message": MESSAGE}
+PROMPT: Final[dict[str, Any]] = {"type": "PROMPT", "prompt_message": MESSAGE}
+"""Actions of the rule."""
+
+
+def add_rule(send: Callable[..., httpx2.Response], action: Any = ESCALATE) -> None:
+    """Adds a chain rule by which `ACTION` needs an approval, or a confirmation.
 
     Args:
         send: sends an HTTP request of an editor: takes the method, the path and `json`.
-        **action: changes of the rule's action; by default it escalates.
+        action: the action of the rule.
     """
     pack = send("POST", "/api/admin/policy-packs", json={"name": "production"}).json()
     rule = {
         "name": "deleting",
         "sequence": 1,
         "conditions": {"actions": [ACTION]},
-        "action": {"type": "ESCALATE", "message": MESSAGE, **action},
+        "action": action,
     }
     path = f"/api/admin/policy-packs/{pack['id']}/rules"
     send("POST", path, json=rule).raise_for_status()

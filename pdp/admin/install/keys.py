@@ -2,7 +2,7 @@
 
 They are created once and stay: another key would give every value another hash. They are stored
 with the policies, so that all processes of an installation have the same ones, and a backup holds
-them.
+them. Only the restore of a backup replaces the key for approvals.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ _SUMMARIES: Final = {
     REDACTION_KIND: "Created the key for redactions",
     APPROVAL_KIND: "Created the key for approvals",
 }
+_RENEWED: Final = "Replaced the key for approvals"
 _KEY_BYTES: Final = 32
 
 
@@ -41,7 +42,16 @@ def install_keys(store: Store) -> None:
     with store.write() as transaction:
         for kind in _SUMMARIES:
             if not _read_key(transaction, kind):  # another process may have been faster
-                _create_key(transaction, kind)
+                _put_key(transaction, kind, catalog.ACTOR, _SUMMARIES[kind])
+
+
+def renew_approval_key(transaction: Transaction, actor: str) -> None:
+    """Replaces the key for approvals: no token that was given before is valid any more.
+
+    Raises:
+        StoreUnavailable: the store cannot be written.
+    """
+    _put_key(transaction, APPROVAL_KIND, actor, _RENEWED)
 
 
 def read_keys(reader: Reader) -> InstallationKeys:
@@ -53,11 +63,11 @@ def read_keys(reader: Reader) -> InstallationKeys:
     return InstallationKeys(_read_key(reader, REDACTION_KIND), _read_key(reader, APPROVAL_KIND))
 
 
-def _create_key(transaction: Transaction, kind: str) -> None:
+def _put_key(transaction: Transaction, kind: str, actor: str, summary: str) -> None:
     # The change log never shows a field of this name.
     body = {"secret": secrets.token_hex(_KEY_BYTES)}
     entity = StoredEntity(kind, PLATFORM, kind, body)
-    transaction.put(entity, actor=catalog.ACTOR, summary=_SUMMARIES[kind])
+    transaction.put(entity, actor=actor, summary=summary)
 
 
 def _read_key(reader: Reader, kind: str) -> bytes:

@@ -60,7 +60,8 @@ def command(
 
     The backup holds the policies or the log of decision records. It is verified completely first.
     Stop the servers on that database first. API keys that were revoked or rotated after the backup
-    stay revoked or rotated.
+    stay revoked or rotated. Open approvals are cancelled, and tokens for approvals and prompts that
+    were given before cannot be used.
     """
     from pdp.cli.run.restore import restore  # noqa: PLC0415 - loads the store
 

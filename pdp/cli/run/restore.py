@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from pdp.admin.approvals.invalidation import invalidate_approvals
 from pdp.backup.archive import OWNER_ONLY, POLICIES, Manifest, read_manifest, unpack
 from pdp.backup.encryption import read_passphrase, unusable
 from pdp.backup.key_changes import preserve_keys
@@ -63,6 +64,7 @@ def restore(
             if not check:
                 if holds == POLICIES:
                     facts["keys"] = _carry_over(database, copy, manifest, revive_keys=revive_keys)
+                    facts["approvals_cancelled"] = _invalidate_approvals(copy)
                     key_facts = _key_facts(facts["keys"])
                 previous = maintenance.replace(database, copy)
                 facts |= {"database": str(database), "kept": previous and str(previous)}
@@ -85,6 +87,12 @@ def _carry_over(
         return None
     with closing(open_store(f"sqlite:///{copy}")) as store:
         return asdict(preserve_keys(store, changes.bodies, local_actor()))
+
+
+def _invalidate_approvals(copy: Path) -> int:
+    """Makes the approvals of the backup worthless; returns how many were open."""
+    with closing(open_store(f"sqlite:///{copy}")) as store:
+        return invalidate_approvals(store, local_actor())
 
 
 def _key_facts(keys: Mapping[str, Any] | None) -> dict[str, str]:

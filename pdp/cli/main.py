@@ -23,6 +23,7 @@ _COMMANDS: Final = (
     "keys",
     "models",
     "audit",
+    "approvals",
     "siem",
     "policies",
     "adapters",

@@ -90,7 +90,11 @@ class TestHelp:
         assert {int(code) for code in listed} == codes
 
     @pytest.mark.parametrize(
-        "group", ["", "conditions", "keys", "models", "audit", "siem", "policies", "adapters"]
+        "group",
+        [
+            *("", "conditions", "keys", "models", "audit", "approvals", "siem", "policies"),
+            "adapters",
+        ],
     )
     def test_lists_of_commands_are_whole_sentences(
         self, cli: Callable[..., CommandResult], group: str, monkeypatch: pytest.MonkeyPatch

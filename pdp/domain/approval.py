@@ -266,6 +266,16 @@ class Approval:
             answer_reason=reason,
         )
 
+    def denied_by(self, answerer: Answerer, reason: str, now: float) -> Approval:
+        """Returns the approval with the no of a person."""
+        return replace(
+            self,
+            state=DENIED,
+            answered_by=answerer.person,
+            answered_at=now,
+            answer_reason=reason,
+        )
+
 
 def body_of(approval: Approval) -> dict[str, Any]:
     """Returns the fields of `approval` as the store keeps them."""

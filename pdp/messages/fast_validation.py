@@ -47,6 +47,7 @@ def is_certainly_valid(request: Request, size: int | None = None) -> bool:
     risk = request.subject.risk_score
     return (
         characters <= _MAX_TEXT
+        and not request.tokens
         and ((size is not None and size - characters <= _MAX_ID) or _ids_fit(request))
         and (request.target is NO_TARGET or (size is not None and _is_valid_target(request.target)))
         and (request.usage is NO_USAGE or _is_valid_usage(request.usage))

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from pdp.admin.approvals.sweeper import ApprovalSweeper
 from pdp.admin.compaction import ChangeLogCompactor
 from pdp.admin.workspace import Workspace
 from pdp.audit.acknowledgements import LoopAcknowledgements
@@ -144,13 +143,7 @@ def _loops(parts: _Parts, settings: Settings) -> Iterator[Coroutine[None, None, 
     parts.wiring.metrics.counter(
         "pdp_changes_removed", "Changes removed because of their age.", lambda: compactor.removed
     )
-    sweeper = ApprovalSweeper(parts.workspace)
-    parts.wiring.metrics.counter(
-        "pdp_approvals_expired",
-        "Approvals that expired before they were used.",
-        lambda: sweeper.expired,
-    )
-    yield sweeper.run()
+    yield parts.wiring.sweeper.run()
     yield parts.security.follow()
     yield parts.workspace.follow()
     yield parts.wiring.metering.run()

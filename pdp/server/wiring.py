@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pdp.admin.api_keys import ApiKeys
 from pdp.admin.approvals.answers import Approvals
 from pdp.admin.approvals.desk import WorkspaceDesk
+from pdp.admin.approvals.sweeper import ApprovalSweeper
 from pdp.admin.change_log import ChangeLog
 from pdp.admin.compliance.bundles import ComplianceBundles
 from pdp.admin.customer_policies import CustomerPolicies
@@ -93,6 +94,7 @@ class Wiring:
         metering: keeps the counters of limits in step with the store.
         admissions: what an adapter checks before it reads a message, by gRPC path.
         reader: reads the records of decisions; None if decisions are not recorded.
+        sweeper: closes approvals whose time is over.
         routes: the HTTP routes of adapters.
     """
 
@@ -100,6 +102,7 @@ class Wiring:
     endpoints: Mapping[str, Endpoint]
     metrics: Metrics
     metering: UsageSynchronizer
+    sweeper: ApprovalSweeper
     admissions: Mapping[str, Check]
     reader: RecordReader | None = None
     routes: tuple[AdapterRoute, ...] = ()
@@ -144,16 +147,26 @@ def wire(
         **_decision_handlers(decider, metrics, workspace, recording, entity_finder),
         **_policy_handlers(workspace, publisher.platform.detectors),
         **_file_handlers(workspace, publisher, decider, reader),
-        **OrgPolicyServicer(OrgPolicies(workspace), exporting.trials).handlers(),
-        **SiemServicer(exporting.directory).handlers(),
+        **_export_handlers(workspace, exporting),
         **AuditServicer(reader, ChangeLog(workspace)).handlers(),
         **LimitServicer(Limits(workspace, metering)).handlers(),
     }
     served, services = {method.path: method for method in methods()}, secure(metrics)
     own = {path: handlers[method.name] for path, method in served.items()}
     guarded = _wrapped(endpoints(served, own, services), wrap)
-    wiring = Wiring(served, guarded, metrics, metering, admissions(served, services), reader)
+    sweeper, admit = _sweeper(workspace, desk, metrics), admissions(served, services)
+    wiring = Wiring(served, guarded, metrics, metering, sweeper, admit, reader)
     return _with_adapters(wiring, decider, services, settings)
+
+
+def _sweeper(workspace: Workspace, desk: WorkspaceDesk, metrics: Metrics) -> ApprovalSweeper:
+    sweeper = ApprovalSweeper(workspace, desk)
+    metrics.counter(
+        "pdp_approvals_expired",
+        "Approvals that expired before they were used.",
+        lambda: sweeper.expired,
+    )
+    return sweeper
 
 
 def _wrapped(
@@ -219,6 +232,14 @@ def _policy_handlers(
         **PolicyChainServicer(PolicyChains(workspace)).handlers(),
         **static.handlers(),
         **TenantSettingsServicer(TenantSettingsAdmin(workspace)).handlers(),
+    }
+
+
+def _export_handlers(workspace: Workspace, exporting: ExportSubsystem) -> dict[str, Endpoint]:
+    """Returns the handlers of what is recorded and where it is sent."""
+    return {
+        **OrgPolicyServicer(OrgPolicies(workspace), exporting.trials).handlers(),
+        **SiemServicer(exporting.directory).handlers(),
     }
 
 

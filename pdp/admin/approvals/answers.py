@@ -93,27 +93,13 @@ class Approvals:
             ApprovalClosed: it is not pending.
             ApprovalRefused: the answerer may not answer it.
         """
-
-        def answer(approval: Approval, now: float) -> Approval:
-            return approval.approved_for(answerer, reason, now)
-
-        return await self._answer(tenant_id, approval_id, answerer, reason, answer)
+        return await self._answer(tenant_id, approval_id, answerer, reason, Approval.approved_for)
 
     async def deny(
         self, tenant_id: str, approval_id: str, answerer: Answerer, reason: str
     ) -> Approval:
         """Denies a request; see `approve`. An approval that was not used yet is taken back."""
-
-        def answer(approval: Approval, now: float) -> Approval:
-            return replace(
-                approval,
-                state=DENIED,
-                answered_by=answerer.person,
-                answered_at=now,
-                answer_reason=reason,
-            )
-
-        return await self._answer(tenant_id, approval_id, answerer, reason, answer)
+        return await self._answer(tenant_id, approval_id, answerer, reason, Approval.denied_by)
 
     async def cancel(
         self, tenant_id: str, approval_id: str, actor: str, reason: str, *, is_admin: bool
@@ -150,7 +136,7 @@ class Approvals:
         approval_id: str,
         answerer: Answerer,
         reason: str,
-        answer: Callable[[Approval, float], Approval],
+        answer: Callable[[Approval, Answerer, str, float], Approval],
     ) -> Approval:
         check_texts(reason=reason)
         if not answerer.person:
@@ -160,7 +146,7 @@ class Approvals:
 
         def work(transaction: Transaction) -> Approval:
             approval = _find(transaction, tenant_id, approval_id)
-            answered = answer(approval, transaction.now)
+            answered = answer(approval, answerer, reason, transaction.now)
             is_denial = answered.state == DENIED
             states = OPEN_STATES if is_denial else frozenset({PENDING})
             verb = "denied" if is_denial else "approved"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Mapping, Sequence
 
+    from pdp.admin.approvals.entities import Opening
     from pdp.admin.workspace import Workspace
     from pdp.domain.approval import ApprovalDraft, TokenUse
     from pdp.store.port import Reader, Store, Transaction
@@ -48,15 +49,18 @@ class WorkspaceDesk:
         self._workspace = workspace
         self._waiting: dict[str, deque[_PendingCommit]] = {}
         self._running: asyncio.Task[None] | None = None
+        self.expired = 0
+        """Approvals that were closed because the same request came after their time."""
 
     async def open(self, draft: ApprovalDraft) -> Approval:
         """Opens an approval; see `ApprovalDesk.open`."""
-        approval: Approval = await self._commit(draft.tenant_id, partial(_open, draft=draft))
-        return approval
+        opening: Opening = await self._commit(draft.tenant_id, partial(open_approval, draft=draft))
+        self.expired += opening.expired
+        return opening.approval
 
     async def use(self, tenant_id: str, uses: Sequence[TokenUse]) -> None:
         """Uses tokens; see `ApprovalDesk.use`."""
-        await self._commit(tenant_id, partial(_use, tenant_id=tenant_id, uses=uses))
+        await self._commit(tenant_id, partial(use_tokens, tenant_id=tenant_id, uses=uses))
 
     async def read(self, tenant_id: str, ids: Sequence[str]) -> Mapping[str, Approval]:
         """Returns approvals; see `ApprovalDesk.read`."""
@@ -129,7 +133,7 @@ class StoreDesk:
     async def open(self, draft: ApprovalDraft) -> Approval:
         """Opens an approval; see `ApprovalDesk.open`."""
         with self._storing, self._store.write() as transaction:
-            return open_approval(transaction, draft)
+            return open_approval(transaction, draft).approval
 
     async def use(self, tenant_id: str, uses: Sequence[TokenUse]) -> None:
         """Uses tokens; see `ApprovalDesk.use`."""
@@ -140,14 +144,6 @@ class StoreDesk:
         """Returns approvals; see `ApprovalDesk.read`."""
         with self._store.view() as reader:
             return _read(reader, tenant_id, ids)
-
-
-def _open(transaction: Transaction, draft: ApprovalDraft) -> Approval:
-    return open_approval(transaction, draft)
-
-
-def _use(transaction: Transaction, tenant_id: str, uses: Sequence[TokenUse]) -> None:
-    use_tokens(transaction, tenant_id, uses)
 
 
 def _read(reader: Reader, tenant_id: str, ids: Sequence[str]) -> dict[str, Approval]:

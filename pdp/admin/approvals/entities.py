@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.domain.approval import (
     APPROVAL_CANCELLED,
@@ -51,7 +51,19 @@ def read_approval(reader: Reader, tenant_id: str, approval_id: str) -> Approval 
     return None if entity is None else Approval(**entity.body)
 
 
-def open_approval(transaction: Transaction, draft: ApprovalDraft) -> Approval:
+class Opening(NamedTuple):
+    """The result of `open_approval`.
+
+    Attributes:
+        approval: the approval.
+        expired: how many approvals were closed for it because their time was over.
+    """
+
+    approval: Approval
+    expired: int = 0
+
+
+def open_approval(transaction: Transaction, draft: ApprovalDraft) -> Opening:
     """Opens an approval, or returns the open one of the same input and caller.
 
     Raises:
@@ -68,14 +80,13 @@ def open_approval(transaction: Transaction, draft: ApprovalDraft) -> Approval:
         if earlier.state_at(now) in OPEN_STATES and keys.issuperset(
             each.key for each in draft.rules
         ):
-            return earlier
+            return Opening(earlier)
     replaces = earlier is not None and earlier.state in OPEN_STATES
     if transaction.count_open_approvals(tenant_id) - replaces >= MAX_OPEN_OF_TENANT:
         raise ApprovalFailed(APPROVAL_LIMIT)
     if transaction.count_open_approvals(tenant_id, draft.subject) - replaces >= MAX_OPEN_OF_SUBJECT:
         raise ApprovalFailed(APPROVAL_LIMIT)
-    if earlier is not None:
-        _release(transaction, tenant_id, earlier)
+    expired = 0 if earlier is None else _release(transaction, tenant_id, earlier)
     approval = Approval(
         id=new_id(),
         state=PENDING,
@@ -93,18 +104,20 @@ def open_approval(transaction: Transaction, draft: ApprovalDraft) -> Approval:
     )
     actor = draft.caller or EMBEDDED_ACTOR
     put(transaction, tenant_id, approval, actor, "Asked for an approval", name=name)
-    return approval
+    return Opening(approval, expired)
 
 
-def _release(transaction: Transaction, tenant_id: str, approval: Approval) -> None:
-    """Closes an approval whose input gets another one."""
+def _release(transaction: Transaction, tenant_id: str, approval: Approval) -> int:
+    """Closes an approval whose input gets another one; returns 1 if its time was over, else 0."""
     if approval.state not in OPEN_STATES:
         put(transaction, tenant_id, approval, SYSTEM_ACTOR, "The denial is over")
     elif approval.state_at(transaction.now) == EXPIRED:
         close_expired(transaction, tenant_id, approval)
+        return 1
     else:
         closed = replace(approval, state=CANCELLED, answer_reason=_REPLACED)
         put(transaction, tenant_id, closed, SYSTEM_ACTOR, f"Cancelled: {_REPLACED}")
+    return 0
 
 
 def close_expired(transaction: Transaction, tenant_id: str, approval: Approval) -> None:

@@ -13,6 +13,7 @@ from pdp.domain.approval import KEEP_CLOSED_S, MAX_KEPT_OF_TENANT, Approval
 from pdp.errors import PdpError
 
 if TYPE_CHECKING:
+    from pdp.admin.approvals.desk import WorkspaceDesk
     from pdp.admin.workspace import Workspace
     from pdp.store.port import Transaction
 
@@ -31,10 +32,16 @@ _log: Final = structlog.get_logger("pdp.approvals")
 class ApprovalSweeper:
     """Closes and removes approvals in short steps."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, desk: WorkspaceDesk) -> None:
+        """Takes the workspace, and the desk, which closes some approvals as well."""
         self._workspace = workspace
-        self.expired = 0
-        """Approvals that this process has closed because their time was over."""
+        self._desk = desk
+        self._expired = 0
+
+    @property
+    def expired(self) -> int:
+        """The approvals that this process has closed because their time was over."""
+        return self._expired + self._desk.expired
 
     async def sweep(self) -> None:
         """Closes all approvals whose time is over, and removes some that are old.
@@ -44,7 +51,7 @@ class ApprovalSweeper:
         """
         while True:
             closed = await self._close_some()
-            self.expired += closed
+            self._expired += closed
             if closed < GROUP:
                 break
         now = time.time()

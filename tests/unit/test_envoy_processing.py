@@ -67,7 +67,7 @@ async def test_a_request_in_one_piece_passes_unchanged() -> None:
     peer = Peer(x_pdp_extension_agent="bot")
     body = chat("hi")
     first = await peer.send(request_headers(x_user="ann", content_length=str(len(body))))
-    assert header_changes(first) == ({}, ["accept-encoding"])
+    assert header_changes(first) == ({}, ["accept-encoding", "x-pdp-tokens"])
     answer = await peer.send(body_message("request", body))
     assert replaced(answer, "request") is None
     changed, _ = header_changes(answer)
@@ -169,7 +169,7 @@ async def test_a_route_without_a_payload_is_judged_by_its_headers() -> None:
     peer = Peer()
     modes = (BodyMode.NONE, BodyMode.NONE)
     answer = await peer.send(request_headers(modes, "/open/x", "GET", end=True, x_user="ann"))
-    assert header_changes(answer) == ({"x-decision": "d1"}, [])
+    assert header_changes(answer) == ({"x-decision": "d1"}, ["x-pdp-tokens"])
     assert not peer.port.asked[0].HasField("payload")
     assert header_changes(await peer.send(response_headers()))[0] == {"x-decision": "d1"}
 

@@ -5,6 +5,7 @@ Refusals are answers, not gRPC errors: the gateway may be configured to go on af
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast
 
 import structlog
@@ -19,6 +20,7 @@ from pdp.adapters.agentgateway.rpc_messages import (
     result_message,
 )
 from pdp.adapters.agentgateway.tool_lists import TOOLS_LIST, usable_tools
+from pdp.adapters.approvals import decide_approved
 from pdp.adapters.mapping.refusals import refusal_of
 from pdp.adapters.mapping.verdicts import may_pass, obligation_names
 from pdp.adapters.simulations import Simulator
@@ -120,17 +122,22 @@ class ExtMcp:
         params = body.mcp_request if body.HasField("mcp_request") else None
         size = len(params or b"")
         message = await run_beside(size, request_message, body.method, params)
-        decision = await self._port.decide(call, _decide_request(call, body, message, "input"))
+        question = _decide_request(call, body, message, "input")
+        question.tokens.extend(message.tokens)
+        decision = await decide_approved(partial(self._port.decide, call), question)
         metadata = {"pdp_decision_id": decision.decision_id}
         answer = ext.McpRequestResult()
-        if may_pass(decision):
+        if may_pass(decision) and not message.tokens:
             _pass(answer)
             fill_struct(answer.metadata, metadata)
             return answer
-        redacted = await run_beside(size, _redacted, decision, message)
-        if redacted is None:
-            return ext.McpRequestResult(error=_refusal(decision))
-        answer.mutated = redacted
+        if may_pass(decision):
+            passing: bytes | None = message.inner
+        else:
+            passing = await run_beside(size, _redacted, decision, message)
+        if passing is None:
+            return ext.McpRequestResult(error=_refusal(decision, confirmable=True))
+        answer.mutated = passing
         fill_struct(answer.metadata, metadata)
         return answer
 
@@ -139,7 +146,7 @@ class ExtMcp:
         message = await run_beside(size, result_message, body.mcp_response)
         if not body.method.endswith(LISTS):
             request = _decide_request(call, body, message, "output")
-            decision = await self._port.decide(call, request)
+            decision = await decide_approved(partial(self._port.decide, call), request)
             return await run_beside(size, _response_result, decision, message)
         # A list is no use of a tool: it neither counts nor is recorded.
         request = _decide_request(call, body, message, "input")
@@ -153,7 +160,7 @@ class ExtMcp:
         request = _decide_request(call, body, message, "output")
         answer = await run_beside(size, _response_result, await simulator.decide(request), message)
         if filtered is not None and answer.WhichOneof("result") == "pass":
-            return ext.McpResponseResult(mutated=message.body[message.start : -1].encode())
+            return ext.McpResponseResult(mutated=message.inner)
         return answer
 
 
@@ -215,16 +222,21 @@ def _response_result(decision: pb.DecideResponse, message: RpcMessage) -> ext.Mc
     return ext.McpResponseResult(mutated=redacted)
 
 
-def _refusal(decision: pb.DecideResponse) -> _Error:
-    refusal = refusal_of(decision)
-    reason = refusal.message
+def _refusal(decision: pb.DecideResponse, *, confirmable: bool = False) -> _Error:
+    refusal = refusal_of(decision, confirmable=confirmable)
+    reason, notice = refusal.message, refusal.notice
     if decision.allowed:
         names = ", ".join(dict.fromkeys(obligation_names(decision))) or "a change"
         reason = f"The policy requires {names}, which agentgateway cannot carry out here."
     limited = decision.reason_code == _LIMIT_EXCEEDED
+    reason = f"{reason} ({refusal.reason}, decision {decision.decision_id})"
+    if notice.expires_at:
+        reason = f"{notice.explain(reason, 'call again')}, before {notice.expires_at}"
+    facts = notice.facts()
     return _Error(
         code=_Error.RESOURCE_EXHAUSTED if limited else _Error.PERMISSION_DENIED,
-        reason=f"{reason} ({refusal.reason}, decision {decision.decision_id})",
+        reason=reason,
+        mcp_error=to_text(facts).encode() if facts else None,
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pdp.errors import InvalidArgument, Violation
 from pdp.strictjson.problems import type_mismatch
-from pdp.transport.http.fact_headers import GROUPS, MAX_GROUPS, read_facts, set_fact
+from pdp.transport.http.fact_headers import GROUPS, MAX_GROUPS, TOKENS, read_facts, set_fact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +29,7 @@ def read_headers(message: pb.DecideRequest, headers: Mapping[str, str]) -> None:
     Raises:
         InvalidArgument: such a header is unknown, was sent twice, or cannot be read.
     """
-    read_facts(message, headers, (*_FACTS, GROUPS, "history"))
+    read_facts(message, headers, (*_FACTS, GROUPS, "history"), (TOKENS,))
 
 
 def read_metadata(message: pb.DecideRequest, metadata: Mapping[str, Any]) -> None:

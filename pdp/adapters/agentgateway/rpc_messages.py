@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from pdp.adapters.meta_tokens import has_tokens, take_tokens
 from pdp.errors import InvalidArgument, Violation
 from pdp.strictjson.objects import to_text
 from pdp.strictjson.parsing import parse
@@ -30,11 +31,18 @@ class RpcMessage(NamedTuple):
         body: its JSON text.
         start: the begin of the parameters or the result in it; -1 if it has none.
         value: the parameters or the result.
+        tokens: the confirmations that were taken out of the parameters.
     """
 
     body: str
     start: int
     value: dict[str, Any]
+    tokens: tuple[str, ...] = ()
+
+    @property
+    def inner(self) -> bytes:
+        """The parameters or the result, as JSON."""
+        return self.body[self.start : -len(_END)].encode()
 
     def cut(self, redacted: str) -> bytes | None:
         """Returns the parameters or the result of the redacted message.
@@ -54,14 +62,15 @@ class RpcMessage(NamedTuple):
 
 
 def request_message(method: str, params: bytes | None) -> RpcMessage:
-    """Returns a request.
+    """Returns a request, without the confirmations in it.
 
     Args:
         method: its method.
         params: its parameters; None for none.
 
     Raises:
-        InvalidArgument: the method is missing or too long, or the parameters are no JSON object.
+        InvalidArgument: the method is missing or too long, the parameters are no JSON object, or
+            there are no tokens where they should be.
     """
     if not method or len(method) > MAX_METHOD:
         reason = f"must have 1 to {MAX_METHOD} characters"
@@ -69,7 +78,11 @@ def request_message(method: str, params: bytes | None) -> RpcMessage:
     head = f'{{"jsonrpc":"2.0","id":1,"method":{to_text(method)}'
     if params is None:
         return RpcMessage(head + _END, -1, {})
-    return _message(f'{head},"params":', params, "mcp_request")
+    message = _message(f'{head},"params":', params, "mcp_request")
+    if not has_tokens(message.value):
+        return message
+    taken = take_tokens(message.body, message.value, "/params")
+    return message._replace(body=taken.text, value=taken.params, tokens=taken.tokens)
 
 
 def result_message(result: bytes) -> RpcMessage:

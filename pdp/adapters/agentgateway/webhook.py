@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
@@ -14,6 +15,7 @@ from pdp.adapters.agentgateway.webhook_messages import (
     read_prompt,
     reject,
 )
+from pdp.adapters.approvals import decide_approved
 from pdp.adapters.mapping.refusals import ClientRefusal, refusal_of
 from pdp.adapters.mapping.verdicts import may_pass, obligation_names
 from pdp.errors import InvalidArgument, PdpError, RateLimited, Violation
@@ -23,6 +25,7 @@ from pdp.strictjson.problems import LONE_SURROGATE
 from pdp.transport.admission import REQUEST_ID_HEADER
 from pdp.transport.beside import run_beside
 from pdp.transport.http.adapter_routes import AdapterRoute, adapter_route
+from pdp.transport.http.fact_headers import read_tokens
 from pdp.transport.http.requests import check_json
 from pdp.transport.http.responses import HttpResponse, json_response
 from pdp.transport.status import http_status
@@ -71,7 +74,10 @@ def _handler(port: DecidePort, is_response: bool) -> Handle:
         masks = _masks(request.headers) or not is_response
         facts = {key: text for key, text in request.headers.items() if key != MASK_RESPONSES}
         read_headers(message, facts)
-        decision = await port.decide(call, message)
+        tokens = read_tokens(facts)
+        if not is_response:
+            message.tokens.extend(tokens)
+        decision = await decide_approved(partial(port.decide, call), message)
         answer = await run_beside(len(body), answer_of, prompt, decision, masks=masks)
         return json_response(200, answer, {REQUEST_ID_HEADER: call.request_id, **call.reply})
 
@@ -94,7 +100,8 @@ def answer_of(prompt: Prompt, decision: pb.DecideResponse, *, masks: bool = True
         answer = mask(prompt, redacted, f"decision {decision.decision_id}")
         if answer is not None:
             return answer
-    return _rejection(refusal_of(decision), decision)
+    refusal = refusal_of(decision, confirmable=not prompt.is_response)
+    return _rejection(refusal, decision)
 
 
 def _masks(headers: Mapping[str, str]) -> bool:
@@ -119,6 +126,8 @@ def _rejection(refusal: ClientRefusal, decision: pb.DecideResponse) -> dict[str,
             message=f"The policy requires {names}, which agentgateway cannot carry out here.",
         )
     reason = f"{refusal.reason}: decision {decision.decision_id}"
+    if refusal.notice.approval_id:
+        reason += f", approval {refusal.notice.approval_id} until {refusal.notice.expires_at}"
     return reject(refusal.status, refusal.body("openai").decode(), reason)
 
 

@@ -22,16 +22,20 @@ _OK: Final = int(grpc.StatusCode.OK.value[0])
 _DENIED: Final = int(grpc.StatusCode.PERMISSION_DENIED.value[0])
 
 
-def passed_check(headers: Mapping[str, str], metadata: Mapping[str, Any]) -> Any:
+def passed_check(
+    headers: Mapping[str, str], metadata: Mapping[str, Any], remove: Collection[str] = ()
+) -> Any:
     """Returns the CheckResponse that lets a request pass.
 
     Args:
         headers: are set on the request and on the answer to the client.
         metadata: become dynamic metadata.
+        remove: the names of headers that are removed from the request.
     """
     answer = CheckResponse()
     answer.status.code = _OK
     answer.ok_response.SetInParent()
+    answer.ok_response.headers_to_remove.extend(remove)
     for name, value in headers.items():
         _set(answer.ok_response.headers.add(), name, value)
         _set(answer.ok_response.response_headers_to_add.add(), name, value)

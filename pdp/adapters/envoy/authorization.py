@@ -11,6 +11,7 @@ from pdp.adapters.envoy.judgement import NO_ROUTE, facts_of_decision
 from pdp.adapters.mapping import added_headers, refusal_of_error
 from pdp.adapters.mapping.routes import NONE
 from pdp.errors import MalformedRequest, PdpError, RequestTooLarge
+from pdp.transport.http.fact_headers import TOKENS
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -71,7 +72,9 @@ class Authorization:
             return _message(denied_check(judgement.refusal, route, metadata))
         metadata[REQUEST_JUDGED] = not judgement.decision.obligations
         headers = added_headers(route.add_headers, judgement.decision)
-        return _message(passed_check(headers, metadata))
+        # If ext_proc judges the request again, it needs the confirmations, and removes them.
+        remove = () if route.ext_proc_follows else (TOKENS,)
+        return _message(passed_check(headers, metadata, remove))
 
 
 def _check_body(facts: RequestFacts, body: bytes) -> None:

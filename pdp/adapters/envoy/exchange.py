@@ -20,6 +20,7 @@ from pdp.adapters.mapping import ClientRefusal, added_headers, payload_format, r
 from pdp.adapters.mapping.routes import NONE
 from pdp.errors import InvalidArgument, MalformedRequest, PdpError, Violation
 from pdp.payloads import plain
+from pdp.transport.http.fact_headers import TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -186,9 +187,9 @@ class Exchange:
         side = self._sides[_REQUEST]
         side.headers, side.has_headers = facts.view.headers, True
         self._set_modes(call, routed, message)
-        remove = [_ACCEPT] if self._sides[_RESPONSE].is_judged else []
+        remove = [*((_ACCEPT,) if self._sides[_RESPONSE].is_judged else ()), TOKENS]
         if not side.is_judged:
-            if routed.route.request_payload == NONE:  # else ext_authz has judged it
+            if not self._is_authorized(message):
                 judgement = await self._judge_request(call, routed, b"")
                 if judgement.refusal is not None:
                     return self._refuse(judgement.refusal)

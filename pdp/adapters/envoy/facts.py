@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from google.protobuf.json_format import MessageToDict
 
 from pdp.adapters.mapping import SourceView
+from pdp.transport.http.fact_headers import TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -35,12 +36,14 @@ class RequestFacts(NamedTuple):
         host: the authority that the client asked for.
         target: the path with its query, as the client sent it.
         view: what the mapping file takes tenant, user and the like from.
+        tokens: the header with the confirmations of the client, which the view does not have.
     """
 
     method: str
     host: str
     target: str
     view: SourceView
+    tokens: str = ""
 
 
 def facts_of_check(check: Any) -> RequestFacts:
@@ -48,13 +51,15 @@ def facts_of_check(check: Any) -> RequestFacts:
     attributes = check.attributes
     http = attributes.request.http
     headers = dict(http.headers) or headers_of(http.header_map.headers)
+    headers = {name.lower(): value for name, value in headers.items()}
+    tokens = headers.pop(TOKENS, "")
     view = SourceView(
-        headers={name.lower(): value for name, value in headers.items()},
+        headers=headers,
         context_extensions=dict(attributes.context_extensions),
         metadata=_plain(attributes.metadata_context),
         certificate=attributes.source.principal,
     )
-    return RequestFacts(http.method, http.host, http.path, view)
+    return RequestFacts(http.method, http.host, http.path, view, tokens)
 
 
 def facts_of_processing(message: Any, metadata: Mapping[str, str]) -> RequestFacts:
@@ -65,6 +70,7 @@ def facts_of_processing(message: Any, metadata: Mapping[str, str]) -> RequestFac
         metadata: the metadata of Envoy's call.
     """
     headers = headers_of(message.request_headers.headers.headers)
+    tokens = headers.pop(TOKENS, "")
     extensions = {
         name.removeprefix(EXTENSION_PREFIX): value
         for name, value in metadata.items()
@@ -76,9 +82,8 @@ def facts_of_processing(message: Any, metadata: Mapping[str, str]) -> RequestFac
         metadata=_plain(message.metadata_context),
         certificate=_certificate(message.attributes),
     )
-    return RequestFacts(
-        headers.get(":method", ""), headers.get(":authority", ""), headers.get(":path", ""), view
-    )
+    method, host, path = (headers.get(name, "") for name in (":method", ":authority", ":path"))
+    return RequestFacts(method, host, path, view, tokens)
 
 
 def headers_of(pairs: Iterable[Any]) -> dict[str, str]:

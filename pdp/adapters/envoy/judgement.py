@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
+from pdp.adapters.approvals import decide_approved, passes_later
 from pdp.adapters.envoy.bodies import text_of
 from pdp.adapters.envoy.event_streams import CHANGES, AnswerEvents
 from pdp.adapters.envoy.routing import ROUTE_TO, may_route, routed
@@ -18,6 +20,7 @@ from pdp.adapters.mapping import (
 )
 from pdp.adapters.mapping.routes import NONE
 from pdp.adapters.mapping.verdicts import facts_of
+from pdp.transport.http.fact_headers import TOKENS, read_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -86,14 +89,23 @@ class Judge:
             found: the route.
             facts: what is known of the request.
             body: its body; empty if the route has no payload.
-            later: the obligations that are carried out later. If there are none, all of the
-                history is judged.
+            later: the obligations that are carried out later, when the request is judged again. If
+                there are none, all of the history is judged. Otherwise approvals and confirmations
+                are left for later, because they are used once.
 
         Raises:
             PdpError: the request cannot be judged.
         """
         question = _request_question(found, facts, body, found.route.history if later else ALL)
-        return _left_to_others(await self._port.decide(call, question), later)
+        if not later:
+            decision = await decide_approved(partial(self._port.decide, call), question)
+            return _left_to_others(decision, ())
+        tokens = list(question.tokens)
+        question.ClearField("tokens")
+        decision = await self._port.decide(call, question)
+        if passes_later(decision, tokens, _types_of(later)):
+            return JudgedTraffic(decision)
+        return _left_to_others(decision, later)
 
     async def request(
         self, call: Call, found: RouteMatch, facts: RequestFacts, body: bytes
@@ -101,8 +113,8 @@ class Judge:
         """Judges an HTTP request whose body can be changed; see `check`."""
         question = _request_question(found, facts, body, found.route.history)
         supported = (*CHANGES, ROUTE_TO) if may_route(call.metadata) else CHANGES
-        decision = await self._port.decide(call, question)
-        return _carried_out(decision, supported, question.payload.body)
+        decision = await decide_approved(partial(self._port.decide, call), question)
+        return _carried_out(decision, supported, question.payload.body, confirmable=True)
 
     async def answer(
         self, call: Call, found: RouteMatch, facts: RequestFacts, body: bytes, format_: str
@@ -116,7 +128,7 @@ class Judge:
         question.direction = "output"
         question.payload.format = format_
         question.payload.body = text_of(body)
-        decision = await self._port.decide(call, question)
+        decision = await decide_approved(partial(self._port.decide, call), question)
         return _carried_out(decision, CHANGES, question.payload.body)
 
     def events(self, found: RouteMatch, facts: RequestFacts, format_: str) -> AnswerEvents:
@@ -132,7 +144,7 @@ class Judge:
 
 
 def _question(found: RouteMatch, facts: RequestFacts) -> pb.DecideRequest:
-    """Returns a request with what the mapping file says, without a payload."""
+    """Returns a request with what the mapping file says, without a payload and tokens."""
     question = pb.DecideRequest(direction="input")
     view = facts.view._replace(path_variables=found.path_variables)
     fill_context(question, found.route.context, view)
@@ -146,9 +158,11 @@ def _request_question(
     """Returns the request about an HTTP request.
 
     Raises:
-        InvalidArgument: the body is no text, or a required fact is not there.
+        InvalidArgument: the body is no text, a required fact is not there, or what the client sends
+            as tokens is none.
     """
     question = _question(found, facts)
+    question.tokens.extend(read_tokens({TOKENS: facts.tokens}))
     if found.route.request_payload != NONE:
         question.payload.format = payload_format(found.route.request_payload)
         question.payload.body = text_of(body)
@@ -160,11 +174,19 @@ def _left_to_others(decision: pb.DecideResponse, supported: Collection[str]) -> 
     """Returns the judgement if the obligations are carried out elsewhere."""
     if may_pass(decision, supported):
         return JudgedTraffic(decision)
-    return JudgedTraffic(decision, refusal_of(decision))
+    return JudgedTraffic(decision, refusal_of(decision, confirmable=True))
+
+
+def _types_of(obligations: Collection[str]) -> list[int]:
+    return [pb.ObligationType.Value(f"OBLIGATION_TYPE_{each}") for each in obligations]
 
 
 def _carried_out(
-    decision: pb.DecideResponse, supported: Collection[str], sent: str
+    decision: pb.DecideResponse,
+    supported: Collection[str],
+    sent: str,
+    *,
+    confirmable: bool = False,
 ) -> JudgedTraffic:
     """Returns the judgement with the body in which the obligations are carried out.
 
@@ -172,9 +194,10 @@ def _carried_out(
         decision: the decision.
         supported: the obligations that can be carried out.
         sent: the body as it was sent.
+        confirmable: whether the client can send the confirmation of a prompt back.
     """
     if not may_pass(decision, supported):
-        return JudgedTraffic(decision, refusal_of(decision))
+        return JudgedTraffic(decision, refusal_of(decision, confirmable=confirmable))
     is_redacted = decision.HasField("redacted_payload")
     redacts = any(each.type == pb.OBLIGATION_TYPE_REDACT for each in decision.obligations)
     body = routed(decision, decision.redacted_payload if is_redacted else sent)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from pdp.adapters.hooks.requests import takes_tokens
 from pdp.adapters.mapping import may_pass, refusal_of, refusal_of_error
 from pdp.adapters.mapping.templates import REDACTED, render
 from pdp.adapters.mapping.verdicts import outcome_name
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from pdp._gen.pdp.v1 import decide_pb2 as pb
     from pdp.adapters.hooks.requests import HookRequest
-    from pdp.adapters.mapping import Answer, Hook
+    from pdp.adapters.mapping import Answer, ClientRefusal, Hook
     from pdp.errors import PdpError
 
 REDACT: Final = "REDACT"
@@ -43,7 +44,8 @@ def answer_decision(
     redacted = _redacted(asked, response)
     if hook.answers.redact and redacted is not None and may_pass(response, (REDACT,)):
         return _answer(hook.answers.redact, {**facts, REDACTED: redacted}, reply)
-    return _answer(hook.answers.deny, {**facts, **_denial(response)}, reply)
+    refusal = refusal_of(response, confirmable=takes_tokens(asked.message))
+    return _answer(hook.answers.deny, {**facts, **_denial(refusal)}, reply)
 
 
 def answer_error(hook: Hook, error: PdpError, reply: Mapping[str, str]) -> HttpResponse:
@@ -87,10 +89,10 @@ def _facts(response: pb.DecideResponse) -> dict[str, Any]:
     }
 
 
-def _denial(response: pb.DecideResponse) -> dict[str, Any]:
+def _denial(refusal: ClientRefusal) -> dict[str, Any]:
     """Returns the facts of a denial that a decision may leave empty."""
-    refusal = refusal_of(response)
     return {
+        **refusal.notice.facts(),
         "reason_code": refusal.reason,
         "message": refusal.message,
         "status_hint": refusal.status,

@@ -14,6 +14,7 @@ from pdp.payloads.pointers import value_at
 from pdp.strictjson.objects import to_text
 from pdp.strictjson.problems import LONE_SURROGATE, excerpt
 from pdp.transport.http.decoded_headers import DecodedHeaders
+from pdp.transport.http.fact_headers import read_tokens
 
 if TYPE_CHECKING:
     from pdp.adapters.mapping import Hook
@@ -66,7 +67,18 @@ def read_hook(hook: Hook, request: HttpRequest, body: bytes | bytearray) -> Hook
         body=document,
     )
     fill_context(message, hook.context, view)
+    tokens = read_tokens(request.headers)
+    if takes_tokens(message):
+        message.tokens.extend(tokens)
     return HookRequest(message, as_text)
+
+
+def takes_tokens(message: pb.DecideRequest) -> bool:
+    """Whether confirmations that come with a webhook are about its message.
+
+    A gateway sends the headers of its client with the webhook about the answer, too.
+    """
+    return message.direction == "input"
 
 
 def _direction(hook: Hook, document: object) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from pdp.adapters.approvals import decide_approved
 from pdp.adapters.hooks.answers import answer_decision, answer_error
 from pdp.adapters.hooks.requests import read_hook
 from pdp.errors import MalformedRequest, PdpError, RouteNotFound, Violation
@@ -62,5 +64,5 @@ async def _decide(port: DecidePort, hook: Hook, call: Call, request: HttpRequest
         raise MalformedRequest("the body is empty", Violation("body", "must be a JSON value"))
     size = len(body)
     asked = await run_beside(size, read_hook, hook, request, body)
-    response = await port.decide(call, asked.message)
+    response = await decide_approved(partial(port.decide, call), asked.message)
     return await run_beside(size, answer_decision, hook, asked, response, call.reply)

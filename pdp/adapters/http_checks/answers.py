@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from pdp.adapters.approvals import without_approval_tokens
 from pdp.adapters.mapping.refusals import TOO_MANY, refusal_of, refusal_of_error
 from pdp.adapters.mapping.verdicts import added_headers, outcome_name
 from pdp.jsonpb import encode
@@ -46,17 +47,19 @@ def denied(
     response: pb.DecideResponse, reply: Mapping[str, str], route: Route | None
 ) -> HttpResponse:
     """Returns the answer for a request that may not pass; see `passed`."""
-    refusal = refusal_of(response)
+    refusal = refusal_of(response, confirmable=True)
+    notice = refusal.notice.facts()
     headers = {
         **reply,
         **_decision_headers(response, refusal.status),
         "x-pdp-reason": refusal.reason,
+        **{f"x-pdp-{name.replace('_', '-')}": value for name, value in notice.items()},
         **refusal.retry_headers(),
         **_added(route, response),
     }
     status = TOO_MANY if refusal.status == TOO_MANY else FORBIDDEN
     if route is None:
-        return json_response(status, encode(response), headers)
+        return json_response(status, encode(without_approval_tokens(response)), headers)
     return HttpResponse(status, JSON_HEADERS + reply_headers(headers), refusal.body(route.refusal))
 
 

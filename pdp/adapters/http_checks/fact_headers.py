@@ -6,13 +6,22 @@ from typing import TYPE_CHECKING, Final
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.transport.http.decoded_headers import DecodedHeaders
-from pdp.transport.http.fact_headers import GROUPS, PREFIX, listed, read_facts
+from pdp.transport.http.fact_headers import (
+    GROUPS,
+    PREFIX,
+    TOKENS,
+    listed,
+    read_facts,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SUPPORTED: Final = "x-pdp-supported-obligations"
 MAX_SUPPORTED: Final = 16
+
+_OTHERS: Final = (SUPPORTED, TOKENS)
+"""Headers that stand beside a body, too."""
 
 _FACTS: Final = (
     "user",
@@ -33,7 +42,7 @@ _FACTS: Final = (
 
 def described(headers: Mapping[str, str]) -> bool:
     """Returns whether headers describe a request."""
-    return any(name.startswith(PREFIX) and name != SUPPORTED for name in headers)
+    return any(name.startswith(PREFIX) and name not in _OTHERS for name in headers)
 
 
 def supported_obligations(headers: Mapping[str, str]) -> frozenset[str]:
@@ -51,5 +60,5 @@ def read_headers(headers: Mapping[str, str]) -> pb.DecideRequest:
         InvalidArgument: a header is unknown, was sent twice, or cannot be read.
     """
     request = pb.DecideRequest()
-    read_facts(request, headers, _FACTS, (SUPPORTED,))
+    read_facts(request, headers, _FACTS, _OTHERS)
     return request

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
+from pdp.adapters.approvals import decide_approved
 from pdp.adapters.http_checks.answers import denied, passed, refused
 from pdp.adapters.http_checks.fact_headers import described, read_headers, supported_obligations
 from pdp.adapters.http_checks.mapped import original_of, read_mapped
@@ -15,6 +17,7 @@ from pdp.jsonpb import decode, decode_json
 from pdp.jsonpb.value_count import has_more_values
 from pdp.transport.beside import run_beside
 from pdp.transport.http.adapter_routes import AdapterRoute, adapter_route
+from pdp.transport.http.fact_headers import read_tokens
 from pdp.transport.http.requests import check_json
 
 if TYPE_CHECKING:
@@ -63,7 +66,8 @@ async def _check(
     else:
         route = None
         message, supported = await _read(request)
-    response = await port.decide(call, message)
+    message.tokens.extend(read_tokens(request.headers))
+    response = await decide_approved(partial(port.decide, call), message)
     answer = passed if may_pass(response, supported) else denied
     return await run_beside(response.ByteSize(), answer, response, call.reply, route)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from pdp.adapters.approvals import decide_approved, notice_of
 from pdp.adapters.litellm import messages
 from pdp.adapters.litellm.holdback import holdback_of
 from pdp.adapters.litellm.payload import build_payload, redacted_texts
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from pdp.decisions.decider import Decider
     from pdp.transport.call import Call
     from pdp.transport.decide_port import DecidePort
+
+_TOKENS_HEADER: Final = "X-PDP-Tokens"
 
 _IRREPLACEABLE: Final = "The policy redacts what LiteLLM cannot replace."
 
@@ -43,7 +47,13 @@ class GuardrailJudge:
         self._rounds = Rounds()
 
     async def answer(
-        self, call: Call, body: bytes | bytearray, *, masks_responses: bool, history: str = ""
+        self,
+        call: Call,
+        body: bytes | bytearray,
+        *,
+        masks_responses: bool,
+        confirms: bool = False,
+        history: str = "",
     ) -> dict[str, Any]:
         """Returns the answer to a message.
 
@@ -51,6 +61,7 @@ class GuardrailJudge:
             call: the call, which is admitted.
             body: the message.
             masks_responses: whether LiteLLM carries out redactions in answers of models.
+            confirms: whether LiteLLM passes confirmations of its clients on.
             history: see the contract of payloads.
 
         Raises:
@@ -61,13 +72,22 @@ class GuardrailJudge:
         request.payload.history = history
         decision = await self._decide(call, question, request)
         masks = masks_responses or not question.is_response
-        return await run_beside(len(body), answer_of, question, built, decision, masks=masks)
+        return await run_beside(
+            len(body),
+            answer_of,
+            question,
+            built,
+            decision,
+            masks=masks,
+            confirmable=confirms and not question.is_response,
+        )
 
     async def _decide(
         self, call: Call, question: GuardrailQuestion, request: pb.DecideRequest
     ) -> pb.DecideResponse:
+        decide = partial(self._port.decide, call)
         if not question.is_response:
-            return await self._port.decide(call, request)
+            return await decide_approved(decide, request)
         tenant = request.tenant_id or call.metadata.get(TENANT_HEADER, "")
         key = (call.principal.name, tenant, question.call_id)
         previous = self._rounds.previous(key, question)
@@ -79,7 +99,7 @@ class GuardrailJudge:
             if not decision.incomplete and findings_of(decision) == previous.findings:
                 self._rounds.remember(key, question, decision)
                 return decision
-        decision = await self._port.decide(call, request)
+        decision = await decide_approved(decide, request)
         self._rounds.remember(key, question, decision)
         return decision
 
@@ -90,6 +110,7 @@ def answer_of(
     decision: pb.DecideResponse,
     *,
     masks: bool = True,
+    confirmable: bool = False,
 ) -> dict[str, Any]:
     """Returns a decision in LiteLLM's words.
 
@@ -98,6 +119,7 @@ def answer_of(
         built: the payload that was judged.
         decision: the decision on it.
         masks: whether LiteLLM carries out redactions.
+        confirmable: whether LiteLLM's client can send the confirmation of a prompt back.
 
     Raises:
         RequestTooLarge: a text is longer than one decision may judge.
@@ -105,7 +127,7 @@ def answer_of(
     if may_pass(decision):
         return messages.go_on(_holdback(question, built, decision, question.texts))
     if not masks or not may_pass(decision, ("REDACT",)):
-        return messages.block(denial(decision))
+        return messages.block(denial(decision, confirmable=confirmable))
     if not decision.HasField("redacted_payload"):
         return messages.block(denial(decision))
     texts = redacted_texts(built, decision.redacted_payload)
@@ -114,14 +136,24 @@ def answer_of(
     return messages.replace_texts(texts, _holdback(question, built, decision, texts))
 
 
-def denial(decision: pb.DecideResponse) -> str:
-    """Returns why a decision stops a call, for the client."""
+def denial(decision: pb.DecideResponse, *, confirmable: bool = False) -> str:
+    """Returns why a decision stops a call, and how the client can go on.
+
+    Args:
+        decision: the decision.
+        confirmable: whether the client can send the confirmation of a prompt back.
+    """
     reason = decision.message
     if decision.allowed:
         names = ", ".join(dict.fromkeys(obligation_names(decision)))
         reason = f"The policy requires {names or 'a change'}, which LiteLLM cannot carry out here."
     reason = reason or decision.reason_code or "The request is not allowed by policy."
-    return f"{reason} (decision {decision.decision_id})"
+    notice = notice_of(decision, confirmable=confirmable)
+    reason = f"{reason} (decision {decision.decision_id})"
+    reason = notice.explain(reason, "send the request again")
+    if notice.confirmation:
+        reason += f" {notice.confirmation} in the header {_TOKENS_HEADER}"
+    return f"{reason}, before {notice.expires_at}" if notice.expires_at else reason
 
 
 def _holdback(

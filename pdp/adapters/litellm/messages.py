@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pdp.errors import InvalidArgument, Violation
 from pdp.strictjson.parsing import decode_json
 from pdp.strictjson.problems import LONE_SURROGATE, type_mismatch
+from pdp.transport.http.fact_headers import TOKENS, read_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,6 +24,9 @@ MAX_ITEMS: Final = 10_000
 
 MAX_NAME: Final = 256
 """Characters of a name or an id."""
+
+_HIDDEN: Final = "[present]"
+"""What LiteLLM sends for a header that it does not pass on."""
 
 
 class GuardrailQuestion(NamedTuple):
@@ -39,6 +43,7 @@ class GuardrailQuestion(NamedTuple):
         identity: the `user_api_key_…` fields of the virtual key that was used.
         call_id: the id of the call, which the client of LiteLLM may have chosen.
         trace_id: the id of the conversation.
+        tokens: the confirmations of the client, for a request.
     """
 
     is_response: bool
@@ -51,6 +56,7 @@ class GuardrailQuestion(NamedTuple):
     identity: Mapping[str, str] = {}
     call_id: str = ""
     trace_id: str = ""
+    tokens: tuple[str, ...] = ()
 
 
 def read_question(body: bytes | bytearray) -> GuardrailQuestion:
@@ -66,6 +72,7 @@ def read_question(body: bytes | bytearray) -> GuardrailQuestion:
     input_type = document.get("input_type")
     if input_type not in (REQUEST, RESPONSE):
         raise _invalid("input_type", f"must be {REQUEST} or {RESPONSE}")
+    tokens = _tokens(document)
     return GuardrailQuestion(
         is_response=input_type == RESPONSE,
         texts=_strings(document, "texts"),
@@ -77,6 +84,8 @@ def read_question(body: bytes | bytearray) -> GuardrailQuestion:
         identity=_identity(document),
         call_id=_string(document, "litellm_call_id", "litellm_call_id"),
         trace_id=_string(document, "litellm_trace_id", "litellm_trace_id"),
+        # LiteLLM sends the headers of the request with the answer, too.
+        tokens=() if input_type == RESPONSE else tokens,
     )
 
 
@@ -112,6 +121,27 @@ def _identity(document: dict[str, Any]) -> dict[str, str]:
         raise _invalid("request_data", type_mismatch("an object", value))
     names = [name for name in value if name.startswith("user_api_key_")][:MAX_ITEMS]
     return {name: text for name in names if (text := _string(value, name, f"request_data.{name}"))}
+
+
+def _tokens(document: dict[str, Any]) -> tuple[str, ...]:
+    """Returns the tokens in the header of LiteLLM's client."""
+    headers = document.get("request_headers")
+    if headers is None:
+        return ()
+    if not isinstance(headers, dict):
+        raise _invalid("request_headers", type_mismatch("an object", headers))
+    values = [value for name, value in headers.items() if name.lower() == TOKENS]
+    if not values:
+        return ()
+    place, value = f"request_headers.{TOKENS}", values[0]
+    if len(values) > 1:
+        raise _invalid(place, "stands there twice")
+    if not isinstance(value, str):
+        raise _invalid(place, type_mismatch("a string", value))
+    if value == _HIDDEN:
+        reason = f"was not passed on; add {TOKENS} to extra_headers of the guardrail in LiteLLM"
+        raise _invalid(place, reason)
+    return tuple(read_tokens({TOKENS: value}))
 
 
 def _string(owner: dict[str, Any], name: str, path: str) -> str:

@@ -59,6 +59,7 @@ def decide_request(
         ),
         model=pb.Model(model=question.model),
         payload=pb.Payload(format=built.format, body=built.body),
+        tokens=question.tokens,
     )
     if identity:
         request.context_json = to_text({"litellm": dict(identity)})

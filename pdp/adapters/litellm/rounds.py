@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cachetools import TTLCache
 
+from pdp.adapters.approvals import is_held
 from pdp.strictjson.objects import to_text
 
 if TYPE_CHECKING:
@@ -67,8 +68,11 @@ class Rounds:
         return known
 
     def remember(self, key: Key, question: GuardrailQuestion, decision: pb.DecideResponse) -> None:
-        """Remembers the decision on a question as the last round of its call."""
-        if question.call_id:
+        """Remembers the decision on a question as the last round of its call.
+
+        A held answer is decided each time: a simulation would not see that a person has agreed.
+        """
+        if question.call_id and not is_held(decision):
             texts = tuple((len(text), _hash(text)) for text in question.texts)
             self._rounds[key] = Round(texts, _rest(question), findings_of(decision))
 

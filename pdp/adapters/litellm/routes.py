@@ -30,6 +30,10 @@ MASK_RESPONSES: Final = "x-pdp-mask-responses"
 """The header with which LiteLLM's configuration says that redactions in answers reach the client.
 They do not on streams of most formats, nor on any stream by default."""
 
+CONFIRMATIONS: Final = "x-pdp-confirmations"
+"""The header with which LiteLLM's configuration says that it passes `X-PDP-Tokens` on. Only then do
+refusals have confirmations, because LiteLLM writes refusals into its log."""
+
 HISTORY: Final = "x-pdp-history"
 """The header with which LiteLLM's configuration says what happens to earlier messages."""
 
@@ -53,18 +57,22 @@ def litellm_routes(
     ) -> HttpResponse:
         body = await request.body()
         check_json(request.headers)
-        masks = _masks_responses(request.headers)
-        history = request.headers.get(HISTORY, "")
-        answer = await judge.answer(call, body, masks_responses=masks, history=history)
+        answer = await judge.answer(
+            call,
+            body,
+            masks_responses=_is_on(request.headers, MASK_RESPONSES),
+            confirms=_is_on(request.headers, CONFIRMATIONS),
+            history=request.headers.get(HISTORY, ""),
+        )
         return json_response(200, answer, {REQUEST_ID_HEADER: call.request_id, **call.reply})
 
     return (AdapterRoute("POST", TEMPLATE, adapter_route(port, handle, refuse)),)
 
 
-def _masks_responses(headers: Mapping[str, str]) -> bool:
-    value = headers.get(MASK_RESPONSES, "false")
+def _is_on(headers: Mapping[str, str], name: str) -> bool:
+    value = headers.get(name, "false")
     if value not in {"true", "false"}:
-        raise InvalidArgument.of(Violation("X-PDP-Mask-Responses", "must be true or false"))
+        raise InvalidArgument.of(Violation(name, "must be true or false"))
     return value == "true"
 
 

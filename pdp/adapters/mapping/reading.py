@@ -23,7 +23,7 @@ from pdp.adapters.mapping.templates import REDACTED, names_in, template_problems
 from pdp.errors import ConfigError, InvalidArgument
 from pdp.payloads.formats import NAMES
 from pdp.policy_files.text import line_of, parse_bytes
-from pdp.transport.http.fact_headers import GROUPS
+from pdp.transport.http.fact_headers import GROUPS, TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -220,6 +220,8 @@ def _source_faults(
         yield MappingFault(path, "has jwt_claim without header; name the header with the token")
     elif len(kinds) != 1 and kinds != ["jwt_claim", "header"]:
         yield MappingFault(path, f"must have one of {', '.join(_KINDS)}")
+    if source.get("header", "").lower() == TOKENS:
+        yield MappingFault(f"{path}.header", "has confirmations, which are no fact")
     if "body" in source and not is_hook:
         yield MappingFault(f"{path}.body", "is only for hooks; use another source")
     if is_hook and {"context_extension", "metadata", "path_variable"} & source.keys():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from pdp.adapters.approvals import NO_NOTICE, HoldNotice, notice_of
 from pdp.adapters.mapping.verdicts import outcome_name
 from pdp.errors import RateLimited
 from pdp.transport.http.responses import to_json
@@ -44,6 +45,7 @@ class ClientRefusal(NamedTuple):
         decision_id: the id of the decision; empty if there was none.
         outcome: its outcome; empty if there was none.
         retry_after_s: the seconds until the request can pass; None if unknown.
+        notice: what the client is told if the request waits for a person.
     """
 
     status: int
@@ -52,6 +54,7 @@ class ClientRefusal(NamedTuple):
     decision_id: str = ""
     outcome: str = ""
     retry_after_s: int | None = None
+    notice: HoldNotice = NO_NOTICE
 
     def body(self, form: str) -> bytes:
         """Returns the JSON body of the refusal.
@@ -73,10 +76,14 @@ class ClientRefusal(NamedTuple):
 Refusal = ClientRefusal
 
 
-def refusal_of(response: pb.DecideResponse) -> ClientRefusal:
+def refusal_of(response: pb.DecideResponse, *, confirmable: bool = False) -> ClientRefusal:
     """Returns the refusal of a request that may not pass.
 
     The status is the one that the policy hints at; 403 if that is not one of a refusal.
+
+    Args:
+        response: the decision.
+        confirmable: whether the client can send the confirmation of a prompt back.
     """
     hint = response.status_hint
     return ClientRefusal(
@@ -86,6 +93,7 @@ def refusal_of(response: pb.DecideResponse) -> ClientRefusal:
         decision_id=response.decision_id,
         outcome=outcome_name(response),
         retry_after_s=response.retry_after_s if response.HasField("retry_after_s") else None,
+        notice=notice_of(response, confirmable=confirmable),
     )
 
 
@@ -108,13 +116,14 @@ def _openai(refusal: ClientRefusal) -> dict[str, Any]:
     }
     if refusal.decision_id:
         error["decision_id"] = refusal.decision_id
-    return {"error": error}
+    return {"error": error | refusal.notice.facts()}
 
 
 def _anthropic(refusal: ClientRefusal) -> dict[str, Any]:
     usual = "api_error" if refusal.status >= INTERNAL else "invalid_request_error"
     kind = _ANTHROPIC_TYPES.get(refusal.status, usual)
     error = {"type": kind, "message": refusal.message, "code": refusal.reason}
+    error |= refusal.notice.facts()
     return {"type": "error", "error": error, "request_id": refusal.decision_id or None}
 
 
@@ -123,7 +132,7 @@ def _pdp(refusal: ClientRefusal) -> dict[str, Any]:
     body: dict[str, Any] = {"error": error}
     if refusal.decision_id:
         body |= {"decision_id": refusal.decision_id, "outcome": refusal.outcome}
-    return body
+    return body | refusal.notice.facts()
 
 
 _FORMS: Final = {"openai": _openai, "anthropic": _anthropic, "pdp": _pdp}

@@ -15,6 +15,10 @@ NAMES: Final = (
     "reason_code",
     "message",
     "status_hint",
+    "approval_id",
+    "approval_state",
+    "confirmation",
+    "expires_at",
     REDACTED,
 )
 

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import structlog
 
-from pdp.adapters.mcp.judge import McpRefusal, MessageJudge
+from pdp.adapters.mcp.judge import McpRefusal, MessageJudge, local_refusal
 from pdp.adapters.mcp.messages import (
     DENIED,
     INTERNAL_ERROR,
     METHOD_NOT_FOUND,
     UNSUPPORTED_VERSION,
+    MalformedMessage,
     McpMessage,
     error_answer,
+    take_tokens,
 )
 from pdp.adapters.mcp.methods import (
     FROM_CLIENT,
@@ -28,6 +30,7 @@ from pdp.adapters.mcp.methods import (
     needs_no_judgement,
     version_of,
 )
+from pdp.adapters.meta_tokens import META, has_tokens
 from pdp.strictjson.objects import to_text
 from pdp.strictjson.problems import excerpt
 
@@ -37,6 +40,10 @@ if TYPE_CHECKING:
     from pdp.adapters.mcp.tools import ToolGuard
 
 _log: Final = structlog.get_logger("pdp.mcp")
+
+
+HELD_KEY: Final = "dev.pdp/held"
+"""The member of a result's `_meta` that says what a call waits for."""
 
 
 class McpSide(Enum):
@@ -87,11 +94,17 @@ class McpExchange:
 
     async def request(self, message: McpMessage, sender: McpSide, caller: McpCaller) -> Passage:
         """Returns what becomes of a request: it is forwarded, or the sender gets an error."""
+        tokens: tuple[str, ...] | None = None  # only a client can ask its user
+        if sender is McpSide.CLIENT:
+            try:
+                message, tokens = await take_tokens(message)
+            except MalformedMessage as fault:
+                return Passage(answer=error_answer(fault.id, fault.code, fault.message))
         refusal = self._known(message, sender)
         if refusal is None and message.method == TOOLS_CALL:
             refusal = self._check_tool(message)
         if refusal is None:
-            judged = await self._judge_request(message, sender, caller)
+            judged = await self._judge_request(message, sender, caller, tokens)
             if isinstance(judged, McpMessage):
                 return Passage(forward=judged)
             refusal = judged
@@ -99,12 +112,17 @@ class McpExchange:
         return Passage(answer=self._refused(message, refusal))
 
     async def _judge_request(
-        self, message: McpMessage, sender: McpSide, caller: McpCaller
+        self,
+        message: McpMessage,
+        sender: McpSide,
+        caller: McpCaller,
+        tokens: tuple[str, ...] | None,
     ) -> McpMessage | McpRefusal:
         if needs_no_judgement(message):
             return message
         methods = FROM_CLIENT if sender is McpSide.CLIENT else FROM_SERVER
-        return await self._judge.judge(message, caller, methods[message.method])
+        judgement = methods[message.method]
+        return await self._judge.judge(message, caller, judgement, tokens=tokens)
 
     def _known(self, message: McpMessage, sender: McpSide) -> McpRefusal | None:
         version = version_of(message)
@@ -164,7 +182,11 @@ class McpExchange:
         """Returns a notification as the other side gets it; None if it may not pass."""
         if needs_no_judgement(message):
             return message
-        judged = await self._judge.judge(message, caller, McpJudgement.SIMULATE)
+        judged: McpMessage | McpRefusal
+        if has_tokens(message.params):
+            judged = local_refusal("TOKENS_MISPLACED", "A notification cannot be confirmed.")
+        else:
+            judged = await self._judge.judge(message, caller, McpJudgement.SIMULATE)
         if isinstance(judged, McpMessage):
             return judged
         _log_refusal("notification denied", message.method, judged)
@@ -186,6 +208,8 @@ def _denied_result(message_id: MessageId | None, refusal: McpRefusal, *, modern:
     reference = f", decision {decision}" if decision else ""
     text = f"{refusal.message} ({refusal.reason}{reference})"
     result: dict[str, Any] = {"content": [{"type": "text", "text": text}], "isError": True}
+    if refusal.notice:
+        result[META] = {HELD_KEY: refusal.notice}  # clients do not show it to models
     if modern:
         result["resultType"] = "complete"
     return to_text({"jsonrpc": "2.0", "id": message_id, "result": result})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
+from pdp.adapters.approvals import decide_approved, is_held, notice_of
 from pdp.adapters.mcp.messages import (
     DENIED,
     INTERNAL_ERROR,
@@ -17,7 +18,7 @@ from pdp.adapters.mcp.methods import NAMED, McpJudgement
 from pdp.domain.request import MCP_SERVER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 FORMAT: Final = "mcp.jsonrpc"
 
@@ -77,23 +78,39 @@ class McpCaller(NamedTuple):
     session: str = ""
 
 
+_NOTICE: Final[Mapping[str, str]] = {
+    "approval_id": "approvalId",
+    "approval_state": "approvalState",
+    "confirmation": "confirmation",
+    "expires_at": "expiresAt",
+}
+"""The names that the facts of a `HoldNotice` have in the data of an error."""
+
+
 class McpRefusal(NamedTuple):
     """Why a message does not pass.
 
     Attributes:
         code: the JSON-RPC error code.
         message: for people.
-        data: for programs: the reason, and the decision.
+        data: for programs: the reason, the decision, and what a held message waits for.
+        is_held: whether the message waits for a person.
     """
 
     code: int
     message: str
     data: Mapping[str, Any]
+    is_held: bool = False
 
     @property
     def reason(self) -> str:
         """The reason code."""
         return str(self.data.get("reason", ""))
+
+    @property
+    def notice(self) -> dict[str, Any]:
+        """What a client needs to go on with a held message; empty if it cannot."""
+        return {name: self.data[name] for name in _NOTICE.values() if name in self.data}
 
 
 class MessageJudge:
@@ -109,8 +126,18 @@ class MessageJudge:
         self._server = server
         self._simulates = simulates
 
+    @property
+    def simulates(self) -> bool:
+        """Whether messages that need not count are simulated."""
+        return self._simulates
+
     async def judge(
-        self, message: McpMessage, caller: McpCaller, judgement: McpJudgement, answers: str = ""
+        self,
+        message: McpMessage,
+        caller: McpCaller,
+        judgement: McpJudgement,
+        answers: str = "",
+        tokens: Sequence[str] | None = None,
     ) -> McpMessage | McpRefusal:
         """Returns the message as it may pass, with its redactions; or why it may not.
 
@@ -119,20 +146,23 @@ class MessageJudge:
             caller: for whom it is judged.
             judgement: whether the decision counts.
             answers: the method of the request that an answer belongs to; empty if it is not known.
+            tokens: the confirmations that came with a request, which is then decided in any case;
+                None if its sender can send none.
         """
         request = self._request(message, caller, answers)
+        request.tokens.extend(tokens or ())
         try:
-            if self._simulates and judgement is McpJudgement.SIMULATE:
+            if self._simulates and judgement is McpJudgement.SIMULATE and not tokens:
                 decision = await self._source.simulate(request)
             else:
-                decision = await self._source.decide(request)
+                decision = await decide_approved(self._source.decide, request)
         except DecisionFailed as failure:
             return _without_decision(failure)
         if _is_unconditional(decision):
             return message
         if _is_redaction(decision):
             return await _redacted(message, decision)
-        return refusal_of(decision)
+        return refusal_of(decision, confirmable=tokens is not None)
 
     def _request(self, message: McpMessage, caller: McpCaller, answers: str) -> pb.DecideRequest:
         request = pb.DecideRequest(
@@ -151,8 +181,13 @@ class MessageJudge:
         return request
 
 
-def refusal_of(decision: pb.DecideResponse) -> McpRefusal:
-    """Returns the refusal that a decision is."""
+def refusal_of(decision: pb.DecideResponse, *, confirmable: bool = False) -> McpRefusal:
+    """Returns the refusal that a decision is.
+
+    Args:
+        decision: the decision.
+        confirmable: whether the sender can send the confirmation of a prompt back.
+    """
     data: dict[str, Any] = {
         "reason": decision.reason_code or "UNSUPPORTED_OBLIGATION",
         "outcome": pb.Outcome.Name(decision.outcome).removeprefix("OUTCOME_"),
@@ -161,7 +196,10 @@ def refusal_of(decision: pb.DecideResponse) -> McpRefusal:
     }
     if decision.HasField("retry_after_s"):
         data["retryAfterS"] = decision.retry_after_s
-    return McpRefusal(DENIED, decision.message or "A policy does not allow this.", data)
+    notice = notice_of(decision, confirmable=confirmable)
+    data |= {_NOTICE[name]: value for name, value in notice.facts().items()}
+    message = notice.explain(decision.message or "A policy does not allow this.", "call again")
+    return McpRefusal(DENIED, message, data, is_held(decision))
 
 
 def local_refusal(reason: str, message: str) -> McpRefusal:

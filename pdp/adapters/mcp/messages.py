@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final, NamedTuple
 
+from pdp.adapters import meta_tokens
+from pdp.errors import InvalidArgument
 from pdp.payloads.payload import MAX_BODY_BYTES, PayloadError
 from pdp.payloads.reader import read_json
 from pdp.strictjson.objects import to_text
 from pdp.strictjson.problems import excerpt
+from pdp.transport.beside import run_beside
 
 MAX_MESSAGE_BYTES: Final = MAX_BODY_BYTES
 """The largest message."""
@@ -118,6 +121,35 @@ def read_message(raw: bytes | bytearray) -> McpMessage:
     except PayloadError as error:
         raise MalformedMessage(PARSE_ERROR, f"the message {error}") from None
     return _message(text, document)
+
+
+class TokensTaken(NamedTuple):
+    """A request of a client without its confirmations, and these.
+
+    Attributes:
+        message: the request that is judged and passed on.
+        tokens: the confirmations.
+    """
+
+    message: McpMessage
+    tokens: tuple[str, ...] = ()
+
+
+async def take_tokens(message: McpMessage) -> TokensTaken:
+    """Takes the confirmations out of a request; see `pdp.adapters.meta_tokens`.
+
+    Raises:
+        MalformedMessage: what the request has in their place is none.
+    """
+    if not meta_tokens.has_tokens(message.params):
+        return TokensTaken(message)
+    text, size = message.text, len(message.text)
+    try:
+        taken = await run_beside(size, meta_tokens.take_tokens, text, message.params, "/params")
+    except InvalidArgument as error:
+        raise MalformedMessage(INVALID_PARAMS, error.message, message.id) from None
+    document = {**message.document, "params": taken.params}
+    return TokensTaken(message._replace(text=taken.text, document=document), taken.tokens)
 
 
 def _message(text: str, document: Any) -> McpMessage:

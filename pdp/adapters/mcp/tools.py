@@ -114,7 +114,10 @@ class ToolGuard:
             return McpRefusal(
                 INTERNAL_ERROR, "The pins of the tools cannot be stored.", {"reason": "PIN_FAULT"}
             )
-        callable_tools = await self._keep_callable(trusted, caller)
+        # A decision on a call that nobody makes could ask a person to approve it.
+        callable_tools: list[dict[str, Any]] | McpRefusal = trusted
+        if self._judge.simulates:
+            callable_tools = await self._keep_callable(trusted, caller)
         if isinstance(callable_tools, McpRefusal):
             return callable_tools
         return await self._judge_definitions(message, callable_tools, caller)
@@ -150,12 +153,19 @@ class ToolGuard:
     async def _keep_callable(
         self, tools: Sequence[dict[str, Any]], caller: McpCaller
     ) -> list[dict[str, Any]] | McpRefusal:
-        """Returns the tools that the caller may call; or why there are no decisions."""
+        """Returns the tools that the caller may call, some of them only after a person has agreed.
+
+        Or why there are no decisions.
+        """
         refusals = await asyncio.gather(*(self._try_call(each["name"], caller) for each in tools))
         for refusal in refusals:
             if refusal is not None and refusal.code == INTERNAL_ERROR:
                 return refusal
-        return [each for each, refusal in zip(tools, refusals, strict=True) if refusal is None]
+        return [
+            each
+            for each, refusal in zip(tools, refusals, strict=True)
+            if refusal is None or refusal.is_held
+        ]
 
     async def _try_call(self, tool: str, caller: McpCaller) -> McpRefusal | None:
         params = {"name": tool, "arguments": {}}
@@ -173,6 +183,8 @@ class ToolGuard:
         )
         if not isinstance(whole, McpRefusal) or whole.code == INTERNAL_ERROR or not tools:
             return whole
+        if whole.is_held and not self._judge.simulates:
+            return whole  # one approval for the list, and not one for each tool
         judged = await asyncio.gather(*(self._judge_one(message, each, caller) for each in tools))
         passing = [each for each in judged if each is not None]
         return await self._judge.judge(

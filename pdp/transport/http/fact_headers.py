@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_to_bytes
@@ -11,7 +12,7 @@ from pdp.strictjson.problems import excerpt
 from pdp.transport.http.decoded_headers import DecodedHeaders
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from google.protobuf.message import Message
 
@@ -20,6 +21,15 @@ if TYPE_CHECKING:
 PREFIX: Final = "x-pdp-"
 GROUPS: Final = "groups"
 MAX_GROUPS: Final = 1000
+
+TOKENS: Final = "x-pdp-tokens"
+"""The header with the confirmations of prompts. It is no fact: only the decision gets it."""
+
+MAX_TOKENS: Final = 8
+MAX_TOKEN: Final = 8192
+"""Characters of a token."""
+
+_TOKEN: Final = re.compile(r"[A-Za-z0-9._-]+")
 
 _PATHS: Final[Mapping[str, tuple[str, ...]]] = {
     "tenant": ("tenant_id",),
@@ -93,6 +103,43 @@ def listed(value: str, name: str, most: int) -> list[str]:
     if len(items) > most:
         raise InvalidArgument.of(Violation(name, f"has more than {most} values"))
     return items
+
+
+def read_tokens(headers: Mapping[str, str]) -> list[str]:
+    """Returns the tokens in `X-PDP-Tokens`, which commas separate; none if there is no such header.
+
+    Args:
+        headers: by lower-case name.
+
+    Raises:
+        InvalidArgument: there are too many, or one is none. The error does not show them.
+    """
+    return checked_tokens(listed(headers.get(TOKENS, ""), TOKENS, MAX_TOKENS), TOKENS)
+
+
+def checked_tokens(tokens: Iterable[object], name: str) -> list[str]:
+    """Returns tokens that a client has sent.
+
+    Args:
+        tokens: what the client has sent.
+        name: where, for the error.
+
+    Raises:
+        InvalidArgument: there are too many, or one is none. The error does not show them.
+    """
+    checked: list[str] = []
+    for token in tokens:
+        if len(checked) == MAX_TOKENS:
+            raise InvalidArgument.of(Violation(name, f"has more than {MAX_TOKENS} values"))
+        if not isinstance(token, str):
+            raise InvalidArgument.of(Violation(name, "has a value that is no text"))
+        if len(token) > MAX_TOKEN:
+            reason = f"has a value of more than {MAX_TOKEN} characters"
+            raise InvalidArgument.of(Violation(name, reason))
+        if not _TOKEN.fullmatch(token):
+            raise InvalidArgument.of(Violation(name, "has a value that is no token"))
+        checked.append(token)
+    return checked
 
 
 def _read(

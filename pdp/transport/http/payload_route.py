@@ -14,7 +14,7 @@ from pdp.payloads.formats import NAMES
 from pdp.payloads.payload import DETECT
 from pdp.strictjson.problems import excerpt
 from pdp.transport.http.adapter_routes import AdapterRoute, adapter_route
-from pdp.transport.http.fact_headers import GROUPS, read_facts
+from pdp.transport.http.fact_headers import GROUPS, TOKENS, read_facts, read_tokens
 from pdp.transport.http.json_forms import form_of
 from pdp.transport.http.responses import HttpResponse, json_response
 
@@ -76,7 +76,8 @@ def _text(body: bytes | bytearray) -> str:
 
 
 def _read_headers(message: pb.DecideRequest, headers: Mapping[str, str]) -> None:
-    read_facts(message, headers, _FACTS, (EXPLAIN,))
+    read_facts(message, headers, _FACTS, (EXPLAIN, TOKENS))
+    message.tokens.extend(read_tokens(headers))
     explain = headers.get(EXPLAIN, "false")
     if explain not in ("true", "false"):
         raise InvalidArgument.of(Violation("X-PDP-Explain", "must be true or false"))

@@ -9,10 +9,13 @@ import pdp_client as pdp
 import pytest
 
 from tests.e2e.test_documentation import blocks, run
+from tests.support.authenticated_servers import authenticated_server
+from tests.support.escalations import ACTION, add_rule
 from tests.support.rest.packs import CHAINS, ok_json, pack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     import httpx2
 
@@ -102,6 +105,60 @@ def test_holds_and_denials(stub: pdp.DecideServiceStub) -> None:
         with pytest.raises(pdp.Denied) as denied:
             permit_of(stub, text)
         assert denied.value.reason == reason
+
+
+def test_a_confirmed_request_is_sent_again_and_passes_once(stub: pdp.DecideServiceStub) -> None:
+    text = "ask about 4111 1111 1111 1111"
+    request = pdp.DecideRequest(tenant_id=TENANT, content=pdp.Content(text=text))
+    with pytest.raises(pdp.Held) as held:
+        pdp.enforce(stub.Decide(request, timeout=60), request)
+    again = pdp.resume(request, held.value, confirmed=True)
+    changed = pdp.DecideRequest()
+    changed.CopyFrom(again)
+    changed.content.text += " and more"
+    for sent, reason in ((changed, "TOKEN_MISMATCH"), (again, ""), (again, "TOKEN_USED")):
+        response = stub.Decide(sent, timeout=60)
+        if not reason:
+            assert pdp.enforce(response, sent).text == "ask about [REDACTED]"
+            continue
+        assert response.reason_code == reason
+        with pytest.raises(pdp.Denied):
+            pdp.enforce(response, sent, confirmed=True)
+
+
+def test_a_request_passes_once_after_a_second_person_has_approved_it(tmp_path: Path) -> None:
+    with authenticated_server(tmp_path) as server:
+        editor = server.key("editor", TENANT)
+        add_rule(lambda method, path, **more: server.request(method, path, editor, **more))
+        keys = server.key("pep", TENANT), server.new_key("approver", TENANT, owner="bob")["key"]
+        channels = [pdp.connect(server.server.grpc_address, api_key=key) for key in keys]
+        stub, approvals = pdp.DecideServiceStub(channels[0]), pdp.ApprovalServiceStub(channels[1])
+        request = pdp.DecideRequest(
+            action=ACTION, tool="sql", arguments_json="{}", subject=pdp.Subject(user_id="ann")
+        )
+
+        def hold(sent: pdp.DecideRequest) -> pdp.RequiredApproval:
+            with pytest.raises(pdp.Held) as held:
+                pdp.enforce(stub.Decide(sent, timeout=60), sent, confirmed=True)
+            assert held.value.approval is not None
+            return held.value.approval
+
+        with pytest.raises(pdp.Held) as first:
+            pdp.enforce(stub.Decide(request, timeout=60), request)
+        again = pdp.resume(request, first.value)
+        waiting = hold(again)
+        assert waiting == first.value.approval
+        assert not waiting.is_given
+        approve = pdp.ApproveApprovalRequest(id=waiting.id, reason="checked")
+        approvals.ApproveApproval(approve, timeout=60)
+        assert hold(request).is_given, "without the token, it is held"
+        permit = pdp.enforce(stub.Decide(again, timeout=60), again)
+        assert permit.arguments_json == "{}"
+        with pytest.raises(pdp.Denied) as used:
+            pdp.enforce(stub.Decide(again, timeout=60), again)
+        assert used.value.response.reason_code == "TOKEN_USED"
+        for channel in channels:
+            channel.close()
 
 
 def test_the_examples_of_the_page(server: Server) -> None:

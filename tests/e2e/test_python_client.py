@@ -84,9 +84,10 @@ def test_a_response_can_exceed_4_mib(server: Server) -> None:
     ("index", "written"),
     [
         pytest.param(0, ["send 'What is the weather?' to the model of the request"], id="decision"),
-        pytest.param(1, ["1234567890123456789"], id="numbers"),
-        pytest.param(2, ["INVALID_ARGUMENT INVALID_ARGUMENT", "None"], id="error"),
-        pytest.param(3, [], id="tls"),
+        pytest.param(1, ["hello"], id="held"),
+        pytest.param(2, ["1234567890123456789"], id="numbers"),
+        pytest.param(3, ["INVALID_ARGUMENT INVALID_ARGUMENT", "None"], id="error"),
+        pytest.param(4, [], id="tls"),
     ],
 )
 def test_the_examples_of_its_page_work(server: Server, index: int, written: list[str]) -> None:

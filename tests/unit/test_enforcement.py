@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import pdp_client as pdp
@@ -15,6 +16,9 @@ TEXT: Final = "My card is 4111 1111 1111 1111."
 REDACTED: Final = "My card is [REDACTED]."
 IN_TEXT: Final = pdp.Span(start=11, end=30)
 IN_ARGUMENTS: Final = pdp.Span(path="/card", start=0, end=19)
+STOPPING: Final = {
+    *(pdp.OUTCOME_PROMPT, pdp.OUTCOME_ESCALATE, pdp.OUTCOME_CANCEL, pdp.OUTCOME_BLOCK)
+}
 PASSING: Final = (
     pdp.OUTCOME_ALLOW,
     pdp.OUTCOME_WARN,
@@ -31,8 +35,22 @@ def route(model: str = "small", provider: str = "openai") -> pdp.Obligation:
     return pdp.Obligation(type=kind, model=model, provider=provider)
 
 
-def prompt(message: str = "Sure?") -> pdp.Obligation:
-    return pdp.Obligation(type=pdp.OBLIGATION_TYPE_PROMPT, message=message)
+def prompt(message: str = "Sure?", confirmation: str = "") -> pdp.Obligation:
+    kind = pdp.OBLIGATION_TYPE_PROMPT
+    return pdp.Obligation(type=kind, message=message, confirmation=confirmation)
+
+
+def approval(**fields: Any) -> pdp.Obligation:
+    values = {
+        "message": "May it?",
+        "approval_id": "01A",
+        "expires_at": datetime(2026, 11, 28, tzinfo=UTC),
+        "token": "t0ken",
+        "approval_state": "pending",
+        **fields,
+    }
+    values = {name: value for name, value in values.items() if value is not None}
+    return pdp.Obligation(type=pdp.OBLIGATION_TYPE_APPROVAL, **values)
 
 
 def mask(*fields: str) -> pdp.Obligation:
@@ -42,8 +60,7 @@ def mask(*fields: str) -> pdp.Obligation:
 def decision(
     outcome: Any = pdp.OUTCOME_ALLOW, obligations: Iterable[pdp.Obligation] = (), **fields: Any
 ) -> pdp.DecideResponse:
-    stops = {pdp.OUTCOME_PROMPT, pdp.OUTCOME_CANCEL, pdp.OUTCOME_BLOCK}
-    fields = {"allowed": outcome not in stops, **fields}
+    fields = {"allowed": outcome not in STOPPING, **fields}
     return pdp.DecideResponse(outcome=outcome, obligations=obligations, **fields)
 
 
@@ -147,6 +164,113 @@ class TestHolds:
         assert held.value.prompts == ("Ask first.",)
 
 
+def held(response: pdp.DecideResponse, **more: Any) -> pdp.Held:
+    with pytest.raises(pdp.Held) as error:
+        pdp.enforce(response, request(), **more)
+    return error.value
+
+
+class TestApprovals:
+    def test_a_request_that_needs_an_approval_is_held_even_if_confirmed(self) -> None:
+        response = decision(pdp.OUTCOME_ESCALATE, [approval()])
+        for confirmed in (False, True):
+            error = held(response, confirmed=confirmed)
+            assert error.approval == pdp.RequiredApproval(
+                "01A", "May it?", datetime(2026, 11, 28, tzinfo=UTC), is_given=False, token="t0ken"
+            )
+            assert (error.prompts, error.reason) == ((), "May it?")
+
+    def test_an_approval_holds_whatever_the_outcome(self) -> None:
+        for outcome in (*PASSING, pdp.OUTCOME_PROMPT, pdp.OUTCOME_REDACT):
+            response = decision(outcome, [approval(), redact(IN_TEXT)], redacted_text=REDACTED)
+            assert held(response, confirmed=True).approval is not None
+
+    @pytest.mark.parametrize(
+        ("state", "is_given"), [("approved", True), ("pending", False), ("", False), ("new", False)]
+    )
+    def test_a_request_whose_approval_is_given_is_held_until_it_is_sent_again(
+        self, state: str, is_given: bool
+    ) -> None:
+        error = held(decision(pdp.OUTCOME_ESCALATE, [approval(approval_state=state)]))
+        assert error.approval is not None
+        assert error.approval.is_given is is_given
+
+    def test_the_token_is_not_shown(self) -> None:
+        error = held(decision(pdp.OUTCOME_ESCALATE, [approval()]))
+        assert "t0ken" not in f"{error!r} {error} {error.approval!r}"
+
+    def test_an_approval_without_a_message_has_a_reason(self) -> None:
+        response = decision(pdp.OUTCOME_ESCALATE, [approval(message=None)], message="Wait.")
+        assert held(response).reason == "Wait."
+        response = decision(pdp.OUTCOME_ESCALATE, [approval(message=None)])
+        assert "second person" in held(response).reason
+
+    @pytest.mark.parametrize("missing", ["approval_id", "token", "expires_at"])
+    @pytest.mark.parametrize("outcome", [pdp.OUTCOME_ESCALATE, pdp.OUTCOME_ALLOW])
+    def test_an_incomplete_approval_is_denied(self, missing: str, outcome: Any) -> None:
+        response = decision(outcome, [approval(**{missing: None})])
+        assert f"has no {missing}" in refusal(response)
+
+    def test_an_escalation_without_its_obligation_is_denied(self) -> None:
+        assert "no obligation" in refusal(decision(pdp.OUTCOME_ESCALATE))
+        assert "no obligation" in refusal(decision(pdp.OUTCOME_ESCALATE, [prompt()]))
+
+    def test_several_approvals_are_denied(self) -> None:
+        both = [approval(), approval(approval_id="01B")]
+        assert "several approvals" in refusal(decision(pdp.OUTCOME_ESCALATE, both))
+
+    def test_an_expiry_that_is_no_time_is_denied(self) -> None:
+        obligation = approval()
+        obligation.expires_at.seconds = 1 << 60
+        assert "does not exist" in refusal(decision(pdp.OUTCOME_ESCALATE, [obligation]))
+
+    def test_an_approval_with_an_unknown_field_is_denied(self) -> None:
+        raw = approval().SerializeToString() + bytes([15 << 3 | 2, 1]) + b"x"
+        unknown = pdp.Obligation.FromString(raw)
+        assert "not known" in refusal(decision(pdp.OUTCOME_ESCALATE, [unknown]))
+
+
+class TestResume:
+    """What is sent again after a person has answered."""
+
+    def test_the_token_of_the_approval(self) -> None:
+        asked = request(request_id="r")
+        again = pdp.resume(
+            asked, held(decision(pdp.OUTCOME_ESCALATE, [approval()], request_id="r"))
+        )
+        assert again.tokens == ["t0ken"]
+        del again.tokens[:]
+        assert again == asked
+
+    def test_the_confirmation_only_if_the_user_has_confirmed(self) -> None:
+        prompts = [prompt("Sure?", "c0nfirm"), prompt("Really?", "c0nfirm")]
+        error = held(decision(pdp.OUTCOME_PROMPT, prompts))
+        assert pdp.resume(request(), error, confirmed=True).tokens == ["c0nfirm"]
+        with pytest.raises(ValueError, match="has not confirmed"):
+            pdp.resume(request(), error)
+
+    def test_both(self) -> None:
+        error = held(decision(pdp.OUTCOME_ESCALATE, [approval(), prompt("Sure?", "c0nfirm")]))
+        assert error.prompts == ("Sure?",)
+        assert pdp.resume(request(), error).tokens == ["t0ken"]
+        assert pdp.resume(request(), error, confirmed=True).tokens == ["t0ken", "c0nfirm"]
+
+    def test_a_request_that_is_held_again_keeps_its_tokens(self) -> None:
+        once = pdp.resume(request(), held(decision(pdp.OUTCOME_ESCALATE, [approval()])))
+        asked = held(decision(pdp.OUTCOME_PROMPT, [prompt("Sure?", "c0nfirm")]))
+        twice = pdp.resume(once, asked, confirmed=True)
+        assert twice.tokens == ["t0ken", "c0nfirm"]
+        same = pdp.resume(twice, asked, confirmed=True)
+        assert same.tokens == twice.tokens
+        assert once.tokens == ["t0ken"]
+
+    def test_a_server_without_confirmations(self) -> None:
+        """It is of an older version. `enforce(…, confirmed=True)` works with it."""
+        error = held(decision(pdp.OUTCOME_PROMPT, [prompt()]))
+        with pytest.raises(ValueError, match="no confirmation"):
+            pdp.resume(request(), error, confirmed=True)
+
+
 class TestDenials:
     """Even if the user has confirmed."""
 
@@ -155,7 +279,7 @@ class TestDenials:
         assert refusal(decision(outcome, message="No rivals.")) == "No rivals."
         assert refusal(decision(outcome, [prompt()])) == "The request is not allowed."
 
-    @pytest.mark.parametrize("outcome", [0, 9, 99])
+    @pytest.mark.parametrize("outcome", [0, 10, 99])
     @pytest.mark.parametrize("allowed", [False, True])
     def test_an_unknown_outcome(self, outcome: Any, allowed: bool) -> None:
         assert "is not known" in refusal(decision(outcome, allowed=allowed))
@@ -168,7 +292,7 @@ class TestDenials:
         allowed = decision(outcome).allowed
         assert "allowed is" in refusal(decision(outcome, allowed=not allowed))
 
-    @pytest.mark.parametrize("kind", [0, 5, 99])
+    @pytest.mark.parametrize("kind", [0, 6, 99])
     def test_an_unknown_obligation(self, kind: Any) -> None:
         response = decision(obligations=[pdp.Obligation(type=kind, message="do this")])
         assert "the obligation" in refusal(response)
@@ -234,8 +358,12 @@ def test_all_errors_are_one_class() -> None:
 
 def test_every_outcome_and_obligation_of_the_contract_is_known() -> None:
     """If the contract gets another one, this client must learn what to do with it."""
-    assert pdp.Outcome.values() == [0, 1, 2, 3, 4, 5, 6, 7, 8]
-    assert pdp.ObligationType.values() == [0, 1, 2, 3, 4]
+    assert pdp.Outcome.values() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+    assert pdp.ObligationType.values() == [0, 1, 2, 3, 4, 5]
+    assert set(pdp.Obligation.DESCRIPTOR.fields_by_name) == {
+        *("type", "replacement", "spans", "model", "message", "fields", "provider"),
+        *("approval_id", "expires_at", "token", "confirmation", "approval_state"),
+    }
 
 
 class TestPayloads:

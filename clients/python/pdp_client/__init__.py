@@ -9,11 +9,13 @@
         print(permit.text)
 
 The module exports every message and service of `proto/pdp/v1`, functions that create channels, and
-`enforce`. `make generate` generates `_gen`.
+`enforce` with `resume`. `make generate` generates `_gen`.
 """
 
 from pdp_client._gen.pdp.v1.api_key_pb2 import *  # noqa: F403 - the package exports these modules
 from pdp_client._gen.pdp.v1.api_key_pb2_grpc import *  # noqa: F403
+from pdp_client._gen.pdp.v1.approval_pb2 import *  # noqa: F403
+from pdp_client._gen.pdp.v1.approval_pb2_grpc import *  # noqa: F403
 from pdp_client._gen.pdp.v1.audit_pb2 import *  # noqa: F403
 from pdp_client._gen.pdp.v1.audit_pb2_grpc import *  # noqa: F403
 from pdp_client._gen.pdp.v1.compliance_bundle_pb2 import *  # noqa: F403
@@ -60,5 +62,7 @@ from pdp_client.enforcement import Denied as Denied
 from pdp_client.enforcement import Held as Held
 from pdp_client.enforcement import NotPermitted as NotPermitted
 from pdp_client.enforcement import Permit as Permit
+from pdp_client.enforcement import RequiredApproval as RequiredApproval
 from pdp_client.enforcement import Route as Route
 from pdp_client.enforcement import enforce as enforce
+from pdp_client.enforcement import resume as resume

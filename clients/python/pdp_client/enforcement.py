@@ -1,4 +1,4 @@
-"""What a policy enforcement point does with a decision: `enforce`.
+"""What a policy enforcement point does with a decision: `enforce`, and `resume` if it was held.
 
 `enforce` returns what may go out, or raises. It fails closed: an outcome or an obligation that it
 does not know, or cannot fulfil, is a denial. docs/enforcement-point.md describes the rules.
@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final
 
 from google.protobuf.unknown_fields import UnknownFieldSet
@@ -18,9 +19,13 @@ from pdp_client._gen.pdp.v1 import decide_pb2 as pb
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
+    from datetime import datetime
 
     from google.protobuf.message import Message
     from google.protobuf.struct_pb2 import Struct, Value
+
+APPROVED: Final = "approved"
+"""The state of an approval that a person has given."""
 
 MASK: Final = "[MASKED]"
 """What replaces the value of a masked field."""
@@ -34,6 +39,7 @@ _ALLOWED: Final = frozenset(
         pb.OUTCOME_REDACT,
     }
 )
+_HELD: Final = frozenset({pb.OUTCOME_PROMPT, pb.OUTCOME_ESCALATE})
 _STOPPED: Final = frozenset({pb.OUTCOME_CANCEL, pb.OUTCOME_BLOCK})
 
 _MAX_EXACT: Final = 1 << 53
@@ -58,16 +64,47 @@ class Denied(NotPermitted):
     """The request is stopped, or the decision has something that is not understood."""
 
 
-class Held(NotPermitted):
-    """The user must confirm first. Call `enforce` again with `confirmed=True` if the user has.
+@dataclass(frozen=True, slots=True)
+class RequiredApproval:
+    """The approval of a second person that a request waits for.
 
     Attributes:
-        prompts: the messages to show to the user.
+        id: the id of the approval, for the approvers.
+        message: what they are asked.
+        expires_at: until when it can be given and used.
+        is_given: whether it is given already, so that the request can be sent again now.
+        token: lets the request pass once the approval is given. Keep it out of logs.
     """
 
-    def __init__(self, response: pb.DecideResponse, prompts: tuple[str, ...]) -> None:
-        super().__init__(response, " ".join(prompts))
+    id: str
+    message: str
+    expires_at: datetime
+    is_given: bool
+    token: str = field(repr=False)
+
+
+class Held(NotPermitted):
+    """The request waits for a person. Send it again as `resume` returns it.
+
+    Attributes:
+        prompts: the messages to show to the user, who must confirm; empty if only an approval is
+            missing.
+        approval: the approval of a second person that is missing; None for none.
+    """
+
+    def __init__(
+        self,
+        response: pb.DecideResponse,
+        prompts: tuple[str, ...],
+        approval: RequiredApproval | None = None,
+    ) -> None:
+        asked = (*prompts, *([approval.message] if approval and approval.message else []))
+        super().__init__(response, " ".join(asked) or response.message or _WAITS)
         self.prompts = prompts
+        self.approval = approval
+
+
+_WAITS: Final = "The request waits for the approval of a second person."
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,15 +164,19 @@ def enforce(
     Args:
         response: the decision.
         request: the request that was decided.
-        confirmed: whether the user has confirmed the prompts of this decision.
+        confirmed: whether the user has confirmed the prompts of this decision. Prefer `resume`:
+            then the policies of that moment judge the request, and a confirmation is used once.
 
     Raises:
         Denied: the request is stopped, or the decision has something that this client does not
             understand or cannot fulfil.
-        Held: the user must confirm first.
+        Held: the user must confirm first, or a second person must approve the request.
     """
     _check(response, request)
     prompts, fields = _prompts(response), _fields(response)
+    approval = _approval(response)
+    if approval is not None:
+        raise Held(response, prompts, approval)
     if (prompts or response.outcome == pb.OUTCOME_PROMPT) and not confirmed:
         raise Held(response, prompts or (response.message or "Please confirm the request.",))
     permit = Permit(
@@ -158,12 +199,41 @@ def enforce(
     return _with_masked_resource(response, request, permit, frozenset(_keys(arguments)))
 
 
+def resume(request: pb.DecideRequest, held: Held, *, confirmed: bool = False) -> pb.DecideRequest:
+    """Returns a held request as it is to be sent again.
+
+    It has the token of the approval, and the confirmation of the prompts if the user has confirmed
+    them. As long as the approval is not given, the request is held again. If another person or
+    prompt holds it then, resume the returned request.
+
+    Args:
+        request: the request that was held.
+        held: what `enforce` has raised.
+        confirmed: whether the user has confirmed the prompts.
+
+    Raises:
+        ValueError: there is nothing to send it again with: the user has not confirmed, or the
+            server gives no confirmations.
+    """
+    tokens = [held.approval.token] if held.approval else []
+    if confirmed:
+        prompts = _of_type(held.response, pb.OBLIGATION_TYPE_PROMPT)
+        tokens += [each.confirmation for each in prompts if each.confirmation]
+    if not tokens:
+        reason = "the decision has no confirmation" if confirmed else "the user has not confirmed"
+        raise ValueError(f"the request cannot be sent again: {reason}")
+    again = pb.DecideRequest()
+    again.CopyFrom(request)
+    again.tokens.extend(each for each in dict.fromkeys(tokens) if each not in request.tokens)
+    return again
+
+
 def _check(response: pb.DecideResponse, request: pb.DecideRequest) -> None:
     """Raises `Denied` if the decision stops the request, is another's, or contradicts itself."""
     outcome, allowed = response.outcome, response.allowed
     if outcome in _STOPPED and not allowed:
         raise Denied(response, response.message or "The request is not allowed.")
-    if outcome not in _ALLOWED | _STOPPED | {pb.OUTCOME_PROMPT}:
+    if outcome not in _ALLOWED | _STOPPED | _HELD:
         raise Denied(response, f"the outcome {_name(pb.Outcome, outcome)} is not known")
     if allowed != (outcome in _ALLOWED):
         raise Denied(response, f"allowed is {allowed} for the outcome {_name(pb.Outcome, outcome)}")
@@ -179,25 +249,29 @@ def _check_obligation(response: pb.DecideResponse, obligation: pb.Obligation) ->
     needed = _NEEDED.get(kind)
     if needed is None:
         raise Denied(response, f"the obligation {_name(pb.ObligationType, kind)} is not known")
-    if not getattr(obligation, needed):
-        name = _name(pb.ObligationType, kind)
-        raise Denied(response, f"the obligation {name} has no {needed}")
+    present = {each.name for each, value in obligation.ListFields() if value}
+    for name in needed:
+        if name not in present:
+            kind_name = _name(pb.ObligationType, kind)
+            raise Denied(response, f"the obligation {kind_name} has no {name}")
     if _has_unknown_fields(obligation) or any(map(_has_unknown_fields, obligation.spans)):
         name = _name(pb.ObligationType, kind)
         raise Denied(response, f"the obligation {name} has a field that is not known")
 
 
-_NEEDED: Final[Mapping[int, str]] = {
-    pb.OBLIGATION_TYPE_REDACT: "spans",
-    pb.OBLIGATION_TYPE_ROUTE_TO: "model",
-    pb.OBLIGATION_TYPE_PROMPT: "message",
-    pb.OBLIGATION_TYPE_MASK_FIELDS: "fields",
+_NEEDED: Final[Mapping[int, tuple[str, ...]]] = {
+    pb.OBLIGATION_TYPE_REDACT: ("spans",),
+    pb.OBLIGATION_TYPE_ROUTE_TO: ("model",),
+    pb.OBLIGATION_TYPE_PROMPT: ("message",),
+    pb.OBLIGATION_TYPE_MASK_FIELDS: ("fields",),
+    pb.OBLIGATION_TYPE_APPROVAL: ("approval_id", "token", "expires_at"),
 }
-"""The known obligations, each with the field without which it cannot be fulfilled."""
+"""The known obligations, each with the fields without which it cannot be fulfilled."""
 
 _FULFILLED_BY: Final[Mapping[int, frozenset[int]]] = {
     pb.OUTCOME_REDACT: frozenset({pb.OBLIGATION_TYPE_REDACT, pb.OBLIGATION_TYPE_MASK_FIELDS}),
     pb.OUTCOME_ROUTE_TO: frozenset({pb.OBLIGATION_TYPE_ROUTE_TO}),
+    pb.OUTCOME_ESCALATE: frozenset({pb.OBLIGATION_TYPE_APPROVAL}),
 }
 """Which obligations say how to comply with an outcome."""
 
@@ -223,6 +297,26 @@ def _of_type(response: pb.DecideResponse, kind: int) -> Iterator[pb.Obligation]:
 
 def _prompts(response: pb.DecideResponse) -> tuple[str, ...]:
     return tuple(each.message for each in _of_type(response, pb.OBLIGATION_TYPE_PROMPT))
+
+
+def _approval(response: pb.DecideResponse) -> RequiredApproval | None:
+    approvals = list(_of_type(response, pb.OBLIGATION_TYPE_APPROVAL))
+    if len(approvals) > 1:
+        raise Denied(response, "the decision names several approvals")
+    if not approvals:
+        return None
+    (obligation,) = approvals
+    try:
+        expires_at = obligation.expires_at.ToDatetime(UTC)
+    except (ValueError, OverflowError):
+        raise Denied(response, "the approval expires at a time that does not exist") from None
+    return RequiredApproval(
+        id=obligation.approval_id,
+        message=obligation.message,
+        expires_at=expires_at,
+        is_given=obligation.approval_state == APPROVED,
+        token=obligation.token,
+    )
 
 
 def _fields(response: pb.DecideResponse) -> tuple[str, ...]:

@@ -80,6 +80,8 @@ def _message(request: Request) -> pb.DecideRequest:
         message.usage.tokens, message.usage.cost_usd = request.usage
     if request.entities:
         message.entities.extend(pb.Entity(**entity._asdict()) for entity in request.entities)
+    if request.tokens:
+        message.tokens.extend(request.tokens)
     return message
 
 

@@ -30,6 +30,7 @@ class ApprovalTenant:
     )
     rule_ids: list[str] = field(default_factory=list)
     pack_id: str = ""
+    revision: int = 0
 
     def __post_init__(self) -> None:
         self.editor = self.server.key("editor", self.tenant)
@@ -47,9 +48,10 @@ class ApprovalTenant:
         return key
 
     def write(self, method: str, path: str, body: Any) -> Any:
-        """Writes a policy as an editor; returns the answer."""
+        """Writes a policy as an editor; returns the answer. Decisions wait until it is in force."""
         answer = self.server.request(method, path, self.editor, json=body)
         assert answer.is_success, answer.text
+        self.revision = int(answer.headers["x-pdp-revision"])
         return answer.json() if answer.content else None
 
     def add_rule(self, rule: Mapping[str, Any]) -> str:
@@ -70,6 +72,7 @@ class ApprovalTenant:
             "tool": "sql",
             "arguments": {"id": 7},
             "subject": {"user_id": "ann", "agent_id": "bot"},
+            "min_revision": self.revision,
             **fields,
         }
 

@@ -78,15 +78,20 @@ class AuthenticatedServer:
         self._client.close()
 
 
-@contextmanager
-def authenticated_server(data_dir: Path, **settings: str) -> Iterator[AuthenticatedServer]:
-    """Starts a server whose first key `pdp keys create` created before."""
+def first_admin_key(data_dir: Path) -> str:
+    """Creates the first key of a database, as `pdp keys create` does; returns it."""
     url = f"sqlite:///{data_dir}/pdp.db"
     creation = servers.run_pdp(
         "keys", "create", "--role", "admin", "--tenant", "*", PDP_DATABASE_URL=url
     )
     assert creation.returncode == 0, creation.stderr
-    key = creation.stdout.splitlines()[-1]
+    return creation.stdout.splitlines()[-1]
+
+
+@contextmanager
+def authenticated_server(data_dir: Path, **settings: str) -> Iterator[AuthenticatedServer]:
+    """Starts a server whose first key `pdp keys create` created before."""
+    key = first_admin_key(data_dir)
     with servers.start(data_dir, PDP_AUTH="required", **settings) as server:
         opened = AuthenticatedServer(server, key)
         try:

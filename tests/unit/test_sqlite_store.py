@@ -11,7 +11,7 @@ from sqlite_utils import Database
 
 from pdp.domain.stored_entity import StoredEntity
 from pdp.errors import ConfigError, PdpError, StoreUnavailable
-from pdp.store.sqlite import migrations, schema, transactions
+from pdp.store.sqlite import approvals, migrations, schema, transactions
 from pdp.store.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
@@ -253,6 +253,9 @@ class TestDeletedFile:
         (transactions._COUNT_DELETIONS, "changes_deletions (tenant_id=? AND kind=?"),
         (transactions._PAGE.format(matching=""), "records_in_order (tenant_id=? AND kind=? AND"),
         (transactions._COUNT.format(matching=""), "records_in_order (tenant_id=? AND kind=?)"),
+        (approvals._COUNT_OPEN, "approvals_open (tenant_id=?)"),
+        (approvals._COUNT_OF_SUBJECT, "approvals_open (tenant_id=? AND <expr>=?)"),
+        (approvals._DUE, "approvals_due (<expr><?)"),
     ],
 )
 def test_pages_are_read_from_an_index_without_sorting(

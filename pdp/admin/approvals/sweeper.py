@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 INTERVAL_S: Final = 5.0
 """The time between two looks. An approval cannot be used after its time in any case."""
 
+FORGET_INTERVAL_S: Final = 60.0
+"""The time between two removals of what is old."""
+
 GROUP: Final = 100
 """Approvals that one transaction closes."""
 
@@ -37,6 +40,7 @@ class ApprovalSweeper:
         self._workspace = workspace
         self._desk = desk
         self._expired = 0
+        self._forget_at = 0.0
 
     @property
     def expired(self) -> int:
@@ -54,6 +58,9 @@ class ApprovalSweeper:
             self._expired += closed
             if closed < GROUP:
                 break
+        if time.monotonic() < self._forget_at:
+            return
+        self._forget_at = time.monotonic() + FORGET_INTERVAL_S
         now = time.time()
         await self._workspace.transact(
             lambda transaction: transaction.forget_approvals(

@@ -236,7 +236,7 @@ def _policy_handlers(
 
 
 def _export_handlers(workspace: Workspace, exporting: ExportSubsystem) -> dict[str, Endpoint]:
-    """Returns the handlers of what is recorded and where it is sent."""
+    """Returns the handlers of the org policy, and of the connectors to SIEMs."""
     return {
         **OrgPolicyServicer(OrgPolicies(workspace), exporting.trials).handlers(),
         **SiemServicer(exporting.directory).handlers(),

@@ -55,7 +55,7 @@ def draft(tenant: str = "acme", input_hash: str = "h", **fields: Any) -> Approva
 
 
 class Counted(Workspace):
-    """Counts transactions, and fails if it is told to."""
+    """Counts transactions, and fails on request."""
 
     commits = 0
     fails = False

@@ -161,7 +161,7 @@ class BlockingDecider(DecisionSteps):
             grants = await self._approvals.grants(snapshot, request, (request,))
         except ApprovalFailed as error:
             return refused_token(snapshot, request, error)
-        request = grants.applied_to(snapshot.platform.keys.approval, request)
+        (request,) = grants.inputs
         decision = self._evaluate(snapshot, request, marks)
         return await self._approvals.settled(snapshot, request, decision, grants)
 
@@ -181,7 +181,7 @@ class BlockingDecider(DecisionSteps):
                 grants = await self._approvals.grants(snapshot, request, inputs)
             except ApprovalFailed as error:
                 return refused_token(snapshot, request, error)
-            questions = granted(snapshot, questions, grants)
+            questions = granted(questions, grants)
         begun = begin_all(snapshot, questions, new_id())
         decision = judge(snapshot, questions, payload, begun, history)
         if decision.holds or grants.uses:

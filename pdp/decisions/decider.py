@@ -20,7 +20,6 @@ from pdp.decisions.approvals.desk import HoldSteps, NoDesk
 from pdp.decisions.approvals.grants import NO_GRANTS
 from pdp.decisions.approvals.holding import refused_token
 from pdp.decisions.evaluator import Evaluator, evaluate_aside
-from pdp.decisions.input_hash import with_input_hash
 from pdp.decisions.payloads import (
     granted,
     judge_aside,
@@ -475,7 +474,7 @@ class Decider(DecisionSteps):
                 grants = await self._approvals.grants(snapshot, request, inputs)
             except ApprovalFailed as error:
                 return refused_token(snapshot, request, error)
-            questions = granted(snapshot, questions, grants)
+            questions = granted(questions, grants)
         evaluated = self.evaluator.evaluate_payload(snapshot, questions, payload, history)
         decision = evaluated if isinstance(evaluated, Decision) else await evaluated
         if decision.holds or grants.uses:
@@ -516,7 +515,7 @@ class Decider(DecisionSteps):
         except ApprovalFailed as error:
             decision = refused_token(snapshot, request, error)
         else:
-            request = grants.applied_to(snapshot.platform.keys.approval, request)
+            (request,) = grants.inputs
             evaluated = self.evaluator.evaluate(snapshot, request, encoded_bytes, began, marks)
             decision = evaluated if isinstance(evaluated, Decision) else await evaluated
             decision = await self._approvals.settled(snapshot, request, decision, grants)
@@ -537,8 +536,6 @@ class Decider(DecisionSteps):
         if charge is not None:
             self.meter.settle(charge, decision)
         self.observe(decision)
-        if snapshot is not None:
-            decision = with_input_hash(snapshot, request, decision)
         return self.recorder.take(snapshot, request, decision)
 
     def observe_unrecorded(self, decision: Decision) -> Decision:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from pdp.domain.request import Request
     from pdp.engine.snapshot import Snapshot
 
+TAG_LENGTH: Final = 32
+"""Characters of the tag of a hash: 128 bits."""
+
 _EXACT: Final = float(1 << 53)
 _VERSION: Final = 1
 _PARTS: Final = "parts"
@@ -79,8 +82,14 @@ def with_input_hash(
     if not is_needed and sample_rate(snapshot, decision) is None:
         return decision
     key = snapshot.platform.keys.approval
-    hashes = [input_hash(key, each) for each in (decision.held or parts or (request,))]
-    return decision._replace(input_hash=hash_of_parts(key, list(dict.fromkeys(hashes))))
+    hashes = dict.fromkeys(input_hash(key, each) for each in (decision.held or parts or (request,)))
+    inputs = tuple(map(tag_of, hashes)) if decision.holds else ()
+    return decision._replace(input_hash=hash_of_parts(key, list(hashes)), inputs=inputs)
+
+
+def tag_of(hash_: str) -> str:
+    """Returns the short form of a hash, for tokens."""
+    return hash_[:TAG_LENGTH]
 
 
 def _hash(key: bytes, value: list[Any]) -> str:

@@ -172,10 +172,12 @@ def with_entities(questions: Sequence[Asked], findings: NerFindings) -> list[Ask
     ]
 
 
-def granted(snapshot: Snapshot, questions: Sequence[Asked], grants: Grants) -> list[Asked]:
+def granted(questions: Sequence[Asked], grants: Grants) -> list[Asked]:
     """Returns the questions with the rules that tokens let each part pass."""
-    key = snapshot.platform.keys.approval
-    return [each._replace(request=grants.applied_to(key, each.request)) for each in questions]
+    return [
+        each._replace(request=request)
+        for each, request in zip(questions, grants.inputs, strict=True)
+    ]
 
 
 def begin_all(

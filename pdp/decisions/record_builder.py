@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from pdp.decisions.input_hash import input_hash
 from pdp.decisions.policy_hash import PolicyHasher
 from pdp.decisions.record_redaction import WITHHELD, Cleaned, Redactor
 from pdp.domain.decision import Decision, Obligation, Outcome
@@ -123,13 +124,15 @@ class RecordBuilder:
             keeps_text=keeps_text,
         )
         request, rate = pending.request, pending.sample_rate
-        input_hash = pending.decision.input_hash
-        if request.session_id or request.payload_format or rate or input_hash:
+        hash_ = pending.decision.input_hash
+        if not hash_ and snapshot is not None:  # a text in chunks
+            hash_ = input_hash(snapshot.platform.keys.approval, request)
+        if request.session_id or request.payload_format or rate or hash_:
             record = record._replace(
                 session_id=request.session_id,
                 sample_rate=rate,
                 payload_format=request.payload_format,
-                input_hash=input_hash,
+                input_hash=hash_,
             )
         met = _met_expressions(pending, record.entities, is_known=self.withheld == withheld)
         return Recorded(self._without_secrets(record, snapshot), policy, met)

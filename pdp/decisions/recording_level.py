@@ -18,18 +18,18 @@ _RISKY: Final = levels_from("medium")
 def is_recorded(level: str, decision: Decision) -> bool:
     """Whether a decision is recorded at a logging level.
 
-    A request that could not be evaluated and was allowed anyway is recorded at every level.
+    A request that could not be evaluated and was allowed anyway is recorded at every level. So is
+    one that waits for a second person, or that passes because a person has said so.
     """
-    if decision.pii_detected:
+    if decision.pii_detected or decision.outcome is Outcome.ESCALATE:
+        return True
+    if any(match.approved_by for match in decision.matches):
         return True
     if level == STANDARD:
         return (
             decision.risk.level in _RISKY
             or decision.outcome >= Outcome.PROMPT
-            or any(
-                match.would_be or match.excepted_by or match.approved_by
-                for match in decision.matches
-            )
+            or any(match.would_be or match.excepted_by for match in decision.matches)
         )
     if level == MINIMAL:
         return decision.incomplete and decision.allowed

@@ -309,6 +309,7 @@ class Decision(NamedTuple):
         input_hash: identifies what was decided on (`pdp.decisions.input_hash`); empty if it was
             not computed.
         held: the parts of a payload that the holds are about; empty for other requests.
+        inputs: the tags of what the holds are about (`pdp.decisions.input_hash.tag_of`).
     """
 
     decision_id: str
@@ -337,6 +338,7 @@ class Decision(NamedTuple):
     holds: tuple[Hold, ...] = ()
     input_hash: str = ""
     held: tuple[Request, ...] = ()
+    inputs: tuple[str, ...] = ()
     unmatched: Request | None = None
 
     @property

@@ -218,5 +218,6 @@ def test_the_schema_has_the_outcomes_of_the_engine() -> None:
         "plain",
         "holds",
         "held",
+        "inputs",
         "unmatched",
     }

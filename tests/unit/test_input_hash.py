@@ -15,9 +15,8 @@ from pdp.decisions.approvals.tokens import (
     read_token,
     sign,
     subject_digest,
-    tag_of,
 )
-from pdp.decisions.input_hash import hash_of_parts, input_hash
+from pdp.decisions.input_hash import hash_of_parts, input_hash, tag_of
 from pdp.domain import approval
 from pdp.domain.access import Caller
 from pdp.domain.approval import (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from pdp.decisions.approvals.grants import (
     NO_GRANTS,
     Grants,
-    approval_ids,
+    ReadTokens,
     grants_of,
     read_tokens,
 )
@@ -96,7 +96,7 @@ class HoldSteps:
     async def grants(
         self, snapshot: Snapshot, request: Request, inputs: Sequence[Request]
     ) -> Grants:
-        """Returns what the tokens of a request let pass.
+        """Returns what the tokens of a request let pass. The request has at least one.
 
         Args:
             snapshot: the policies.
@@ -106,17 +106,17 @@ class HoldSteps:
         Raises:
             ApprovalFailed: a token is refused. The cause is the error, if the store failed.
         """
-        if not request.tokens:
-            return NO_GRANTS
-        tokens = read_tokens(snapshot.platform.keys.approval, request, inputs)
-        ids = approval_ids(tokens)
+        key, tenant_id = snapshot.platform.keys.approval, request.tenant_id
         try:
-            approvals = await self._desk.read(request.tenant_id, ids) if ids else {}
+            # In a thread, because all that is decided on is hashed.
+            read: ReadTokens = await self._run(tenant_id, read_tokens, key, request, inputs)
+            ids = read.approvals
+            approvals = await self._desk.read(tenant_id, ids) if ids else {}
         except ApprovalFailed:
             raise
-        except Exception as error:
+        except Exception as error:  # the store failed, or too much waits for threads
             raise ApprovalFailed(APPROVAL_UNAVAILABLE) from error
-        return grants_of(request, tokens, approvals)
+        return grants_of(inputs, read, approvals)
 
     async def settled(
         self, snapshot: Snapshot, request: Request, decision: Decision, grants: Grants = NO_GRANTS

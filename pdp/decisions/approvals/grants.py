@@ -8,8 +8,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from pdp.decisions.approvals.tokens import read_token, tag_of
-from pdp.decisions.input_hash import hash_of_parts, input_hash
+from pdp.decisions.approvals.tokens import HoldToken, read_token
+from pdp.decisions.input_hash import hash_of_parts, input_hash, tag_of
 from pdp.domain.approval import (
     APPROVAL_CANCELLED,
     APPROVAL_UNAVAILABLE,
@@ -32,7 +32,6 @@ from pdp.domain.approval import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pdp.decisions.approvals.tokens import HoldToken
     from pdp.domain.approval import Approval, EscalatedRule
     from pdp.domain.request import Request
 
@@ -41,29 +40,38 @@ class Grants(NamedTuple):
     """What the tokens of a request let pass.
 
     Attributes:
-        passed: for each input, by its tag, the rules that are passed, by `Hold.key`, each with the
-            id of the approval or confirmation.
+        inputs: what is decided on, each with the rules that it may pass.
         rules: the escalated rules that are approved.
         uses: the tokens to use when the request passes.
     """
 
-    passed: Mapping[str, Mapping[str, str]]
+    inputs: tuple[Request, ...] = ()
     rules: tuple[EscalatedRule, ...] = ()
     uses: tuple[TokenUse, ...] = ()
 
-    def applied_to(self, key: bytes, request: Request) -> Request:
-        """Returns a request, or a part of a payload as one, with the rules that it may pass."""
-        if not self.passed:
-            return request
-        passed = self.passed.get(tag_of(input_hash(key, request)))
-        return request if passed is None else request._replace(passed=passed)
+
+NO_GRANTS = Grants()
 
 
-NO_GRANTS = Grants({})
+class ReadTokens(NamedTuple):
+    """What the tokens of a request say.
+
+    Attributes:
+        tokens: the tokens, each once.
+        tags: the tags of what is decided on, in order.
+    """
+
+    tokens: tuple[HoldToken, ...]
+    tags: tuple[str, ...]
+
+    @property
+    def approvals(self) -> list[str]:
+        """The ids of the approvals that the tokens name."""
+        return [each.id for each in self.tokens if each.kind == KIND]
 
 
-def read_tokens(key: bytes, request: Request, inputs: Sequence[Request]) -> list[HoldToken]:
-    """Returns what the tokens of a request say, each once.
+def read_tokens(key: bytes, request: Request, inputs: Sequence[Request]) -> ReadTokens:
+    """Returns what the tokens of a request say.
 
     Args:
         key: the key of the installation.
@@ -78,28 +86,24 @@ def read_tokens(key: bytes, request: Request, inputs: Sequence[Request]) -> list
     tokens = dict.fromkeys(read_token(key, text, request) for text in request.tokens)
     if any(token.kind not in {KIND, CONFIRMATION_KIND} for token in tokens):
         raise ApprovalFailed(TOKEN_INVALID)
-    hashes = {tag_of(hash_): hash_ for hash_ in (input_hash(key, each) for each in inputs)}
+    hashes = [input_hash(key, each) for each in inputs]
+    by_tag = {tag_of(each): each for each in hashes}
     for token in tokens:
-        if not token.parts or not hashes.keys() >= set(token.parts):
+        if not token.parts or not by_tag.keys() >= set(token.parts):
             raise ApprovalFailed(TOKEN_MISMATCH)
-        if hash_of_parts(key, [hashes[tag] for tag in token.parts]) != token.input_hash:
+        if hash_of_parts(key, [by_tag[tag] for tag in token.parts]) != token.input_hash:
             raise ApprovalFailed(TOKEN_MISMATCH)
-    return list(tokens)
-
-
-def approval_ids(tokens: Sequence[HoldToken]) -> list[str]:
-    """Returns the ids of the approvals that tokens name."""
-    return [each.id for each in tokens if each.kind == KIND]
+    return ReadTokens(tuple(tokens), tuple(map(tag_of, hashes)))
 
 
 def grants_of(
-    request: Request, tokens: Sequence[HoldToken], approvals: Mapping[str, Approval]
+    inputs: Sequence[Request], read: ReadTokens, approvals: Mapping[str, Approval]
 ) -> Grants:
     """Returns what tokens let pass. An approval that is pending grants nothing yet.
 
     Args:
-        request: the request that has the tokens.
-        tokens: what they say.
+        inputs: what is decided on; see `read_tokens`.
+        read: what the tokens say.
         approvals: the approvals that they name, by id.
 
     Raises:
@@ -108,7 +112,7 @@ def grants_of(
     passed: dict[str, dict[str, str]] = {}
     rules: list[EscalatedRule] = []
     uses: list[TokenUse] = []
-    for token in tokens:
+    for token in read.tokens:
         keys: Sequence[str] = token.rules
         if token.kind == KIND:
             approval = _checked(token, approvals.get(token.id))
@@ -118,9 +122,13 @@ def grants_of(
             keys = [each.key for each in approval.rules]
         for tag in token.parts:
             passed.setdefault(tag, {}).update(dict.fromkeys(keys, token.id))
-        actor = request.caller.name
+        actor = inputs[0].caller.name
         uses.append(TokenUse(token.kind, token.id, token.input_hash, token.expires_at, actor))
-    return Grants(passed, tuple(rules), tuple(uses))
+    granted = tuple(
+        each._replace(passed=passed[tag]) if tag in passed else each
+        for each, tag in zip(inputs, read.tags, strict=True)
+    )
+    return Grants(granted, tuple(rules), tuple(uses))
 
 
 def _checked(token: HoldToken, approval: Approval | None) -> Approval:

@@ -7,8 +7,7 @@ from threading import local
 from typing import TYPE_CHECKING, Any, Final
 
 from pdp.decisions.approvals.grants import NO_GRANTS
-from pdp.decisions.approvals.tokens import HoldToken, sign, subject_digest, tag_of
-from pdp.decisions.input_hash import input_hash
+from pdp.decisions.approvals.tokens import HoldToken, sign, subject_digest
 from pdp.decisions.record_builder import PendingRecord, RecordBuilder
 from pdp.domain.approval import (
     APPROVAL_TOO_LARGE,
@@ -35,7 +34,7 @@ from pdp.domain.ids import new_id
 from pdp.domain.layers import ENGINE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from pdp.decisions.approvals.grants import Grants
     from pdp.domain.approval import Approval, ApprovalProblem
@@ -62,7 +61,7 @@ def check_holds(decision: Decision) -> None:
     Raises:
         ApprovalFailed: too many rules or parts hold it.
     """
-    if len(decision.holds) > MAX_HOLDS or len(decision.held) > MAX_INPUTS:
+    if len(decision.holds) > MAX_HOLDS or len(decision.inputs) > MAX_INPUTS:
         raise ApprovalFailed(APPROVAL_TOO_LARGE)
 
 
@@ -99,7 +98,7 @@ def draft_of(
         caller=caller.name,
         message=" ".join(dict.fromkeys(each.message for each in holds)),
         input_hash=decision.input_hash,
-        inputs=_inputs(key, request, decision),
+        inputs=decision.inputs,
         rules=tuple(each._replace(approved_by="") for each in rules.values()),
         subject=subject_digest(key, request),
         barred=tuple(map(identity, filter(None, names))),
@@ -134,7 +133,7 @@ def with_tokens(
         tenant_id=request.tenant_id,
         subject=subject_digest(key, request),
         input_hash=decision.input_hash,
-        parts=_inputs(key, request, decision),
+        parts=decision.inputs,
         rules=prompts,
         expires_at=int(time.time()) + CONFIRMATION_EXPIRY_S,
     )
@@ -161,11 +160,6 @@ def with_tokens(
             )
         )
     return decision._replace(obligations=tuple(obligations))
-
-
-def _inputs(key: bytes, request: Request, decision: Decision) -> tuple[str, ...]:
-    inputs: Sequence[Request] = decision.held or (request,)
-    return tuple(dict.fromkeys(tag_of(input_hash(key, each)) for each in inputs))
 
 
 def stopped_by(
@@ -195,6 +189,7 @@ def stopped_by(
         retry_after_s=None,
         holds=(),
         held=(),
+        inputs=(),
     )
 
 

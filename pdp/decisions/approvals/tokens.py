@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import jwt
 
+from pdp.decisions.input_hash import tag_of
 from pdp.domain.approval import TOKEN_EXPIRED, TOKEN_FOREIGN, TOKEN_INVALID, ApprovalFailed
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ _OPTIONS: Final[Options] = {
     "verify_aud": False,
     "require": ["kind", "jti", "exp", "tenant", "sub", "input", "parts", "rules"],
 }
-_TAG_LENGTH: Final = 32
-"""Characters of a digest that a token has: 128 bits."""
 
 
 class HoldToken(NamedTuple):
@@ -104,8 +103,3 @@ def subject_digest(key: bytes, request: Request) -> str:
     names = (request.tenant_id, request.customer_id, subject.user_id, subject.agent_id)
     text = "\0".join(f"{len(name)}:{name}" for name in names)
     return tag_of(hmac.digest(key, text.encode("utf-8", "surrogatepass"), "sha256").hex())
-
-
-def tag_of(hash_: str) -> str:
-    """Returns the short form of the hash of an input."""
-    return hash_[:_TAG_LENGTH]

@@ -37,6 +37,7 @@ BLOCKED_ACTION_PATTERNS: Final = "blocked_action_patterns"
 ESCALATE_ACTIONS: Final = "escalate_actions"
 ESCALATE_ACTION_PATTERNS: Final = "escalate_action_patterns"
 ESCALATE_TOOLS: Final = "escalate_tools"
+ESCALATIONS: Final = (ESCALATE_ACTIONS, ESCALATE_ACTION_PATTERNS, ESCALATE_TOOLS)
 ALLOWED_ACTION_PATTERNS: Final = "allowed_action_patterns"
 ALLOWED_TOOLS: Final = "allowed_tools"
 SENSITIVE_FIELDS: Final = "sensitive_fields"

@@ -90,6 +90,7 @@ class Customer:
         classifications: the sensitive classifications, by `spellings_of`.
         rules: the custom rules, each after the function that evaluates its condition.
         patterns: the number of patterns that the conditions search for.
+        escalates: whether any list demands approvals.
     """
 
     policy: CustomerPolicy
@@ -104,25 +105,25 @@ class Customer:
     classifications: frozenset[str]
     rules: tuple[tuple[Evaluate, CompiledCustomRule], ...]
     patterns: int
+    escalates: bool
 
     def hits(self, request: Request, facts: ConditionFacts = NO_FACTS) -> Hits:
         """Returns the parts that apply to `request`; `NO_HITS` if none do."""
         action, tool, target = request.action, request.tool, request.target
         blocked = self._blocked(action) if action else None
-        escalated = self._escalated(action) if action and blocked is None else None
+        escalations = self._escalations(action, tool, blocked) if self.escalates else ()
         # A blocked action is reported as blocked only, not as missing from the allowed actions too.
         # An escalated action or tool is allowed if a person approves it.
         action_refused = (
             bool(action and self.allowed_patterns)
             and blocked is None
-            and escalated is None
+            and not any(key != names.ESCALATE_TOOLS for key, _ in escalations)
             and self.allowed_patterns.find(action) is None
         )
-        tool_escalated = bool(tool) and tool in self.escalated_tools
         tool_refused = (
             bool(tool and self.allowed_tools)
-            and not tool_escalated
             and tool not in self.allowed_tools
+            and tool not in self.escalated_tools
         )
         fields = self._fields(target.fields, request.arguments) if self.sensitive_fields else ()
         classifications = target.classifications
@@ -131,30 +132,28 @@ class Customer:
             classifications = tuple(
                 [each for each in classifications if is_one_of(each, sensitive)]
             )
-        rules = [rule for evaluate, rule in self.rules if evaluate(request, facts)]
-        escalations = () if escalated is None else (escalated,)
-        if tool_escalated:
-            escalations = (*escalations, (names.ESCALATE_TOOLS, tool))
-        hits = Hits(
-            blocked,
-            action_refused,
-            tool_refused,
-            fields,
-            classifications,
-            tuple(rules),
-            escalations,
-        )
-        return hits if any(hits) else NO_HITS
+        rules = tuple([rule for evaluate, rule in self.rules if evaluate(request, facts)])
+        hits = (blocked, action_refused, tool_refused, fields, classifications, rules, escalations)
+        return Hits._make(hits) if any(hits) else NO_HITS
 
     def _blocked(self, action: str) -> tuple[str, str] | None:
         if action in self.blocked_actions:
             return names.BLOCKED_ACTIONS, action
         return _found(names.BLOCKED_ACTION_PATTERNS, self.blocked_patterns, action)
 
-    def _escalated(self, action: str) -> tuple[str, str] | None:
-        if action in self.escalated_actions:
-            return names.ESCALATE_ACTIONS, action
-        return _found(names.ESCALATE_ACTION_PATTERNS, self.escalated_patterns, action)
+    def _escalations(
+        self, action: str, tool: str, blocked: tuple[str, str] | None
+    ) -> tuple[tuple[str, str], ...]:
+        """Returns what demands an approval: an entry for the action, and one for the tool."""
+        of_action = None
+        if action and blocked is None:
+            if action in self.escalated_actions:
+                of_action = names.ESCALATE_ACTIONS, action
+            else:
+                patterns = self.escalated_patterns
+                of_action = _found(names.ESCALATE_ACTION_PATTERNS, patterns, action)
+        of_tool = (names.ESCALATE_TOOLS, tool) if tool in self.escalated_tools else None
+        return tuple(each for each in (of_action, of_tool) if each is not None)
 
     def _fields(self, target_fields: tuple[str, ...], arguments: Any) -> tuple[str, ...]:
         sensitive = self.sensitive_fields
@@ -210,6 +209,7 @@ def compile_customer(policy: CustomerPolicy, prefix: str = "") -> Customer:
         classifications=spellings_of(policy.texts(names.SENSITIVE_CLASSIFICATIONS)),
         rules=rules,
         patterns=sum(rule.condition.patterns for _, rule in rules),
+        escalates=any(map(policy.texts, names.ESCALATIONS)),
     )
 
 

@@ -7,14 +7,17 @@ instead of guessing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pdp.decisions.record_builder import sha256_of_arguments, sha256_of_text
 from pdp.domain import dlp_rule, policy_exception, policy_pack, static_policy
+from pdp.domain.approval import PROBLEM_CODES
+from pdp.domain.decision import rule_of
 from pdp.domain.layers import CHAIN, DLP, LIMITS, STATIC
 from pdp.domain.placement import ARGUMENTS
-from pdp.domain.request import Entity, Request, Subject, Target, Usage
+from pdp.domain.request import NONE_PASSED, Entity, Request, Subject, Target, Usage
 from pdp.engine.conditions.names import FIELDS
 from pdp.engine.dlp.entities import EntityFinding
 from pdp.engine.evaluate import evaluate
@@ -25,7 +28,7 @@ from pdp.engine.scan import Findings, scan
 from pdp.engine.text.locations import Location, Segment
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator
 
     from pdp.domain.decision import Decision, Match
     from pdp.domain.decision_record import DecisionRecord
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
 
 PAYLOAD: Final = "payload: its texts and tool calls are judged as one request, not one by one"
 NO_LIMITS: Final = "limits: how much of them had been used then is not recorded"
+NO_APPROVALS: Final = "approvals: an approval or a token decided then, and not the policies"
 NOT_EVALUATED: Final = "part of it could not be judged then either"
 NO_CONTEXT: Final = "custom rules: the context that they read is not recorded"
 NO_TEXT: Final = "new patterns: the text is not recorded, so they were not run"
@@ -254,7 +258,39 @@ def recorded_request(record: DecisionRecord) -> Request:
         ),
         usage=Usage(record.tokens, record.cost_usd),
         session_id=record.session_id,
+        passed=PassedThen.of(record),
     )
+
+
+class PassedThen(Mapping[str, str]):
+    """The rules that an approval or a confirmation has let pass: a replay takes them as passed.
+
+    A record does not have whom a rule asks, so the rule itself counts.
+    """
+
+    def __init__(self, passed: Mapping[tuple[str, str], str]) -> None:
+        """Takes the ids of approvals and confirmations, by the layer and the id of the rule."""
+        self._passed = passed
+
+    @classmethod
+    def of(cls, record: DecisionRecord) -> Mapping[str, str]:
+        """Returns the rules that a record shows as passed."""
+        passed = {
+            (match.layer, match.policy_id): match.approved_by
+            for match in record.matches
+            if match.approved_by
+        }
+        return cls(passed) if passed else NONE_PASSED
+
+    def __getitem__(self, key: str) -> str:
+        layer, policy_id = rule_of(key)
+        return self._passed[layer, policy_id]
+
+    def __iter__(self) -> Iterator[str]:
+        return (policy_id for _, policy_id in self._passed)
+
+    def __len__(self) -> int:
+        return len(self._passed)
 
 
 def _is_unseen(expression: str) -> bool:
@@ -264,8 +300,9 @@ def _is_unseen(expression: str) -> bool:
 
 
 def _obstacle(record: DecisionRecord, after: Snapshot, unseen: Unseen) -> str:
-    if record.incomplete:
-        return NOT_EVALUATED
+    of_approval = record.reason_code in PROBLEM_CODES
+    if of_approval or record.incomplete:
+        return NO_APPROVALS if of_approval else NOT_EVALUATED
     if any(match.layer == LIMITS for match in record.matches):
         return NO_LIMITS
     if unseen.expressions and any(

@@ -105,6 +105,24 @@ APPROVAL_UNAVAILABLE: Final = ApprovalProblem(
 )
 
 
+PROBLEM_CODES: Final = frozenset(
+    each.reason_code
+    for each in (
+        TOKEN_INVALID,
+        TOKEN_EXPIRED,
+        TOKEN_FOREIGN,
+        TOKEN_MISMATCH,
+        TOKEN_USED,
+        APPROVAL_DENIED,
+        APPROVAL_CANCELLED,
+        APPROVAL_LIMIT,
+        APPROVAL_TOO_LARGE,
+        APPROVAL_UNAVAILABLE,
+    )
+)
+"""The reason codes of all problems."""
+
+
 class ApprovalFailed(Exception):
     """A request cannot be held, or a token cannot be used: the decision is a BLOCK."""
 

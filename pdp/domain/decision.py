@@ -162,6 +162,12 @@ class Hold(NamedTuple):
         return "\n".join(parts)
 
 
+def rule_of(key: str) -> tuple[str, str]:
+    """Returns the layer and the policy's id that a `Hold.key` names."""
+    _, layer, policy_id, *_ = key.split("\n")
+    return layer, policy_id
+
+
 class Match(NamedTuple):
     """A policy that matched.
 

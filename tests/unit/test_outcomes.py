@@ -18,7 +18,7 @@ def test_the_table_has_all_outcomes_once() -> None:
 
 def test_the_numbers_are_those_of_the_contract() -> None:
     for outcome in Outcome:
-        assert decide_pb2.Outcome.Value(f"OUTCOME_{outcome.name}") == outcome
+        assert int(decide_pb2.Outcome.Value(f"OUTCOME_{outcome.name}")) == outcome.value
     assert len(decide_pb2.Outcome.values()) == len(Outcome) + 1
 
 

@@ -150,6 +150,42 @@ def test_a_rule_for_groups_can_be_replayed_without_text() -> None:
     assert again.gaps == ()
 
 
+def escalating(**action: Any) -> Snapshot:
+    kinds = rule(user_groups=["contractors"])
+    escalates = replace(kinds[policy_pack.RULE_KIND]["rule"], action={"type": "ESCALATE", **action})
+    return snapshot(**{**kinds, policy_pack.RULE_KIND: {"rule": escalates}})
+
+
+def test_what_was_approved_is_taken_as_approved() -> None:
+    """Otherwise each approved request would look like one that the policies have changed."""
+    before = escalating()
+    request = Request(text="hi", subject=Subject("u", ("contractors",)))
+    held = record_of(request, before)
+    assert held.outcome is Outcome.ESCALATE
+    (hold,) = evaluate(before, request, "d1").holds
+    passed = record_of(request._replace(passed={hold.key: "approval"}), before)
+    assert passed.outcome is Outcome.ALLOW
+    for after in (before, escalating(approvers=["admin"])):
+        again = replay(passed, before, after)
+        assert again.decision is not None
+        assert again.decision.outcome is Outcome.ALLOW
+        waiting = replay(held, before, after)
+        assert waiting.decision is not None
+        assert waiting.decision.outcome is Outcome.ESCALATE
+    blocking = snapshot(**rule(user_groups=["contractors"]))
+    blocked = replay(passed, before, blocking)
+    assert blocked.decision is not None
+    assert blocked.decision.outcome is Outcome.BLOCK
+
+
+def test_a_refused_token_is_not_judged_again() -> None:
+    before = escalating()
+    record = record_of(Request(text="hi", subject=Subject("u", ("contractors",))), before)
+    for code in ("TOKEN_USED", "APPROVAL_DENIED"):
+        refused = record._replace(outcome=Outcome.BLOCK, reason_code=code)
+        assert replay(refused, before, before).obstacle == replays.NO_APPROVALS
+
+
 def test_a_recorded_match_of_a_rule_still_blocks() -> None:
     before = snapshot(**rule(content_regex="(?i)project x"))
     record = record_of(Request(text="about Project X"), before)

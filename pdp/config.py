@@ -130,6 +130,9 @@ class Settings(BaseSettings):
         description="URL at which clients reach HTTP, for AuthZEN metadata, which has the address "
         "without it, and for links in alerts.",
     )
+    authzen_access_request: Annotated[Literal["off", "on"], BeforeValidator(_lower)] = Field(
+        "off", description="on: AuthZEN denials that need an approval offer an access request."
+    )
     data_dir: NamedPath = Field(Path("var"), description="Directory of the default database.")
     database_url: StoreUrl = Field(
         "", description="sqlite:///PATH; if empty, pdp.db in the data directory."

@@ -38,6 +38,7 @@ SETTINGS: Final = frozenset(
         "PDP_AUDIT_RETENTION_DAYS",
         "PDP_AUDIT_URL",
         "PDP_AUTH",
+        "PDP_AUTHZEN_ACCESS_REQUEST",
         "PDP_CHANGE_LOG_DAYS",
         "PDP_CLIENTS_FILE",
         "PDP_DATABASE_URL",

@@ -1,4 +1,4 @@
-"""Requests that wait for a person: how adapters ask about them, and what their clients are told.
+"""Requests that wait for a person: how adapters ask about them, and what their clients see.
 
 The enforcement point is who asks for an approval, so the approval token stays with it. Its client
 sends the same request again after a person has approved it. The same request gets the same approval
@@ -21,7 +21,7 @@ Decide = Callable[["pb.DecideRequest"], Awaitable["pb.DecideResponse"]]
 
 
 class HoldNotice(NamedTuple):
-    """What a client is told of a request that waits for a person. It never has an approval token.
+    """What a client sees of a request that waits for a person. It never has an approval token.
 
     Attributes:
         approval_id: the approval that a second person must give; empty for none.
@@ -72,7 +72,22 @@ async def decide_approved(decide: Decide, request: pb.DecideRequest) -> pb.Decid
     Raises:
         Exception: what `decide` raises.
     """
-    response = await decide(request)
+    return await decide_again(decide, request, await decide(request))
+
+
+async def decide_again(
+    decide: Decide, request: pb.DecideRequest, response: pb.DecideResponse
+) -> pb.DecideResponse:
+    """Returns the decision on a request with its approval; `response` if none is given.
+
+    Args:
+        decide: makes decisions.
+        request: the request.
+        response: the decision on it without the approval.
+
+    Raises:
+        Exception: what `decide` raises.
+    """
     token = _approved_token(response)
     if not token:
         return response
@@ -83,7 +98,7 @@ async def decide_approved(decide: Decide, request: pb.DecideRequest) -> pb.Decid
 
 
 def notice_of(response: pb.DecideResponse, *, confirmable: bool) -> HoldNotice:
-    """Returns what a client is told of a decision; `NO_NOTICE` if it does not wait for a person.
+    """Returns what a client sees of a decision; `NO_NOTICE` if it does not wait for a person.
 
     Args:
         response: the decision.

@@ -12,6 +12,7 @@ from pdp.adapters.hooks import hook_routes
 from pdp.adapters.http_checks import http_check_routes
 from pdp.adapters.litellm.routes import litellm_routes
 from pdp.adapters.mapping import load_mapping
+from pdp.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,9 +54,20 @@ class Adapter(NamedTuple):
 
 
 def authzen(context: AdapterContext) -> Adapter:
-    """Returns the HTTP routes of AuthZEN."""
+    """Returns the HTTP routes of AuthZEN.
+
+    Raises:
+        ConfigError: it takes access requests, but the URL of the server is not known.
+    """
     url = public_url(context.settings)
-    return Adapter(routes=authzen_routes(context.port, context.decider, url))
+    takes_requests = context.settings.authzen_access_request == "on"
+    if takes_requests and not url:
+        raise ConfigError(
+            "PDP_AUTHZEN_ACCESS_REQUEST: answers name the URL of the server, which is not known. "
+            "Set PDP_PUBLIC_URL, too."
+        )
+    port, decider = context.port, context.decider
+    return Adapter(routes=authzen_routes(port, decider, url, takes_requests=takes_requests))
 
 
 def agentgateway(context: AdapterContext) -> Adapter:

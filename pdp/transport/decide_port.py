@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final, cast
 
+from pdp._gen.pdp.v1 import approval_pb2
 from pdp.transport.admission import admit_all
 from pdp.transport.call import Call
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from google.protobuf.message import Message
 
     from pdp._gen.pdp.v1 import decide_pb2 as pb
     from pdp.errors import PdpError
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 DECIDE: Final = "/pdp.v1.DecideService/Decide"
 BATCH: Final = "/pdp.v1.DecideService/DecideBatch"
 STREAM: Final = "/pdp.v1.DecideService/DecideStream"
+APPROVAL: Final = "/pdp.v1.ApprovalService/GetApproval"
 
 
 class DecidePort:
@@ -109,12 +113,17 @@ class DecidePort:
         answer = await self._ask(STREAM, call, message)
         return cast("pb.DecideStreamResponse", answer)
 
-    async def _ask(
-        self,
-        path: str,
-        call: Call,
-        message: pb.DecideRequest | pb.DecideBatchRequest | pb.DecideStreamRequest,
-    ) -> object:
+    async def approval(self, call: Call, approval_id: str) -> approval_pb2.Approval:
+        """Returns an approval that the caller may see.
+
+        Raises:
+            PdpError: there is no such approval, or it cannot be read now.
+        """
+        message = approval_pb2.GetApprovalRequest(id=approval_id)
+        answer = cast("approval_pb2.GetApprovalResponse", await self._ask(APPROVAL, call, message))
+        return answer.approval
+
+    async def _ask(self, path: str, call: Call, message: Message) -> object:
         asked = Call(
             self._methods[path],
             call.metadata,

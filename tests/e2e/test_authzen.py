@@ -177,8 +177,10 @@ def test_a_prompt_is_denied_with_a_step_up(client: httpx2.Client) -> None:
     chain(client, {"conditions": {"models": ["gpt-4o"]}, "action": action})
     answer = ask(client, supported_obligations=["custom", "step-up"])
     assert answer["decision"] is False
-    step_up = {"acr_value": "urn:pdp:user-confirmation", "message": "Are you sure?"}
-    assert obligations(answer) == [("step-up", step_up)]
+    ((kind, properties),) = obligations(answer)
+    expected = {"acr_value": "urn:pdp:user-confirmation", "message": "Are you sure?"}
+    assert (kind, {**properties, **expected}) == ("step-up", properties)
+    assert properties.keys() - expected.keys() == {"confirmation", "expires_at"}
 
 
 def test_a_denial_has_reasons(client: httpx2.Client) -> None:

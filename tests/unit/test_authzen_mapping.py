@@ -308,11 +308,34 @@ def test_any_context_is_mapped_or_refused(document: Any) -> None:
     assert found.supported == frozenset(context.get("supported_obligations") or ())
 
 
+def test_tokens_are_not_for_conditions() -> None:
+    found = mapped(tokens=["a", "b"], other=1)
+    assert list(found.message.tokens) == ["a", "b"]
+    assert json.loads(found.message.context_json).keys() == {"other", "authzen"}
+    assert problems(tokens="a") == problems(tokens=[1]) == ["context.tokens"]
+
+
+def test_a_reference_to_an_approval_is_not_for_conditions_if_it_is_taken() -> None:
+    document = {
+        "subject": ALICE,
+        "action": {"name": "write"},
+        "resource": RECORD,
+        "context": {"approval": {"id": "01A", "more": 1}, "other": 1},
+    }
+    taken = to_message(read_evaluation(document), tool_action, takes_approval=True)
+    assert taken.approval_id == "01A"
+    assert json.loads(taken.message.context_json).keys() == {"other", "authzen"}
+    left = to_message(read_evaluation(document), tool_action)
+    assert left.approval_id == ""
+    assert json.loads(left.message.context_json)["approval"] == {"id": "01A", "more": 1}
+
+
 OBLIGATIONS: Final = {
     "redact": pb.Obligation(type=pb.OBLIGATION_TYPE_REDACT),
     "mask": pb.Obligation(type=pb.OBLIGATION_TYPE_MASK_FIELDS, fields=["ssn"]),
     "route": pb.Obligation(type=pb.OBLIGATION_TYPE_ROUTE_TO, model="m", provider="p"),
     "prompt": pb.Obligation(type=pb.OBLIGATION_TYPE_PROMPT, message="Sure?"),
+    "approval": pb.Obligation(type=pb.OBLIGATION_TYPE_APPROVAL, approval_id="1", token="t"),
     "unknown": pb.Obligation(type=99),  # type: ignore[arg-type] # a newer server could send it
 }
 
@@ -320,7 +343,7 @@ OBLIGATIONS: Final = {
 def test_every_type_of_obligation_has_a_form() -> None:
     known = {each.type for name, each in OBLIGATIONS.items() if name != "unknown"}
     assert known == set(pb.ObligationType.values()) - {pb.OBLIGATION_TYPE_UNSPECIFIED}
-    for name in ("redact", "mask", "route", "prompt"):
+    for name in ("redact", "mask", "route", "prompt", "approval"):
         response = pb.DecideResponse(obligations=[OBLIGATIONS[name]])
         (form,) = to_answer(response, mapped())["context"]["obligations"]
         assert (form["id"], form["type"]) == (
@@ -344,7 +367,8 @@ def test_what_is_permitted(outcome: pb.Outcome.ValueType, names: tuple[str, ...]
         expected = allowed and (not names if not changed else bool(names))
         if names:
             needed = {"step-up" if each == "prompt" else "custom" for each in names}
-            expected = allowed and "unknown" not in names and needed <= set(supported)
+            can_be_done = {"unknown", "approval"}.isdisjoint(names)
+            expected = allowed and can_be_done and needed <= set(supported)
         assert permits(response, frozenset(supported)) is expected
     response.allowed = False
     assert not permits(response, frozenset(ADVERTISED))

@@ -44,6 +44,13 @@ def test_the_path_of_the_url_follows_the_well_known_path() -> None:
     )
 
 
+def test_only_a_server_that_takes_access_requests_says_so() -> None:
+    assert {"access_request_endpoint", "capabilities"}.isdisjoint(metadata("https://x"))
+    shown = metadata("https://x", takes_requests=True)
+    assert shown["access_request_endpoint"] == "https://x/access/v1/requests"
+    assert shown["capabilities"] == ["urn:openid:authzen:capability:access-request"]
+
+
 @pytest.mark.parametrize(
     "url",
     ["https://pdp.example.com", "https://pdp.example.com:8443/a/b-c", "http://127.0.0.1:8080",

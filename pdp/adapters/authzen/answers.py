@@ -32,6 +32,9 @@ MAX_POLICIES: Final = 16
 _UNCHANGED: Final = frozenset({pb.OUTCOME_ALLOW, pb.OUTCOME_WARN, pb.OUTCOME_ALLOW_WITH_OVERRIDE})
 _CHANGED: Final = frozenset({pb.OUTCOME_ROUTE_TO, pb.OUTCOME_REDACT})
 
+HELD: Final = frozenset({pb.OBLIGATION_TYPE_APPROVAL, pb.OBLIGATION_TYPE_PROMPT})
+"""The obligations of a request that waits for a person."""
+
 _FORBIDDEN: Final = 403
 _FIRST_ERROR: Final = 400
 
@@ -45,7 +48,7 @@ def permits(response: pb.DecideResponse, supported: frozenset[str]) -> bool:
         response: the decision.
         supported: the types of obligations that the enforcement point supports.
     """
-    if not response.allowed:
+    if not response.allowed or approval_of(response) is not None:
         return False
     if response.outcome in _UNCHANGED and not response.obligations:
         return True
@@ -55,6 +58,21 @@ def permits(response: pb.DecideResponse, supported: frozenset[str]) -> bool:
         and bool(needed)
         and needed <= supported.intersection(ADVERTISED)
     )
+
+
+def carried_out(supported: frozenset[str]) -> frozenset[int]:
+    """Returns the types of our obligations that an enforcement point carries out.
+
+    Args:
+        supported: the types of AuthZEN's obligations that it supports.
+    """
+    return frozenset(kind for kind, name in _TYPES.items() if name in supported)
+
+
+def approval_of(response: pb.DecideResponse) -> pb.Obligation | None:
+    """Returns the approval that a request waits for; None for none."""
+    approvals = (each for each in response.obligations if each.type == pb.OBLIGATION_TYPE_APPROVAL)
+    return next(approvals, None)
 
 
 def to_answer(response: pb.DecideResponse, mapped: Mapped) -> JsonAnswer:
@@ -77,17 +95,32 @@ def to_answer(response: pb.DecideResponse, mapped: Mapped) -> JsonAnswer:
             "message": renamed_message(response.message, mapped),
         }
     elif not decision:
-        context.update(_reasons(response))
+        context.update(_reasons(response, mapped.supported))
     if response.HasField("retry_after_s"):
         context["retry_after_s"] = response.retry_after_s
     if response.warnings:
         context["warnings"] = [each.message for each in response.warnings]
     if response.unjudged:
         context["unjudged"] = [f"{PAYLOAD_POINTER}{each}" for each in response.unjudged]
+    approval = approval_of(response)
+    if approval is not None:
+        context.update(_approval(approval))
+    approved_by = dict.fromkeys(each.approved_by for each in response.matches if each.approved_by)
+    if approved_by:
+        context["approved_by"] = list(approved_by)
     obligations = obligations_of(response, mapped)
     if obligations:
         context["obligations"] = obligations
     return {"decision": decision, "context": context}
+
+
+def _approval(obligation: pb.Obligation) -> JsonAnswer:
+    """Returns what the context of an answer says of the approval that is missing."""
+    return {
+        "approval_id": obligation.approval_id,
+        "approval_state": obligation.approval_state,
+        "expires_at": obligation.expires_at.ToJsonString(),
+    }
 
 
 def error_answer(error: PdpError) -> JsonAnswer:
@@ -98,19 +131,35 @@ def error_answer(error: PdpError) -> JsonAnswer:
     }
 
 
-def _reasons(response: pb.DecideResponse) -> Mapping[str, Mapping[str, str]]:
+def _reasons(
+    response: pb.DecideResponse, supported: frozenset[str]
+) -> Mapping[str, Mapping[str, str]]:
     status = str(response.status_hint if response.status_hint >= _FIRST_ERROR else _FORBIDDEN)
     policies = [f"{each.layer}/{each.policy_id}" for each in response.matches if not each.would_be]
     admin = response.reason_code or pb.Outcome.Name(response.outcome)
     if policies:
         admin = f"{admin}: {', '.join(policies[:MAX_POLICIES])}"
     user = response.message
-    if response.allowed:
-        needed = sorted({_type_of(each) for each in response.obligations})
+    needed = _needed(response, supported)
+    if needed:
         admin = f"{admin}; needs supported_obligations: {', '.join(needed)}"
+    if response.allowed:
         user = user or "The request may pass only if it is changed."
     reasons = {"reason_admin": {status: admin}}
     return {**reasons, "reason_user": {status: user}} if user else reasons
+
+
+def _needed(response: pb.DecideResponse, supported: frozenset[str]) -> list[str]:
+    """Returns the types of obligations without which a request does not pass.
+
+    For one that waits for an approval, these are only those that are missing then.
+    """
+    if response.allowed:
+        return sorted({_type_of(each) for each in response.obligations})
+    if approval_of(response) is None:
+        return []
+    done = HELD | carried_out(supported)
+    return sorted({_type_of(each) for each in response.obligations if each.type not in done})
 
 
 def obligations_of(response: pb.DecideResponse, mapped: Mapped) -> list[JsonAnswer]:
@@ -185,7 +234,14 @@ def _replacements(response: pb.DecideResponse, mapped: Mapped) -> JsonAnswer:
 def _others(response: pb.DecideResponse) -> Iterator[tuple[str, JsonAnswer]]:
     for each in response.obligations:
         if each.type == pb.OBLIGATION_TYPE_PROMPT:
-            yield STEP_UP, {"acr_value": CONFIRMATION, "message": each.message}
+            prompt = {"acr_value": CONFIRMATION, "message": each.message}
+            if each.confirmation:
+                expires_at = each.expires_at.ToJsonString()
+                prompt |= {"confirmation": each.confirmation, "expires_at": expires_at}
+            yield STEP_UP, prompt
+        elif each.type == pb.OBLIGATION_TYPE_APPROVAL:
+            approval = {"message": each.message, "token": each.token, **_approval(each)}
+            yield CUSTOM, {"vendor": VENDOR, "action": "approval", **approval}
         elif each.type == pb.OBLIGATION_TYPE_MASK_FIELDS:
             fields = list(each.fields)
             yield CUSTOM, {"vendor": VENDOR, "action": "mask_fields", "fields": fields}

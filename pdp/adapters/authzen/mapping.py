@@ -24,6 +24,8 @@ AUTHZEN: Final = "authzen"
 of actions that are made from names."""
 
 SUPPORTED_OBLIGATIONS: Final = "supported_obligations"
+TOKENS: Final = "tokens"
+APPROVAL: Final = "approval"
 
 TEXT_POINTERS: Final = {"text": "/context/text", "prompt": "/context/prompt"}
 """Where the text to evaluate may stand in an evaluation."""
@@ -55,12 +57,14 @@ class Mapped(NamedTuple):
         supported: the types of obligations that the enforcement point supports.
         text_pointer: the JSON Pointer of the text in the evaluation; empty for none.
         arguments_pointer: the JSON Pointer of the arguments; empty for none.
+        approval_id: the approval that the evaluation refers to; empty for none.
     """
 
     message: pb.DecideRequest
     supported: frozenset[str]
     text_pointer: str = ""
     arguments_pointer: str = ""
+    approval_id: str = ""
 
 
 def action_of(name: str, resource_type: str) -> str:
@@ -94,18 +98,22 @@ def word(name: str) -> str:
     return text if text[:1].isalpha() else f"t{text}"
 
 
-def to_message(evaluation: Evaluation, tool_action: ToolAction) -> Mapped:
+def to_message(
+    evaluation: Evaluation, tool_action: ToolAction, *, takes_approval: bool = False
+) -> Mapped:
     """Returns the request for a decision on an evaluation.
 
     Args:
         evaluation: the evaluation.
         tool_action: returns the actions of tools.
+        takes_approval: whether `context.approval` refers to an approval. Otherwise it is a value
+            for conditions.
 
     Raises:
         InvalidArgument: a value that the mapping reads has a wrong type, or two values contradict
             each other. It names all of them.
     """
-    mapping = _Mapping(evaluation, tool_action)
+    mapping = _Mapping(evaluation, tool_action, takes_approval=takes_approval)
     mapped = mapping.run()
     mapping.problems.raise_if_any()
     return mapped
@@ -114,9 +122,12 @@ def to_message(evaluation: Evaluation, tool_action: ToolAction) -> Mapped:
 class _Mapping:
     """Maps one evaluation, and collects what is wrong with it."""
 
-    def __init__(self, evaluation: Evaluation, tool_action: ToolAction) -> None:
+    def __init__(
+        self, evaluation: Evaluation, tool_action: ToolAction, *, takes_approval: bool
+    ) -> None:
         self.evaluation = evaluation
         self.tool_action = tool_action
+        self.takes_approval = takes_approval
         self.message = pb.DecideRequest()
         self.problems = Problems()
 
@@ -133,7 +144,9 @@ class _Mapping:
         else:
             self._action()
         self._context()
-        return Mapped(self.message, self._supported(), text, arguments)
+        tokens = context.get(TOKENS)
+        self.message.tokens.extend(self._texts(tokens, f"context.{TOKENS}"))
+        return Mapped(self.message, self._supported(), text, arguments, self._approval())
 
     def _subject(self) -> None:
         subject, message = self.evaluation.subject, self.message.subject
@@ -236,6 +249,8 @@ class _Mapping:
         """Sets what conditions read as the context."""
         subject, action, resource, context = self.evaluation
         left = {name: value for name, value in context.items() if name not in _NOT_FOR_CONDITIONS}
+        if self.takes_approval:
+            left.pop(APPROVAL, None)
         left[AUTHZEN] = {
             "subject": {"type": subject.type, "id": subject.id},
             "action": action._asdict(),
@@ -246,6 +261,19 @@ class _Mapping:
     def _supported(self) -> frozenset[str]:
         path = f"context.{SUPPORTED_OBLIGATIONS}"
         return frozenset(self._texts(self.evaluation.context.get(SUPPORTED_OBLIGATIONS), path))
+
+    def _approval(self) -> str:
+        approval = self.evaluation.context.get(APPROVAL) if self.takes_approval else None
+        if approval is None:
+            return ""
+        path = f"context.{APPROVAL}"
+        if not isinstance(approval, dict):
+            self.problems.add(path, type_mismatch("an object", approval))
+            return ""
+        approval_id = self._text(approval, "id", f"{path}.id")
+        if not approval.get("id"):
+            self.problems.add(f"{path}.id", "is required")
+        return approval_id
 
     def _text(
         self, document: Mapping[str, Any], name: str, path: str, *, bounded: bool = True
@@ -279,7 +307,7 @@ class _Mapping:
 
 
 _MAX_TEXT: Final = 256
-_NOT_FOR_CONDITIONS: Final = frozenset({*CONTENT_KEYS, SUPPORTED_OBLIGATIONS, AUTHZEN})
+_NOT_FOR_CONDITIONS: Final = frozenset({*CONTENT_KEYS, SUPPORTED_OBLIGATIONS, TOKENS, AUTHZEN})
 
 
 def renamed(error: InvalidArgument, mapped: Mapped) -> InvalidArgument:
@@ -323,6 +351,7 @@ _NAMES: Final = (
     ("tool", "resource.id"),
     ("action", "action.name"),
     ("context_json", "context"),
+    ("tokens", "context.tokens"),
     ("payload", "context.payload"),
     ("customer_id", "context.customer_id"),
     ("session_id", "context.session_id"),

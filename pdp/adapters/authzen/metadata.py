@@ -20,6 +20,10 @@ EVALUATIONS: Final = "/access/v1/evaluations"
 SEARCH_SUBJECT: Final = "/access/v1/search/subject"
 SEARCH_RESOURCE: Final = "/access/v1/search/resource"
 SEARCH_ACTION: Final = "/access/v1/search/action"
+REQUESTS: Final = "/access/v1/requests"
+
+ACCESS_REQUEST: Final = "urn:openid:authzen:capability:access-request"
+"""The capability of a server that takes access requests."""
 
 _ENDPOINTS: Final = {
     "access_evaluation_endpoint": EVALUATION,
@@ -54,11 +58,20 @@ def path_of(url: str) -> str:
     return WELL_KNOWN + urlsplit(url).path
 
 
-def metadata(url: str) -> Mapping[str, object]:
-    """Returns the metadata of the server with that URL."""
+def metadata(url: str, *, takes_requests: bool = False) -> Mapping[str, object]:
+    """Returns the metadata of a server.
+
+    Args:
+        url: its URL.
+        takes_requests: whether it takes access requests.
+    """
     endpoints = {name: f"{url}{path}" for name, path in _ENDPOINTS.items()}
-    return {
+    values = {
         "policy_decision_point": url,
         **endpoints,
         "supported_obligations": list(ADVERTISED),
     }
+    if takes_requests:
+        values["access_request_endpoint"] = f"{url}{REQUESTS}"
+        values["capabilities"] = [ACCESS_REQUEST]
+    return values

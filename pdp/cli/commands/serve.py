@@ -34,6 +34,7 @@ _METAVARS: Final = {
     "grpc_server": "grpcio|native|auto",
     "http_listen": "ADDRESS",
     "public_url": "URL",
+    "authzen_access_request": "off|on",
     "data_dir": "DIRECTORY",
     "database_url": "URL",
     "auth": "required|local-pep|dev",

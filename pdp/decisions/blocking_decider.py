@@ -10,13 +10,10 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from pdp.decisions.approvals.desk import HoldSteps, NoDesk, run_here, run_now
-from pdp.decisions.approvals.grants import NO_GRANTS
-from pdp.decisions.approvals.holding import refused_token
 from pdp.decisions.decider import DecisionSteps
 from pdp.decisions.input_hash import with_input_hash
 from pdp.decisions.payloads import (
     begin_all,
-    granted,
     judge,
     questions_of,
     record_request,
@@ -24,16 +21,16 @@ from pdp.decisions.payloads import (
     texts_for_models,
     with_entities,
     with_model,
+    with_requests,
 )
 from pdp.decisions.recording import unrecorded
 from pdp.decisions.request_requirements import check_requirements
-from pdp.domain.approval import ApprovalFailed
 from pdp.domain.ids import new_id
 from pdp.engine.dlp.named_entities import texts_of, with_findings
 from pdp.engine.evaluate import evaluate, stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pdp.decisions.approvals.desk import ApprovalDesk
     from pdp.decisions.decider import Observer, PendingDecision, UsageMeter
@@ -157,13 +154,14 @@ class BlockingDecider(DecisionSteps):
         self, snapshot: Snapshot, request: Request, marks: list[Mark] | None
     ) -> Decision:
         """Returns the decision on a request that has tokens. Nothing is awaited that waits."""
-        try:
-            grants = await self._approvals.grants(snapshot, request, (request,))
-        except ApprovalFailed as error:
-            return refused_token(snapshot, request, error)
-        (request,) = grants.inputs
-        decision = self._evaluate(snapshot, request, marks)
-        return await self._approvals.settled(snapshot, request, decision, grants)
+
+        async def evaluate_granted(inputs: Sequence[Request]) -> Decision:
+            (granted,) = inputs
+            return self._evaluate(snapshot, granted, marks)
+
+        return await self._approvals.decide(
+            snapshot, request, (request,), evaluate_granted, lambda: request
+        )
 
     async def _payload_decision(
         self,
@@ -174,20 +172,16 @@ class BlockingDecider(DecisionSteps):
         history: str,
     ) -> Decision:
         """Returns the decision on a payload. Nothing is awaited that waits."""
-        grants = NO_GRANTS
-        if request.tokens:
-            try:
-                inputs = [each.request for each in questions]
-                grants = await self._approvals.grants(snapshot, request, inputs)
-            except ApprovalFailed as error:
-                return refused_token(snapshot, request, error)
-            questions = granted(questions, grants)
-        begun = begin_all(snapshot, questions, new_id())
-        decision = judge(snapshot, questions, payload, begun, history)
-        if decision.holds or grants.uses:
-            recorded = record_request(request, payload)
-            return await self._approvals.settled(snapshot, recorded, decision, grants)
-        return decision
+
+        async def judge_granted(inputs: Sequence[Request]) -> Decision:
+            asked = with_requests(questions, inputs)
+            begun = begin_all(snapshot, asked, new_id())
+            return judge(snapshot, asked, payload, begun, history)
+
+        inputs = [each.request for each in questions]
+        return await self._approvals.decide(
+            snapshot, request, inputs, judge_granted, lambda: record_request(request, payload)
+        )
 
     def _evaluate(self, snapshot: Snapshot, request: Request, marks: list[Mark] | None) -> Decision:
         decision = evaluate(snapshot, request, new_id(), None, marks)

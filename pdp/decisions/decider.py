@@ -17,11 +17,8 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from pdp.decisions.approvals.desk import HoldSteps, NoDesk
-from pdp.decisions.approvals.grants import NO_GRANTS
-from pdp.decisions.approvals.holding import refused_token
 from pdp.decisions.evaluator import Evaluator, evaluate_aside
 from pdp.decisions.payloads import (
-    granted,
     judge_aside,
     questions_of,
     record_request,
@@ -29,10 +26,10 @@ from pdp.decisions.payloads import (
     texts_for_models,
     with_entities,
     with_model,
+    with_requests,
 )
 from pdp.decisions.recording import unrecorded
 from pdp.decisions.request_requirements import check_requirements
-from pdp.domain.approval import ApprovalFailed
 from pdp.domain.decision import Decision, Fault, LayerResult, Outcome
 from pdp.domain.ids import new_id
 from pdp.domain.layers import ENGINE
@@ -42,6 +39,8 @@ from pdp.engine.evaluate import failed_decision, stopped
 from pdp.errors import RateLimited, RevisionUnavailable, StoreUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pdp.decisions.approvals.desk import ApprovalDesk
     from pdp.decisions.payloads import Asked
     from pdp.decisions.recording import DecisionRecorder
@@ -467,20 +466,15 @@ class Decider(DecisionSteps):
         payload: Payload,
         history: str,
     ) -> Decision:
-        grants = NO_GRANTS
-        if request.tokens:
-            try:
-                inputs = [each.request for each in questions]
-                grants = await self._approvals.grants(snapshot, request, inputs)
-            except ApprovalFailed as error:
-                return refused_token(snapshot, request, error)
-            questions = granted(questions, grants)
-        evaluated = self.evaluator.evaluate_payload(snapshot, questions, payload, history)
-        decision = evaluated if isinstance(evaluated, Decision) else await evaluated
-        if decision.holds or grants.uses:
-            recorded = record_request(request, payload)
-            return await self._approvals.settled(snapshot, recorded, decision, grants)
-        return decision
+        async def evaluate(inputs: Sequence[Request]) -> Decision:
+            asked = with_requests(questions, inputs)
+            evaluated = self.evaluator.evaluate_payload(snapshot, asked, payload, history)
+            return evaluated if isinstance(evaluated, Decision) else await evaluated
+
+        inputs = [each.request for each in questions]
+        return await self._approvals.decide(
+            snapshot, request, inputs, evaluate, lambda: record_request(request, payload)
+        )
 
     def _run_evaluation(
         self, snapshot: Snapshot, request: Request, encoded_bytes: int, recorder: DecisionRecorder
@@ -510,15 +504,15 @@ class Decider(DecisionSteps):
         """Evaluates and records a request that has tokens."""
         began = perf_counter()
         marks = [("", began)] if snapshot.timed else None
-        try:
-            grants = await self._approvals.grants(snapshot, request, (request,))
-        except ApprovalFailed as error:
-            decision = refused_token(snapshot, request, error)
-        else:
-            (request,) = grants.inputs
-            evaluated = self.evaluator.evaluate(snapshot, request, encoded_bytes, began, marks)
-            decision = evaluated if isinstance(evaluated, Decision) else await evaluated
-            decision = await self._approvals.settled(snapshot, request, decision, grants)
+
+        async def evaluate(inputs: Sequence[Request]) -> Decision:
+            (granted,) = inputs
+            evaluated = self.evaluator.evaluate(snapshot, granted, encoded_bytes, began, marks)
+            return evaluated if isinstance(evaluated, Decision) else await evaluated
+
+        decision = await self._approvals.decide(
+            snapshot, request, (request,), evaluate, lambda: request
+        )
         return decision, recorder.take(snapshot, request, decision, began, marks or ())
 
     def conclude(

@@ -42,7 +42,6 @@ from pdp.payloads.redaction import BLOCKED, PartChange, places_in, redacted_body
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pdp.decisions.approvals.grants import Grants
     from pdp.domain.decision import Match, TraceRow
     from pdp.domain.request import Request
     from pdp.engine.evaluation import EvaluationState
@@ -172,11 +171,10 @@ def with_entities(questions: Sequence[Asked], findings: NerFindings) -> list[Ask
     ]
 
 
-def granted(questions: Sequence[Asked], grants: Grants) -> list[Asked]:
-    """Returns the questions with the rules that tokens let each part pass."""
+def with_requests(questions: Sequence[Asked], requests: Sequence[Request]) -> list[Asked]:
+    """Returns the questions with other requests, in the same order."""
     return [
-        each._replace(request=request)
-        for each, request in zip(questions, grants.inputs, strict=True)
+        each._replace(request=request) for each, request in zip(questions, requests, strict=True)
     ]
 
 

@@ -16,6 +16,7 @@ from pdp.decisions.approvals.holding import (
     check_holds,
     describe,
     draft_of,
+    refused_token,
     stopped_by,
     with_tokens,
 )
@@ -93,15 +94,38 @@ class HoldSteps:
         self._desk = desk
         self._run = run
 
-    async def grants(
-        self, snapshot: Snapshot, request: Request, inputs: Sequence[Request]
-    ) -> Grants:
-        """Returns what the tokens of a request let pass. The request has at least one.
+    async def decide(
+        self,
+        snapshot: Snapshot,
+        request: Request,
+        inputs: Sequence[Request],
+        evaluate: Callable[[Sequence[Request]], Awaitable[Decision]],
+        recorded: Callable[[], Request],
+    ) -> Decision:
+        """Returns the decision on a request that may have tokens and may be held.
 
         Args:
             snapshot: the policies.
             request: the request.
-            inputs: what is decided on: the request, or the parts of its payload.
+            inputs: what is decided on: the request, or the parts of its payload as requests.
+            evaluate: decides on the inputs, which have what the tokens let pass.
+            recorded: returns the request as it is recorded; called only if that is needed.
+        """
+        grants = NO_GRANTS
+        if request.tokens:
+            try:
+                grants = await self._grants(snapshot, request, inputs)
+            except ApprovalFailed as error:
+                return refused_token(snapshot, request, error)
+        decision = await evaluate(grants.inputs or inputs)
+        if decision.holds or grants.uses:
+            return await self.settled(snapshot, recorded(), decision, grants)
+        return decision
+
+    async def _grants(
+        self, snapshot: Snapshot, request: Request, inputs: Sequence[Request]
+    ) -> Grants:
+        """Returns what the tokens of a request let pass; see `decide`.
 
         Raises:
             ApprovalFailed: a token is refused. The cause is the error, if the store failed.

@@ -39,7 +39,7 @@ RULES: Final = (
         "action": {"type": "PROMPT", "prompt_message": "Send this mail?"},
     },
     {
-        "name": "nobody drops tables",
+        "name": "tables are not dropped",
         "sequence": 3,
         "conditions": {"actions": ["mcp:prod:drop_table"]},
         "action": {"type": "BLOCK", "message": "No."},
@@ -209,7 +209,7 @@ def agent_of(tenant: ApprovalTenant, transport: str = "stdio", *options: str) ->
     """Runs a proxy for Ada's agent: over `stdio` or `http`, or `embedded` on the same database."""
     server = tenant.server.server
     caller = ("--tenant", tenant.tenant, "--user", "ann", "--agent", "bot", "--server-name", "prod")
-    decisions = ("--server", server.grpc_address)
+    decisions: tuple[str, ...] = ("--server", server.grpc_address)
     settings = {"PDP_API_KEY": tenant.pep}
     if "--count-lists" not in options:
         settings["PDP_MCP_AUDITOR_KEY"] = tenant.server.key("auditor", tenant.tenant)
@@ -254,7 +254,7 @@ def test_deleting_in_production_needs_an_approval(tenant: ApprovalTenant, transp
         assert (data["outcome"], data["approvalState"]) == ("ESCALATE", "pending")
         assert data["expiresAt"] == tenant.approval(approval_id)["expires_at"]
 
-        # Nobody has approved it yet, and Ann may not.
+        # It is not approved yet, and Ann may not do it.
         waiting = agent.denied(table="users", id=7)
         assert (waiting["approvalId"], waiting["approvalState"]) == (approval_id, "pending")
         status, refusal = tenant.answer("approve", approval_id, tenant.ann)
@@ -313,7 +313,7 @@ def test_a_list_opens_no_approval(tenant: ApprovalTenant, transport: str) -> Non
 
 
 def test_a_list_that_counts_opens_no_approval(tenant: ApprovalTenant) -> None:
-    """A call that nobody makes is not decided, so the list has all tools."""
+    """No call is tried, so the list has all tools."""
     with agent_of(tenant, "stdio", "--count-lists") as agent:
         assert agent.tools() == list(TOOLS)
         assert approvals_of(tenant) == []

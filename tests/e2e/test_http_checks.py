@@ -44,6 +44,8 @@ INJECTION: Final = "SELECT name FROM users UNION SELECT password FROM users"
 CRLF: Final = "\r\n"
 CHAT: Final = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hello"}]}
 
+PEP_ROLES: Final = {"pep", "editor", "admin"}
+
 SEES_TEXT: Final = {"content": {"text": "hello"}}
 
 
@@ -341,7 +343,7 @@ def test_a_route_passes_a_caller_that_routes(client: httpx2.Client) -> None:
 
 
 def test_the_example_of_the_page_is_denied(server: servers.Server) -> None:
-    code = block_of(PAGE, "sh", "curl").replace("http://127.0.0.1:8080", server.http_url)
+    code = block_of(PAGE, "sh", "UNION").replace("http://127.0.0.1:8080", server.http_url)
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", code], capture_output=True, text=True, check=True
     )
@@ -532,14 +534,14 @@ def test_checks_need_the_right_role_and_tenant(
     key = secured.key(role, bound_to)
     answer = secured.request("GET", AUTHZ, key, tenant, headers={"X-PDP-User": "alice"})
     reason = answer.headers.get("x-pdp-reason", "OK")
-    if role == "auditor":
+    if role not in PEP_ROLES:
         assert (answer.status_code, reason) == (403, "ACCESS_DENIED")
     elif tenant == OTHER and bound_to != "*":
         assert (answer.status_code, reason) == (403, "TENANT_MISMATCH")
     else:
         assert (answer.status_code, reason) == (200, "OK")
     body = secured.request("POST", AUTHZ, key, json={"tenant_id": OTHER})
-    assert (body.status_code == 200) is (role != "auditor" and bound_to == "*")
+    assert (body.status_code == 200) is (role in PEP_ROLES and bound_to == "*")
 
 
 def test_the_rate_of_the_gateway_is_429(tmp_path: Path) -> None:

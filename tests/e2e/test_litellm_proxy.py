@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ import pytest
 import yaml
 
 from tests.e2e.test_documentation import blocks
+from tests.support.approvals import ApprovalTenant
 from tests.support.authenticated_servers import AuthenticatedServer, authenticated_server
 from tests.support.chat_model import ChatModel
 from tests.support.program_environments import environment_of
@@ -106,11 +108,15 @@ class Proxy:
 
 def configuration(url: str, mcp_url: str) -> str:
     """Returns the configuration on the page, with the addresses of a server and an MCP server."""
-    code, modes = (code for language, code in blocks(PAGE) if language == "yaml")
+    code, modes, tokens = (code for language, code in blocks(PAGE) if language == "yaml")
     config = yaml.safe_load(code)
     (guardrail,) = config["guardrails"]
     assert guardrail["litellm_params"]["api_base"] == "http://127.0.0.1:8080"
-    guardrail["litellm_params"] |= {"api_base": url, **yaml.safe_load(modes)}
+    guardrail["litellm_params"] |= {
+        "api_base": url,
+        **yaml.safe_load(modes),
+        **yaml.safe_load(tokens),
+    }
     server = {"url": mcp_url, "transport": "http", "allow_all_keys": True}
     return yaml.safe_dump({**config, "mcp_servers": {"notes": server}})
 
@@ -331,6 +337,38 @@ def test_the_user_is_that_of_the_key_and_not_what_a_client_says(proxy: Proxy) ->
     subjects = [record["subject"] for record in proxy.records()[:2]]
     assert [each["user_id"] for each in subjects] == ["default_user_id"] * 2
     assert all("board" not in (each.get("groups") or ()) for each in subjects)
+
+
+def test_a_person_lets_a_held_prompt_pass(proxy: Proxy) -> None:
+    """A second one for an approval, and the user for a prompt, by the header of the page."""
+    actions = (
+        {"type": "ESCALATE", "message": "Erasing needs an approval."},
+        {"type": "PROMPT", "prompt_message": "Wire the money?"},
+    )
+    rules = [
+        {"name": word, "sequence": index, "conditions": {"content_regex": word}, "action": action}
+        for index, (word, action) in enumerate(zip(("erase", "wire"), actions, strict=True), 1)
+    ]
+    tenant = ApprovalTenant(proxy.server, TENANT, [{**r, "applies_to": "input"} for r in rules])
+
+    held = proxy.ask("erase production")
+    assert held.status_code == 400
+    (approval_id,) = re.findall(r"ask for approval (\S+) and", held.text)
+    assert proxy.ask("erase production").status_code == 400
+    assert tenant.answer("approve", approval_id, tenant.bob)[0] == 200
+    assert proxy.ask("erase all of production").status_code == 400
+    assert not proxy.model.requests
+    assert proxy.ask("erase production").is_success
+    assert proxy.ask("erase production").status_code == 400
+
+    (confirmation,) = re.findall(r"with the confirmation (\S+) in", proxy.ask("wire money").text)
+    answers = {}
+    for tokens in ("x y", confirmation, "x.y.z"):
+        proxy.client.headers["X-PDP-Tokens"] = tokens
+        answers[tokens] = proxy.ask("wire money").status_code
+    del proxy.client.headers["X-PDP-Tokens"]
+    assert answers == {"x y": 400, confirmation: 200, "x.y.z": 400}
+    assert len(proxy.model.requests) == 2
 
 
 def test_a_wrong_key_stops_all_requests(proxy: Proxy, tmp_path: Path) -> None:

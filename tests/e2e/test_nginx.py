@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
+from tests.support.approvals import ApprovalTenant
 from tests.support.authenticated_servers import AuthenticatedServer, authenticated_server
 from tests.support.doc_blocks import block_of
 from tests.support.rest.limits import PATH as LIMITS
@@ -242,6 +243,40 @@ def test_the_check_itself_cannot_be_called(nginx: Nginx) -> None:
     with httpx2.Client(transport=transport, timeout=TIMEOUT_S) as client:
         answer = client.get("http://models.example/pdp-check", headers={"X-PDP-User": "alice"})
     assert answer.status_code == 404
+
+
+def test_a_person_lets_a_held_request_pass(nginx: Nginx) -> None:
+    """A second one for an approval, and the user for a prompt; no token reaches the API."""
+    actions = (
+        ("gpt-4.1", {"type": "ESCALATE", "message": "This model needs an approval."}),
+        ("gpt-4.1-mini", {"type": "PROMPT", "prompt_message": "This model?"}),
+    )
+    rules = [
+        {"name": model, "sequence": index, "conditions": {"models": [model]}, "action": action}
+        for index, (model, action) in enumerate(actions, 1)
+    ]
+    tenant = ApprovalTenant(nginx.pdp, TENANT, rules)
+    before = len(nginx.models.requests)
+
+    held = nginx.ask(X_Model="gpt-4.1")
+    assert held.status_code == 403
+    error = held.json()["error"]
+    assert error["code"] == "CHAIN_ESCALATE"
+    approval = tenant.approval(error["approval_id"])
+    assert error["expires_at"] == approval["expires_at"]
+    assert nginx.ask(X_Model="gpt-4.1").status_code == 403
+    assert tenant.answer("approve", approval["id"], tenant.bob)[0] == 200
+    assert nginx.ask(X_Model="gpt-4.1").status_code == 200
+    assert nginx.ask(X_Model="gpt-4.1").status_code == 403
+
+    asked = nginx.ask(X_Model="gpt-4.1-mini").json()["error"]
+    assert asked.keys() == {"code", "message", "confirmation", "expires_at"}
+    for tokens, status in (("x y", 403), (asked["confirmation"], 200), ("x.y.z", 403)):
+        answer = nginx.ask(X_Model="gpt-4.1-mini", X_PDP_Tokens=tokens)
+        assert answer.status_code == status
+    passed = nginx.models.requests[before:]
+    assert len(passed) == 2
+    assert not any("x-pdp-tokens" in each for each in passed)
 
 
 def test_the_chain_of_the_tenant_decides(nginx: Nginx) -> None:

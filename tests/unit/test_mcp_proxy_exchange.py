@@ -222,6 +222,28 @@ class TestRequests:
         await exchange.answer(tool_list(tool("add")), "tools/list", McpSide.SERVER, CALLER)
         assert set(decisions.kinds) == {"decide"}
 
+    async def test_a_request_with_confirmations_is_decided(self, decisions: WordDecisions) -> None:
+        """A simulation would not use them."""
+        params = {"_meta": {"dev.pdp/tokens": ["x.y.z"]}}
+        exchange = exchange_of(decisions)
+        passage = await exchange.request(request("tools/list", params), McpSide.CLIENT, CALLER)
+        ((kind, asked),) = decisions.requests
+        assert (kind, list(asked.tokens)) == ("decide", ["x.y.z"])
+        assert asked.payload.body == json.dumps(
+            {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
+        )
+        assert passage.forward is not None
+        assert passage.forward.text == asked.payload.body
+
+    async def test_a_server_cannot_confirm(self, decisions: WordDecisions) -> None:
+        """Its request is judged as it is, with what stands in the place of confirmations."""
+        params = {"messages": [], "_meta": {"dev.pdp/tokens": ["x.y.z"]}}
+        message = request("sampling/createMessage", params)
+        await exchange_of(decisions).request(message, McpSide.SERVER, CALLER)
+        ((_, asked),) = decisions.requests
+        assert not asked.tokens
+        assert asked.payload.body == message.text
+
     async def test_an_unknown_version_is_refused(self, decisions: WordDecisions) -> None:
         params = {"_meta": {"io.modelcontextprotocol/protocolVersion": "2031-01-01"}}
         passage = await exchange_of(decisions).request(
@@ -399,6 +421,12 @@ class TestNotifications:
     ) -> None:
         decisions.reachable = False
         assert await exchange_of(decisions).notification(message, CALLER) is message
+
+    async def test_one_with_confirmations_does_not_pass(self, decisions: WordDecisions) -> None:
+        params = {"_meta": {"dev.pdp/tokens": ["x.y.z"]}}
+        message = notification("notifications/initialized", params)
+        assert await exchange_of(decisions).notification(message, CALLER) is None
+        assert decisions.kinds == []
 
     @pytest.mark.parametrize(
         ("method", "params"),

@@ -21,6 +21,7 @@ from pdp.adapters.mcp.messages import (
     error_answer,
     read_aside,
     read_message,
+    take_tokens,
 )
 
 MALFORMED: list[tuple[bytes, int, Any]] = [
@@ -241,3 +242,65 @@ class TestEvents:
     def test_data_is_encoded_so_that_it_is_read_again(self, text: str) -> None:
         (event,) = parse(ServerEvent(text, "1").encoded(), max_bytes=400)
         assert event == ServerEvent(text, "1")
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(-1e9, 1e9) | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+MEMBERS = st.dictionaries(st.text(max_size=6) | st.just("dev.pdp/other"), JSON_VALUES, max_size=3)
+
+
+@given(
+    params=MEMBERS,
+    meta=MEMBERS,
+    first=st.booleans(),
+    separators=st.sampled_from([(",", ":"), (", ", ": "), (" ,\n ", " :\t")]),
+)
+async def test_only_the_confirmations_are_taken_out(
+    params: dict[str, Any], meta: dict[str, Any], first: bool, separators: tuple[str, str]
+) -> None:
+    """The rest is the text that the client would have sent without them, but for spaces."""
+
+    def request_with(tokens: dict[str, Any]) -> bytes:
+        own = {**tokens, **meta} if first else {**meta, **tokens}
+        both = {"_meta": own, **params} if first else {**params, "_meta": own}
+        document = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": both}
+        if not own:
+            del both["_meta"]
+        return json.dumps(document, separators=separators).encode()
+
+    params.pop("_meta", None)
+    plain = read_message(request_with({}))
+    taken = await take_tokens(read_message(request_with({"dev.pdp/tokens": ["a.b.c", "d"]})))
+    assert taken.tokens == ("a.b.c", "d")
+    assert taken.message.document == plain.document
+    assert read_message(taken.message.text.encode()).document == plain.document
+    spaces = str.maketrans("", "", " \n\t")
+    assert taken.message.text.translate(spaces) == plain.text.translate(spaces)
+    assert await take_tokens(plain) == (plain, ())
+
+
+@pytest.mark.parametrize(
+    "value", ["x.y.z", None, 7, {}, [None], [["x.y.z"]], ["x y"], [""], ["x"] * 9, ["x" * 8193]]
+)
+async def test_what_is_no_list_of_confirmations_is_refused(value: Any) -> None:
+    params = {"name": "f", "_meta": {"dev.pdp/tokens": value}}
+    document = {"jsonrpc": "2.0", "id": "a", "method": "tools/call", "params": params}
+    with pytest.raises(MalformedMessage) as raised:
+        await take_tokens(read_message(json.dumps(document).encode()))
+    assert (raised.value.code, raised.value.id) == (INVALID_PARAMS, "a")
+    assert "dev.pdp/tokens" in raised.value.message
+    assert "x.y.z" not in raised.value.message
+
+
+async def test_a_full_list_of_confirmations_is_taken_out_of_a_large_message() -> None:
+    tokens = ["x" * 8192] * 8
+    params = {"text": "y" * 100_000, "_meta": {"dev.pdp/tokens": tokens}}
+    document = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    taken = await take_tokens(read_message(json.dumps(document).encode()))
+    assert taken.tokens == tuple(tokens)
+    assert taken.message.params == {"text": "y" * 100_000}

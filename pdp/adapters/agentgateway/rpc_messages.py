@@ -70,7 +70,7 @@ def request_message(method: str, params: bytes | None) -> RpcMessage:
 
     Raises:
         InvalidArgument: the method is missing or too long, the parameters are no JSON object, or
-            there are no tokens where they should be.
+            the tokens in them are none.
     """
     if not method or len(method) > MAX_METHOD:
         reason = f"must have 1 to {MAX_METHOD} characters"

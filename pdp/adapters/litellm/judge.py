@@ -152,7 +152,8 @@ def denial(decision: pb.DecideResponse, *, confirmable: bool = False) -> str:
     reason = f"{reason} (decision {decision.decision_id})"
     reason = notice.explain(reason, "send the request again")
     if notice.confirmation:
-        reason += f" {notice.confirmation} in the header {_TOKENS_HEADER}"
+        confirmation = notice.confirmation.replace(".", messages.DOT)
+        reason += f" {confirmation} in the header {_TOKENS_HEADER}"
     return f"{reason}, before {notice.expires_at}" if notice.expires_at else reason
 
 

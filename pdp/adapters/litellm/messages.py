@@ -25,6 +25,9 @@ MAX_ITEMS: Final = 10_000
 MAX_NAME: Final = 256
 """Characters of a name or an id."""
 
+DOT: Final = "~"
+"""Stands for the dots of a confirmation. LiteLLM would replace it in a refusal: it is a JWT."""
+
 _HIDDEN: Final = "[present]"
 """What LiteLLM sends for a header that it does not pass on."""
 
@@ -141,7 +144,7 @@ def _tokens(document: dict[str, Any]) -> tuple[str, ...]:
     if value == _HIDDEN:
         reason = f"was not passed on; add {TOKENS} to extra_headers of the guardrail in LiteLLM"
         raise _invalid(place, reason)
-    return tuple(read_tokens({TOKENS: value}))
+    return tuple(read_tokens({TOKENS: value.replace(DOT, ".")}))
 
 
 def _string(owner: dict[str, Any], name: str, path: str) -> str:

@@ -45,7 +45,7 @@ class ClientRefusal(NamedTuple):
         decision_id: the id of the decision; empty if there was none.
         outcome: its outcome; empty if there was none.
         retry_after_s: the seconds until the request can pass; None if unknown.
-        notice: what the client is told if the request waits for a person.
+        notice: what the client needs to go on, if the request waits for a person.
     """
 
     status: int

@@ -114,7 +114,7 @@ class ToolGuard:
             return McpRefusal(
                 INTERNAL_ERROR, "The pins of the tools cannot be stored.", {"reason": "PIN_FAULT"}
             )
-        # A decision on a call that nobody makes could ask a person to approve it.
+        # A decision on a call without arguments could ask a person to approve it.
         callable_tools: list[dict[str, Any]] | McpRefusal = trusted
         if self._judge.simulates:
             callable_tools = await self._keep_callable(trusted, caller)

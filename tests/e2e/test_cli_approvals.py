@@ -9,8 +9,8 @@ import pytest
 from pdp.cli.exit_codes import Exit
 from pdp.cli.request import to_message
 from pdp.cli.run import approvals
-from tests.support.authenticated_servers import AuthenticatedServer, authenticated_server
-from tests.support.escalations import MESSAGE, REQUEST, add_rule, obligation
+from tests.support.approvals import ESCALATE, ApprovalTenant, approval_of
+from tests.support.authenticated_servers import authenticated_server
 from tests.support.servers import json_output, non_empty_lines, run_pdp
 
 if TYPE_CHECKING:
@@ -26,29 +26,22 @@ CARD: Final = "4111 1111 1111 1111"
 REASON: Final = ("--reason", "CHG-4711")
 
 
-class Callers:
-    """The caller of a server who asks, and people who answer, with the command line."""
+class CommandLine(ApprovalTenant):
+    """A tenant whose people use the command line."""
 
-    def __init__(self, server: AuthenticatedServer) -> None:
-        self._server = server
-        self.address = server.server.grpc_address
-        editor = server.key("editor", TENANT)
-        add_rule(lambda method, path, **more: server.request(method, path, editor, **more))
-        self.pep = server.key("pep", TENANT)
-        self.ann, self.bob = (
-            server.new_key("approver", TENANT, owner=name)["key"] for name in ("ann", "bob")
-        )
-        self.nameless = server.key("approver", TENANT)
-        self.elsewhere = server.new_key("approver", "globex", owner="bob")["key"]
-        self.admin = server.admin
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.address = self.server.server.grpc_address
+        self.nameless = self.server.key("approver", self.tenant)
+        self.elsewhere = self.server.new_key("approver", "globex", owner="bob")["key"]
 
-    def decide(self, number: int, *tokens: str) -> dict[str, Any]:
+    def hold(self, number: int) -> dict[str, Any]:
+        """Returns what a request of Ann's waits for."""
+        return approval_of(self.ask(number))
+
+    def ask(self, number: int, *tokens: str) -> dict[str, Any]:
         """Returns the decision on a request of Ann's."""
-        changes = {"arguments": {"id": number, "card": CARD}, "tokens": tokens}
-        decision: dict[str, Any] = self._server.request(
-            "POST", "/v1/decide", self.pep, json=REQUEST | changes
-        ).json()
-        return decision
+        return self.decide(*tokens, arguments={"id": number, "card": CARD})
 
     def run(
         self, *arguments: str, key: str, code: Exit = Exit.OK
@@ -60,64 +53,63 @@ class Callers:
 
 
 @pytest.fixture(scope="module")
-def callers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callers]:
-    """The callers of a server that holds requests."""
+def acme(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
+    """A tenant of a server that holds requests."""
     with authenticated_server(tmp_path_factory.mktemp("server")) as server:
-        yield Callers(server)
+        yield CommandLine(server, TENANT)
 
 
-def test_a_request_is_found_shown_approved_and_passes(callers: Callers) -> None:
-    asked = obligation(callers.decide(1))
+def test_a_request_is_found_shown_approved_and_passes(acme: CommandLine) -> None:
+    asked = acme.hold(1)
     id_ = asked["approval_id"]
-    listed = callers.run("list", "--state", "pending", key=callers.bob).stdout
-    assert [id_ in line and MESSAGE in line for line in listed.splitlines()].count(True) == 1
-    shown = callers.run("show", id_, key=callers.bob).stdout
+    listed = acme.run("list", "--state", "pending", key=acme.bob).stdout
+    assert [id_ in line and ESCALATE["message"] in line for line in listed.splitlines()].count(
+        True
+    ) == 1
+    shown = acme.run("show", id_, key=acme.bob).stdout
     assert non_empty_lines(shown)[0] == f"{id_} is pending"
     assert "role:approver" in shown
     assert "ann" in shown
     assert "[REDACTED]" in shown
     for secret in (CARD, asked["token"]):
         assert secret not in shown + listed
-    approved = callers.run("approve", id_, *REASON, key=callers.bob).stdout
+    approved = acme.run("approve", id_, *REASON, key=acme.bob).stdout
     assert non_empty_lines(approved)[0] == f"{id_} is approved"
     assert "answered by: bob" in approved
     assert "CHG-4711" in approved
-    passed = callers.decide(1, asked["token"])
+    passed = acme.ask(1, asked["token"])
     assert (passed["allowed"], passed["outcome"]) == (True, "REDACT")
-    assert json_output(callers.run("show", id_, "--json", key=callers.bob))["state"] == "used"
+    assert json_output(acme.run("show", id_, "--json", key=acme.bob))["state"] == "used"
 
 
-def test_a_denied_request_is_blocked(callers: Callers) -> None:
-    asked = obligation(callers.decide(2))
-    denied = callers.run("deny", asked["approval_id"], *REASON, "--json", key=callers.bob)
+def test_a_denied_request_is_blocked(acme: CommandLine) -> None:
+    asked = acme.hold(2)
+    denied = acme.run("deny", asked["approval_id"], *REASON, "--json", key=acme.bob)
     assert (json_output(denied)["state"], json_output(denied)["answer_reason"]) == (
         "denied",
         "CHG-4711",
     )
-    refused = callers.decide(2, asked["token"])
+    refused = acme.ask(2, asked["token"])
     assert (refused["outcome"], refused["reason_code"]) == ("BLOCK", "APPROVAL_DENIED")
 
 
-def test_the_one_who_asked_cancels(callers: Callers) -> None:
-    id_ = obligation(callers.decide(3))["approval_id"]
-    assert (
-        "needs the role pep"
-        in callers.run("cancel", id_, key=callers.bob, code=Exit.INVALID).stderr
-    )
-    assert f"{id_} is cancelled" in callers.run("cancel", id_, key=callers.pep).stdout
-    other = obligation(callers.decide(3))["approval_id"]
+def test_the_one_who_asked_cancels(acme: CommandLine) -> None:
+    id_ = acme.hold(3)["approval_id"]
+    assert "needs the role pep" in acme.run("cancel", id_, key=acme.bob, code=Exit.INVALID).stderr
+    assert f"{id_} is cancelled" in acme.run("cancel", id_, key=acme.pep).stdout
+    other = acme.hold(3)["approval_id"]
     assert other != id_
-    callers.run("cancel", other, "--tenant", TENANT, *REASON, key=callers.admin)
+    acme.run("cancel", other, "--tenant", TENANT, *REASON, key=acme.server.admin)
 
 
 @pytest.mark.parametrize("verb", ["approve", "deny"])
-def test_an_answer_without_a_reason_is_refused(callers: Callers, verb: str) -> None:
-    id_ = obligation(callers.decide(4))["approval_id"]
-    missing = callers.run(verb, id_, key=callers.bob, code=Exit.USAGE)
+def test_an_answer_without_a_reason_is_refused(acme: CommandLine, verb: str) -> None:
+    id_ = acme.hold(4)["approval_id"]
+    missing = acme.run(verb, id_, key=acme.bob, code=Exit.USAGE)
     assert "Missing option '--reason'" in missing.stderr
-    blank = callers.run(verb, id_, "--reason", " ", key=callers.bob, code=Exit.INVALID)
+    blank = acme.run(verb, id_, "--reason", " ", key=acme.bob, code=Exit.INVALID)
     assert "reason" in blank.stderr
-    assert json_output(callers.run("show", id_, "--json", key=callers.bob))["state"] == "pending"
+    assert json_output(acme.run("show", id_, "--json", key=acme.bob))["state"] == "pending"
 
 
 @pytest.mark.parametrize(
@@ -129,47 +121,47 @@ def test_an_answer_without_a_reason_is_refused(callers: Callers, verb: str) -> N
         ("pep", "needs the role approver"),
     ],
 )
-def test_others_cannot_approve(callers: Callers, who: str, problem: str) -> None:
-    asked = obligation(callers.decide(5))
-    refused = callers.run(
-        "approve", asked["approval_id"], *REASON, key=getattr(callers, who), code=Exit.INVALID
+def test_others_cannot_approve(acme: CommandLine, who: str, problem: str) -> None:
+    asked = acme.hold(5)
+    refused = acme.run(
+        "approve", asked["approval_id"], *REASON, key=getattr(acme, who), code=Exit.INVALID
     )
     assert problem in refused.stderr
     assert refused.stdout == ""
-    assert callers.decide(5, asked["token"])["outcome"] == "ESCALATE"
+    assert acme.ask(5, asked["token"])["outcome"] == "ESCALATE"
 
 
-def test_what_does_not_exist_or_is_closed_is_refused(callers: Callers) -> None:
-    refused = callers.run("show", "nothing", "--json", key=callers.bob, code=Exit.INVALID)
+def test_what_does_not_exist_or_is_closed_is_refused(acme: CommandLine) -> None:
+    refused = acme.run("show", "nothing", "--json", key=acme.bob, code=Exit.INVALID)
     assert json_output(refused)["error"]["code"] == "APPROVAL_NOT_FOUND"
-    id_ = obligation(callers.decide(6))["approval_id"]
-    callers.run("deny", id_, *REASON, key=callers.bob)
-    closed = callers.run("approve", id_, *REASON, key=callers.bob, code=Exit.INVALID)
+    id_ = acme.hold(6)["approval_id"]
+    acme.run("deny", id_, *REASON, key=acme.bob)
+    closed = acme.run("approve", id_, *REASON, key=acme.bob, code=Exit.INVALID)
     assert "is denied; only a pending one can be approved" in closed.stderr
 
 
-def test_lists_have_a_state_and_a_limit(callers: Callers) -> None:
-    ids = [obligation(callers.decide(number))["approval_id"] for number in range(10, 13)]
-    everything = json_output(callers.run("list", "--json", key=callers.bob))
+def test_lists_have_a_state_and_a_limit(acme: CommandLine) -> None:
+    ids = [acme.hold(number)["approval_id"] for number in range(10, 13)]
+    everything = json_output(acme.run("list", "--json", key=acme.bob))
     assert set(ids) <= {each["id"] for each in everything}
-    cut = callers.run("list", "--json", "--limit", "2", key=callers.bob)
+    cut = acme.run("list", "--json", "--limit", "2", key=acme.bob)
     assert json_output(cut) == everything[:2]
     assert "raise --limit" in cut.stderr
-    callers.run("deny", ids[1], *REASON, key=callers.bob)
-    pending = json_output(callers.run("list", "--state", "pending", "--json", key=callers.bob))
+    acme.run("deny", ids[1], *REASON, key=acme.bob)
+    pending = json_output(acme.run("list", "--state", "pending", "--json", key=acme.bob))
     assert [each["id"] for each in pending if each["id"] in ids] == [ids[0], ids[2]]
-    unknown = callers.run("list", "--state", "lost", key=callers.bob, code=Exit.INVALID)
+    unknown = acme.run("list", "--state", "lost", key=acme.bob, code=Exit.INVALID)
     assert "must be one of pending" in unknown.stderr
-    assert json_output(callers.run("list", "--json", key=callers.elsewhere)) == []
+    assert json_output(acme.run("list", "--json", key=acme.elsewhere)) == []
 
 
 def test_a_list_is_read_in_pages(
-    callers: Callers, cli: Callable[..., CommandResult], monkeypatch: pytest.MonkeyPatch
+    acme: CommandLine, cli: Callable[..., CommandResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pages of one approval have the same approvals as one page."""
     for number in (20, 21):
-        callers.decide(number)
-    command = ("approvals", "list", "--json", "--server", callers.address, "--key", callers.bob)
+        acme.ask(number)
+    command = ("approvals", "list", "--json", "--server", acme.address, "--key", acme.bob)
     whole = cli(*command).json
     assert len(whole) > 1
     sizes: list[int] = []
@@ -184,10 +176,10 @@ def test_a_list_is_read_in_pages(
     assert sizes == [1] * len(whole)
 
 
-def test_without_a_credential_or_a_server(callers: Callers) -> None:
-    refused = callers.run("list", key="", code=Exit.INVALID)
+def test_without_a_credential_or_a_server(acme: CommandLine) -> None:
+    refused = acme.run("list", key="", code=Exit.INVALID)
     assert "a credential is required" in refused.stderr
-    absent = run_pdp("approvals", "list", PDP_SERVER="127.0.0.1:1", PDP_API_KEY=callers.bob)
+    absent = run_pdp("approvals", "list", PDP_SERVER="127.0.0.1:1", PDP_API_KEY=acme.bob)
     assert absent.returncode == Exit.UNAVAILABLE
 
 

@@ -9,8 +9,8 @@ import pdp_client as pdp
 import pytest
 
 from tests.e2e.test_documentation import blocks, run
+from tests.support.approvals import DELETE, ApprovalTenant
 from tests.support.authenticated_servers import authenticated_server
-from tests.support.escalations import ACTION, add_rule
 from tests.support.rest.packs import CHAINS, ok_json, pack
 
 if TYPE_CHECKING:
@@ -128,13 +128,12 @@ def test_a_confirmed_request_is_sent_again_and_passes_once(stub: pdp.DecideServi
 
 def test_a_request_passes_once_after_a_second_person_has_approved_it(tmp_path: Path) -> None:
     with authenticated_server(tmp_path) as server:
-        editor = server.key("editor", TENANT)
-        add_rule(lambda method, path, **more: server.request(method, path, editor, **more))
-        keys = server.key("pep", TENANT), server.new_key("approver", TENANT, owner="bob")["key"]
-        channels = [pdp.connect(server.server.grpc_address, api_key=key) for key in keys]
+        tenant = ApprovalTenant(server, TENANT)
+        address = server.server.grpc_address
+        channels = [pdp.connect(address, api_key=key) for key in (tenant.pep, tenant.bob)]
         stub, approvals = pdp.DecideServiceStub(channels[0]), pdp.ApprovalServiceStub(channels[1])
         request = pdp.DecideRequest(
-            action=ACTION, tool="sql", arguments_json="{}", subject=pdp.Subject(user_id="ann")
+            action=DELETE, tool="sql", arguments_json="{}", subject=pdp.Subject(user_id="ann")
         )
 
         def hold(sent: pdp.DecideRequest) -> pdp.RequiredApproval:

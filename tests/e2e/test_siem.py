@@ -12,8 +12,9 @@ from pdp._gen.pdp.v1 import siem_pb2 as pb
 from pdp._gen.pdp.v1.siem_pb2_grpc import SiemServiceStub
 from pdp.client.remote import open_channel
 from tests.support import servers
+from tests.support.approvals import ApprovalTenant, approval_of
+from tests.support.authenticated_servers import authenticated_server
 from tests.support.certificates import new_authority
-from tests.support.escalations import REQUEST, add_rule, obligation
 from tests.support.ocsf_schema import faults
 from tests.support.siem_product import PlannedResponse, Product, ReceivedRequest
 
@@ -264,27 +265,19 @@ def test_approvers_are_notified_of_each_approval_once(
         "PDP_ALERT_NETWORKS": "127.0.0.0/8,::1/128",
         "PDP_PUBLIC_URL": url,
     }
-    with (
-        servers.start(tmp_path / "data", **settings) as server,
-        server.client() as client,
-    ):
-        add_rule(client.request)
-        client.put("/v1/org/policy", json={"alert_rules": [rule]}).raise_for_status()
-
-        def ask(**changes: Any) -> dict[str, Any]:
-            decision: dict[str, Any] = client.post("/v1/decide", json=REQUEST | changes).json()
-            return decision
-
-        assert ask(action="db:test:delete")["outcome"] == "ALLOW"
-        asked = [ask(), ask(), ask(arguments={"id": 8, "card": CARD})]
-        assert {each["outcome"] for each in asked} == {"ESCALATE"}
-        first, again, other = map(obligation, asked)
+    with authenticated_server(tmp_path / "data", **settings) as server:
+        tenant = ApprovalTenant(server, "acme")
+        tenant.write("PUT", "/v1/org/policy", {"alert_rules": [rule]})
+        assert tenant.decide(action="db:test:delete")["outcome"] == "ALLOW"
+        changed = tenant.decide(arguments={"id": 8, "card": CARD})
+        first, again, other = map(approval_of, (tenant.decide(), tenant.decide(), changed))
         assert first["approval_id"] == again["approval_id"] != other["approval_id"]
         product.until(lambda: len(product.requests) == 2)
-        messages = [each.body.decode() for each in product.requests]
-    for message, each in zip(messages, (first, other), strict=True):
-        assert f"<{url}/v1/approvals/{each['approval_id']}|" in message
-    everything = "".join((*messages, *server.lines))
+        messages = {each.body.decode() for each in product.requests}
+    for each in (first, other):
+        link = f"<{url}/v1/approvals/{each['approval_id']}|"
+        assert sum(link in message for message in messages) == 1
+    everything = "".join((*messages, *server.server.lines))
     for secret in (first["token"], other["token"], CARD, CARD.replace(" ", "")):
         assert secret not in everything
 

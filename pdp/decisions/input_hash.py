@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from pdp.decisions.recording_level import sample_rate
+from pdp.domain.decision import HeldInput, HeldPart
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,10 +57,9 @@ def input_hash(key: bytes, request: Request) -> str:
 
 
 def hash_of_parts(key: bytes, hashes: Sequence[str]) -> str:
-    """Returns the hash of several parts of a payload; that of one part is its own."""
-    if len(hashes) == 1:
-        return hashes[0]
-    return _hash(key, [_VERSION, _PARTS, *hashes])
+    """Returns the hash of several parts of a payload, each once; that of one part is its own."""
+    different = list(dict.fromkeys(hashes))
+    return different[0] if len(different) == 1 else _hash(key, [_VERSION, _PARTS, *different])
 
 
 def with_input_hash(
@@ -82,9 +82,21 @@ def with_input_hash(
     if not is_needed and sample_rate(snapshot, decision) is None:
         return decision
     key = snapshot.platform.keys.approval
-    hashes = dict.fromkeys(input_hash(key, each) for each in (decision.held or parts or (request,)))
-    inputs = tuple(map(tag_of, hashes)) if decision.holds else ()
-    return decision._replace(input_hash=hash_of_parts(key, list(hashes)), inputs=inputs)
+    if not decision.holds:
+        hashes = [input_hash(key, each) for each in (parts or (request,))]
+        return decision._replace(input_hash=hash_of_parts(key, hashes))
+    outcomes = frozenset(each.outcome for each in decision.holds)
+    held = decision.held or (HeldPart(request, outcomes),)
+    hashed = [(input_hash(key, each.request), each.outcomes) for each in held]
+    inputs = {
+        outcome: _held_input(key, [hash_ for hash_, of_part in hashed if outcome in of_part])
+        for outcome in outcomes
+    }
+    return decision._replace(input_hash=inputs[decision.outcome].hash, inputs=inputs)
+
+
+def _held_input(key: bytes, hashes: Sequence[str]) -> HeldInput:
+    return HeldInput(hash_of_parts(key, hashes), tuple(map(tag_of, dict.fromkeys(hashes))))
 
 
 def tag_of(hash_: str) -> str:

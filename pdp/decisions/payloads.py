@@ -18,6 +18,7 @@ from pdp.domain.decision import (
     UNSTOPPED,
     Decision,
     Fault,
+    HeldPart,
     Obligation,
     ObligationType,
     Outcome,
@@ -42,7 +43,7 @@ from pdp.payloads.redaction import BLOCKED, PartChange, places_in, redacted_body
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pdp.domain.decision import Match, TraceRow
+    from pdp.domain.decision import Hold, Match, TraceRow
     from pdp.domain.request import Request
     from pdp.engine.evaluation import EvaluationState
     from pdp.engine.snapshot import Snapshot
@@ -285,9 +286,13 @@ def _combined(snapshot: Snapshot, judged: Sequence[_Judged], payload: Payload) -
         plain=False,
         payload=PayloadResult(payload.format, redacted, payload.unjudged),
         holds=_united(each.decision.holds for each in held),
-        held=tuple(each.request for each in held),
+        held=tuple(HeldPart(each.request, _outcomes(each.decision.holds)) for each in held),
         unmatched=None,
     )
+
+
+def _outcomes(holds: Iterable[Hold]) -> frozenset[Outcome]:
+    return frozenset(each.outcome for each in holds)
 
 
 def _deciding(deciding: _Judged, unjudged: Decision | None) -> tuple[Outcome, Decision]:

@@ -174,6 +174,18 @@ class ApprovalDraft(NamedTuple):
     expires_s: int
 
 
+class TokenStates(NamedTuple):
+    """What the store says of tokens.
+
+    Attributes:
+        approvals: the approvals that exist, by id.
+        used: the ids of the confirmations that have been used.
+    """
+
+    approvals: Mapping[str, Approval]
+    used: frozenset[str]
+
+
 class TokenUse(NamedTuple):
     """A token to use, once.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -168,6 +169,30 @@ def rule_of(key: str) -> tuple[str, str]:
     return layer, policy_id
 
 
+class HeldPart(NamedTuple):
+    """A part of a payload that rules hold.
+
+    Attributes:
+        request: the part, as a request.
+        outcomes: how it is held: PROMPT, ESCALATE or both.
+    """
+
+    request: Request
+    outcomes: frozenset[Outcome]
+
+
+class HeldInput(NamedTuple):
+    """What a confirmation or an approval is about.
+
+    Attributes:
+        hash: its hash: that of the request, or of the parts of a payload that are held so.
+        tags: the tags of these (`pdp.decisions.input_hash.tag_of`).
+    """
+
+    hash: str
+    tags: tuple[str, ...]
+
+
 class Match(NamedTuple):
     """A policy that matched.
 
@@ -299,6 +324,9 @@ class PayloadResult(NamedTuple):
     unjudged: tuple[str, ...] = ()
 
 
+NO_INPUTS: Final[Mapping[Outcome, HeldInput]] = MappingProxyType({})
+
+
 class Decision(NamedTuple):
     """The response to a request (docs/decide.md, DecideResponse).
 
@@ -315,7 +343,7 @@ class Decision(NamedTuple):
         input_hash: identifies what was decided on (`pdp.decisions.input_hash`); empty if it was
             not computed.
         held: the parts of a payload that the holds are about; empty for other requests.
-        inputs: the tags of what the holds are about (`pdp.decisions.input_hash.tag_of`).
+        inputs: what a confirmation (PROMPT) and an approval (ESCALATE) are about.
     """
 
     decision_id: str
@@ -343,8 +371,8 @@ class Decision(NamedTuple):
     payload: PayloadResult | None = None
     holds: tuple[Hold, ...] = ()
     input_hash: str = ""
-    held: tuple[Request, ...] = ()
-    inputs: tuple[str, ...] = ()
+    held: tuple[HeldPart, ...] = ()
+    inputs: Mapping[Outcome, HeldInput] = NO_INPUTS
     unmatched: Request | None = None
 
     @property

@@ -87,6 +87,7 @@ class Request(NamedTuple):
         caller: who asks.
         tokens: the approval and confirmation tokens of earlier decisions on this request.
         want_input_hash: whether the decision must have its `input_hash`.
+        without_approval: whether a decision that holds the request opens no approval.
         passed: the rules that hold requests and that an approval or a confirmation lets pass, by
             `Hold.key`, each with the ID of the approval or confirmation.
     """
@@ -119,4 +120,5 @@ class Request(NamedTuple):
     payload_format: str = ""
     tokens: tuple[str, ...] = ()
     want_input_hash: bool = False
+    without_approval: bool = False
     passed: Mapping[str, str] = NONE_PASSED

@@ -43,6 +43,7 @@ class RequestFields(TypedDict, total=False):
     explain: bool
     tokens: tuple[str, ...]
     want_input_hash: bool
+    without_approval: bool
 
 
 class Question(NamedTuple):

@@ -81,6 +81,7 @@ def _message(request: Request) -> pb.DecideRequest:
     if request.entities:
         message.entities.extend(pb.Entity(**entity._asdict()) for entity in request.entities)
     if request.tokens:
+        message.without_approval = request.without_approval
         message.tokens.extend(request.tokens)
     return message
 

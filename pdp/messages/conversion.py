@@ -93,7 +93,14 @@ def to_request(
     request = Request._make(values)
     if not (is_certainly_valid(request, size) and 0 <= min_revision < MAX_REVISION):
         validate(message, prefix)
+        _check_tokens(request, prefix)
     return request
+
+
+def _check_tokens(request: Request, prefix: str) -> None:
+    if request.tokens and request.without_approval:
+        reason = "cannot be combined with without_approval; leave one of them out"
+        raise InvalidArgument.of(Violation(f"{prefix}tokens", reason))
 
 
 def _check_large(message: pb.DecideRequest, size: int, prefix: str) -> None:

@@ -58,6 +58,13 @@ def new_tenant(server: AuthenticatedServer, *rules: dict[str, Any]) -> ApprovalT
     return ApprovalTenant(server, name, rules) if rules else ApprovalTenant(server, name)
 
 
+def chat(*texts: str) -> dict[str, Any]:
+    """Returns a request with a conversation."""
+    messages = [{"role": "user", "content": text} for text in texts]
+    body = {"model": "gpt-4o", "messages": messages}
+    return {"payload": {"format": "openai.chat_completions", "body": to_text(body)}}
+
+
 def escalation(word: str, **action: Any) -> dict[str, Any]:
     """Returns a rule that escalates texts with a word."""
     return {"name": word, "conditions": {"content_regex": word}, "action": {**ESCALATE, **action}}
@@ -146,6 +153,22 @@ class TestTheWay:
         answer = tenant.server.request("POST", "/v1/simulate", tenant.editor, json=body)
         assert answer.json()["decision"]["outcome"] == "ESCALATE", answer.text
         assert tenant.server.request("GET", "/v1/approvals", tenant.bob).json() == []
+
+    def test_what_would_be_decided(self, tenant: ApprovalTenant) -> None:
+        """A request that is not sent yet opens nothing, and uses nothing."""
+        tried = tenant.decide(without_approval=True)
+        assert tried["outcome"] == "ESCALATE"
+        (obligation,) = tried["obligations"]
+        assert set(obligation) == {"type", "message"}
+        assert tenant.server.request("GET", "/v1/approvals", tenant.bob).json() == []
+        held = tenant.decide()
+        tenant.approve(held)
+        assert tenant.decide(without_approval=True)["outcome"] == "ESCALATE"
+        token = approval_of(held)["token"]
+        body = tenant.request(tokens=[token], without_approval=True)
+        answer = tenant.server.request("POST", "/v1/decide", tenant.pep, json=body)
+        assert answer.json()["error"]["details"][0]["field"] == "tokens"
+        assert tenant.decide(token)["outcome"] == "ALLOW"
 
     def test_a_stream_of_a_text_takes_no_tokens(self, tenant: ApprovalTenant) -> None:
         """A text in chunks is not the same request before and after."""
@@ -260,16 +283,38 @@ class TestPayloads:
     def test_a_longer_conversation_passes_and_a_new_part_that_escalates_does_not(
         self, decide: Callable[..., dict[str, Any]]
     ) -> None:
-        def chat(*texts: str) -> dict[str, Any]:
-            messages = [{"role": "user", "content": text} for text in texts]
-            body = {"model": "gpt-4o", "messages": messages}
-            return {"payload": {"format": "openai.chat_completions", "body": to_text(body)}}
-
         held = chat("my secret plan is small")
         token = approval_of(decide(held))["token"]
         more = chat("hello", "my secret plan is small", "and a secret plan is large")
         assert decide(more, token)["outcome"] == "ESCALATE"
         assert decide(chat("hello", "my secret plan is small"), token)["allowed"]
+
+    @pytest.mark.parametrize("confirmed_first", [True, False])
+    def test_a_prompt_and_an_escalation_in_two_messages(
+        self, server: AuthenticatedServer, *, confirmed_first: bool
+    ) -> None:
+        """Each token is about its own parts, so that the answers may come in any order."""
+        prompt = {"name": "p", "conditions": {"content_regex": "badge"}, "action": PROMPT}
+        tenant = new_tenant(server, prompt, escalation("secret plan"))
+
+        def decide(*tokens: str) -> dict[str, Any]:
+            payload = chat("my badge", "my secret plan")
+            body = {"subject": {"user_id": "ann"}, "tokens": list(tokens), **payload}
+            answer = tenant.server.request("POST", "/v1/decide", tenant.pep, json=body)
+            decision: dict[str, Any] = answer.json()
+            return decision
+
+        held = decide()
+        approval, confirmation = approval_of(held), confirmation_of(held)
+        if confirmed_first:
+            assert approval_of(decide(confirmation)) == approval
+        tenant.approve(held)
+        prompted = decide(approval["token"])
+        assert prompted["outcome"] == "PROMPT"
+        if not confirmed_first:
+            confirmation = confirmation_of(prompted)
+        assert decide(confirmation, approval["token"])["allowed"]
+        assert decide(confirmation)["reason_code"] == "TOKEN_USED"
 
 
 class TestRefusedTokens:

@@ -142,6 +142,16 @@ def test_a_closed_engine_opens_nothing(engine: Engine) -> None:
     assert (decision.outcome, decision.reason_code) == (Outcome.BLOCK, "APPROVAL_UNAVAILABLE")
 
 
+def test_a_trial_uses_no_token(url: str, engine: Engine) -> None:
+    held = engine.decide(**REQUEST)
+    approval = obligation(held, ObligationType.APPROVAL)
+    approve(url, approval.approval_id)
+    tried = engine.decide(**REQUEST, tokens=(approval.token,), without_approval=True)
+    assert tried.outcome is Outcome.ESCALATE
+    assert obligation(tried, ObligationType.APPROVAL).token == ""
+    assert engine.decide(**REQUEST, tokens=(approval.token,)).outcome is Outcome.ALLOW
+
+
 def test_the_hash_is_that_of_a_server(url: str, engine: Engine) -> None:
     first = engine.decide(**REQUEST, want_input_hash=True).input_hash
     with Engine.open(url) as other:

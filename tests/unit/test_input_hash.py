@@ -51,6 +51,7 @@ SAME: Final[dict[str, Any]] = {
     "explain": True,
     "tokens": ("x",),
     "want_input_hash": True,
+    "without_approval": True,
     "session_id": "s",
     "caller": Caller("key:1", "bob"),
     "passed": {"rule": "id"},
@@ -153,7 +154,8 @@ def test_two_objects_have_the_same_hash_if_they_are_equal(
 @given(st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=4))
 def test_parts_have_a_hash_of_their_own(parts: list[str]) -> None:
     combined = hash_of_parts(KEY, parts)
-    assert (combined == parts[0]) is (len(parts) == 1)
+    assert (combined == parts[0]) is (len(set(parts)) == 1)
+    assert combined == hash_of_parts(KEY, [*parts, parts[0]])
     assert combined != hash_of_parts(KEY, [*parts, "d"])
 
 

@@ -11,16 +11,16 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pdp.admin.approvals.entities import open_approval, read_approval, use_tokens
-from pdp.domain.approval import APPROVAL_LIMIT, Approval, ApprovalFailed
+from pdp.admin.approvals.entities import is_used, open_approval, read_approval, use_tokens
+from pdp.domain.approval import APPROVAL_LIMIT, ApprovalFailed, TokenStates
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from pdp.admin.approvals.entities import Opening
     from pdp.admin.workspace import Workspace
-    from pdp.domain.approval import ApprovalDraft, TokenUse
+    from pdp.domain.approval import Approval, ApprovalDraft, TokenUse
     from pdp.store.port import Reader, Store, Transaction
 
 MAX_WAITING: Final = 256
@@ -62,9 +62,13 @@ class WorkspaceDesk:
         """Uses tokens; see `ApprovalDesk.use`."""
         await self._commit(tenant_id, partial(use_tokens, tenant_id=tenant_id, uses=uses))
 
-    async def read(self, tenant_id: str, ids: Sequence[str]) -> Mapping[str, Approval]:
-        """Returns approvals; see `ApprovalDesk.read`."""
-        return await self._workspace.read(lambda reader: _read(reader, tenant_id, ids))
+    async def read(
+        self, tenant_id: str, approvals: Sequence[str], confirmations: Sequence[str]
+    ) -> TokenStates:
+        """Returns what the store says of tokens; see `ApprovalDesk.read`."""
+        return await self._workspace.read(
+            lambda reader: _read(reader, tenant_id, approvals, confirmations)
+        )
 
     async def _commit(self, tenant_id: str, work: Callable[[Transaction], Any]) -> Any:
         jobs = self._waiting.setdefault(tenant_id, deque())
@@ -140,12 +144,18 @@ class StoreDesk:
         with self._storing, self._store.write() as transaction:
             use_tokens(transaction, tenant_id, uses)
 
-    async def read(self, tenant_id: str, ids: Sequence[str]) -> Mapping[str, Approval]:
-        """Returns approvals; see `ApprovalDesk.read`."""
+    async def read(
+        self, tenant_id: str, approvals: Sequence[str], confirmations: Sequence[str]
+    ) -> TokenStates:
+        """Returns what the store says of tokens; see `ApprovalDesk.read`."""
         with self._store.view() as reader:
-            return _read(reader, tenant_id, ids)
+            return _read(reader, tenant_id, approvals, confirmations)
 
 
-def _read(reader: Reader, tenant_id: str, ids: Sequence[str]) -> dict[str, Approval]:
-    approvals = {each: read_approval(reader, tenant_id, each) for each in ids}
-    return {each: approval for each, approval in approvals.items() if approval is not None}
+def _read(
+    reader: Reader, tenant_id: str, approvals: Sequence[str], confirmations: Sequence[str]
+) -> TokenStates:
+    found = {each: read_approval(reader, tenant_id, each) for each in approvals}
+    used = (each for each in confirmations if is_used(reader, tenant_id, each))
+    existing = {each: approval for each, approval in found.items() if approval is not None}
+    return TokenStates(existing, frozenset(used))

@@ -63,6 +63,11 @@ class Opening(NamedTuple):
     expired: int = 0
 
 
+def is_used(reader: Reader, tenant_id: str, confirmation_id: str) -> bool:
+    """Returns whether a confirmation has been used."""
+    return reader.get(CONFIRMATION_KIND, tenant_id, confirmation_id) is not None
+
+
 def open_approval(transaction: Transaction, draft: ApprovalDraft) -> Opening:
     """Opens an approval, or returns the open one of the same input and caller.
 
@@ -153,7 +158,7 @@ def use_tokens(transaction: Transaction, tenant_id: str, uses: Sequence[TokenUse
 def _check_confirmation(reader: Transaction, tenant_id: str, use: TokenUse) -> None:
     if use.expires_at <= reader.now:
         raise ApprovalFailed(TOKEN_EXPIRED)
-    if reader.get(CONFIRMATION_KIND, tenant_id, use.id) is not None:
+    if is_used(reader, tenant_id, use.id):
         raise ApprovalFailed(TOKEN_USED)
 
 

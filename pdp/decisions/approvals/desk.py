@@ -20,13 +20,13 @@ from pdp.decisions.approvals.holding import (
     stopped_by,
     with_tokens,
 )
-from pdp.domain.approval import APPROVAL_UNAVAILABLE, ApprovalFailed
+from pdp.domain.approval import APPROVAL_UNAVAILABLE, CONFIRMATION_KIND, KIND, ApprovalFailed
 from pdp.domain.decision import HELD, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping, Sequence
+    from collections.abc import Coroutine, Sequence
 
-    from pdp.domain.approval import Approval, ApprovalDraft, TokenUse
+    from pdp.domain.approval import Approval, ApprovalDraft, TokenStates, TokenUse
     from pdp.domain.decision import Decision
     from pdp.domain.request import Request
     from pdp.engine.snapshot import Snapshot
@@ -49,8 +49,10 @@ class ApprovalDesk(Protocol):
             StoreUnavailable: the store cannot be written.
         """
 
-    async def read(self, tenant_id: str, ids: Sequence[str]) -> Mapping[str, Approval]:
-        """Returns the approvals of a tenant that exist, by id.
+    async def read(
+        self, tenant_id: str, approvals: Sequence[str], confirmations: Sequence[str]
+    ) -> TokenStates:
+        """Returns what the store says of tokens, by the ids of approvals and confirmations.
 
         Raises:
             StoreUnavailable: the store cannot be read.
@@ -72,7 +74,9 @@ class NoDesk:
         """Raises ApprovalFailed."""
         raise ApprovalFailed(APPROVAL_UNAVAILABLE)
 
-    async def read(self, tenant_id: str, ids: Sequence[str]) -> Mapping[str, Approval]:
+    async def read(
+        self, tenant_id: str, approvals: Sequence[str], confirmations: Sequence[str]
+    ) -> TokenStates:
         """Raises ApprovalFailed."""
         raise ApprovalFailed(APPROVAL_UNAVAILABLE)
 
@@ -112,7 +116,7 @@ class HoldSteps:
             recorded: returns the request as it is recorded; called only if that is needed.
         """
         grants = NO_GRANTS
-        if request.tokens:
+        if request.tokens and not request.without_approval:
             try:
                 grants = await self._grants(snapshot, request, inputs)
             except ApprovalFailed as error:
@@ -134,13 +138,12 @@ class HoldSteps:
         try:
             # In a thread, because all that is decided on is hashed.
             read: ReadTokens = await self._run(tenant_id, read_tokens, key, request, inputs)
-            ids = read.approvals
-            approvals = await self._desk.read(tenant_id, ids) if ids else {}
+            states = await self._desk.read(tenant_id, read.ids(KIND), read.ids(CONFIRMATION_KIND))
         except ApprovalFailed:
             raise
         except Exception as error:  # the store failed, or too much waits for threads
             raise ApprovalFailed(APPROVAL_UNAVAILABLE) from error
-        return grants_of(inputs, read, approvals)
+        return grants_of(inputs, read, states)
 
     async def settled(
         self, snapshot: Snapshot, request: Request, decision: Decision, grants: Grants = NO_GRANTS
@@ -153,6 +156,8 @@ class HoldSteps:
             decision: the decision.
             grants: what the tokens of the request have let pass.
         """
+        if request.without_approval:
+            return decision
         try:
             if decision.outcome in HELD:
                 return await self._held(snapshot, request, decision, grants)

@@ -6,6 +6,7 @@ A grant says which rules it lets pass, and for which inputs. All else judges the
 from __future__ import annotations
 
 import time
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from pdp.decisions.approvals.tokens import HoldToken, read_token
@@ -32,7 +33,7 @@ from pdp.domain.approval import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pdp.domain.approval import Approval, EscalatedRule
+    from pdp.domain.approval import Approval, EscalatedRule, TokenStates
     from pdp.domain.request import Request
 
 
@@ -41,12 +42,12 @@ class Grants(NamedTuple):
 
     Attributes:
         inputs: what is decided on, each with the rules that it may pass.
-        rules: the escalated rules that are approved.
+        rules: the escalated rules that are approved, by the `input_hash` of their approval.
         uses: the tokens to use when the request passes.
     """
 
     inputs: tuple[Request, ...] = ()
-    rules: tuple[EscalatedRule, ...] = ()
+    rules: Mapping[str, tuple[EscalatedRule, ...]] = MappingProxyType({})
     uses: tuple[TokenUse, ...] = ()
 
 
@@ -64,10 +65,9 @@ class ReadTokens(NamedTuple):
     tokens: tuple[HoldToken, ...]
     tags: tuple[str, ...]
 
-    @property
-    def approvals(self) -> list[str]:
-        """The ids of the approvals that the tokens name."""
-        return [each.id for each in self.tokens if each.kind == KIND]
+    def ids(self, kind: str) -> list[str]:
+        """Returns the ids of the tokens of a kind."""
+        return [each.id for each in self.tokens if each.kind == kind]
 
 
 def read_tokens(key: bytes, request: Request, inputs: Sequence[Request]) -> ReadTokens:
@@ -96,30 +96,30 @@ def read_tokens(key: bytes, request: Request, inputs: Sequence[Request]) -> Read
     return ReadTokens(tuple(tokens), tuple(map(tag_of, hashes)))
 
 
-def grants_of(
-    inputs: Sequence[Request], read: ReadTokens, approvals: Mapping[str, Approval]
-) -> Grants:
+def grants_of(inputs: Sequence[Request], read: ReadTokens, states: TokenStates) -> Grants:
     """Returns what tokens let pass. An approval that is pending grants nothing yet.
 
     Args:
         inputs: what is decided on; see `read_tokens`.
         read: what the tokens say.
-        approvals: the approvals that they name, by id.
+        states: what the store says of them.
 
     Raises:
-        ApprovalFailed: an approval was denied, cancelled or used, or has expired.
+        ApprovalFailed: a token has been used, or its approval was denied or cancelled, or expired.
     """
     passed: dict[str, dict[str, str]] = {}
-    rules: list[EscalatedRule] = []
+    rules: dict[str, tuple[EscalatedRule, ...]] = {}
     uses: list[TokenUse] = []
     for token in read.tokens:
         keys: Sequence[str] = token.rules
         if token.kind == KIND:
-            approval = _checked(token, approvals.get(token.id))
+            approval = _checked(token, states.approvals.get(token.id))
             if approval.state == PENDING:
                 continue
-            rules += approval.rules
+            rules[token.input_hash] = approval.rules
             keys = [each.key for each in approval.rules]
+        elif token.id in states.used:
+            raise ApprovalFailed(TOKEN_USED)
         for tag in token.parts:
             passed.setdefault(tag, {}).update(dict.fromkeys(keys, token.id))
         actor = inputs[0].caller.name
@@ -128,7 +128,7 @@ def grants_of(
         each._replace(passed=passed[tag]) if tag in passed else each
         for each, tag in zip(inputs, read.tags, strict=True)
     )
-    return Grants(granted, tuple(rules), tuple(uses))
+    return Grants(granted, rules, tuple(uses))
 
 
 def _checked(token: HoldToken, approval: Approval | None) -> Approval:

@@ -23,8 +23,10 @@ from pdp.domain.approval import (
     identity,
 )
 from pdp.domain.decision import (
+    NO_INPUTS,
     Decision,
     Fault,
+    Obligation,
     ObligationType,
     Outcome,
     Risk,
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 
     from pdp.decisions.approvals.grants import Grants
     from pdp.domain.approval import Approval, ApprovalProblem
-    from pdp.domain.decision import Hold, Obligation
+    from pdp.domain.decision import Hold
     from pdp.domain.request import Request
     from pdp.engine.snapshot import Snapshot
 
@@ -61,7 +63,8 @@ def check_holds(decision: Decision) -> None:
     Raises:
         ApprovalFailed: too many rules or parts hold it.
     """
-    if len(decision.holds) > MAX_HOLDS or len(decision.inputs) > MAX_INPUTS:
+    inputs = max((len(each.tags) for each in decision.inputs.values()), default=0)
+    if len(decision.holds) > MAX_HOLDS or inputs > MAX_INPUTS:
         raise ApprovalFailed(APPROVAL_TOO_LARGE)
 
 
@@ -79,7 +82,8 @@ def draft_of(
         request: the request.
         decision: the decision, whose outcome is ESCALATE.
         record: what an approver sees; see `describe`.
-        grants: what tokens have let pass. The approval is about these rules, too.
+        grants: what tokens have let pass. The approval is also about the rules that an approval
+            of the same input has let pass.
 
     Raises:
         ApprovalFailed: there is no key, or too many rules hold the request.
@@ -88,7 +92,9 @@ def draft_of(
     if not key:
         raise ApprovalFailed(APPROVAL_UNAVAILABLE)
     holds = [each for each in decision.holds if each.outcome is Outcome.ESCALATE]
-    rules = {each.key: each for each in (*map(_rule_of, holds), *grants.rules)}
+    held = decision.inputs[Outcome.ESCALATE]
+    approved = grants.rules.get(held.hash, ())
+    rules = {each.key: each for each in (*map(_rule_of, holds), *approved)}
     if len(rules) > MAX_HOLDS:
         raise ApprovalFailed(APPROVAL_TOO_LARGE)
     caller, subject = request.caller, request.subject
@@ -97,8 +103,8 @@ def draft_of(
         tenant_id=request.tenant_id,
         caller=caller.name,
         message=" ".join(dict.fromkeys(each.message for each in holds)),
-        input_hash=decision.input_hash,
-        inputs=decision.inputs,
+        input_hash=held.hash,
+        inputs=held.tags,
         rules=tuple(each._replace(approved_by="") for each in rules.values()),
         subject=subject_digest(key, request),
         barred=tuple(map(identity, filter(None, names))),
@@ -126,40 +132,58 @@ def with_tokens(
     key = snapshot.platform.keys.approval
     if not key:
         return decision  # nothing can be confirmed: the request stays held
-    prompts = tuple(each.key for each in decision.holds if each.outcome is Outcome.PROMPT)
-    base = HoldToken(
-        kind=CONFIRMATION_KIND,
-        id=new_id(),
-        tenant_id=request.tenant_id,
-        subject=subject_digest(key, request),
-        input_hash=decision.input_hash,
-        parts=decision.inputs,
-        rules=prompts,
-        expires_at=int(time.time()) + CONFIRMATION_EXPIRY_S,
-    )
+    confirmation = _confirmation(key, request, decision)
+    approved = None if approval is None else _waiting_for(key, request, decision, approval)
     obligations: list[Obligation] = []
-    confirmation = sign(key, base) if prompts else ""
     for each in decision.obligations:
-        if each.type is ObligationType.PROMPT and confirmation:
-            expires_at = float(base.expires_at)
-            obligations.append(each._replace(token=confirmation, expires_at=expires_at))
+        if each.type is ObligationType.PROMPT:
+            obligations.append(each._replace(**confirmation))
         elif each.type is not ObligationType.APPROVAL:
             obligations.append(each)
-    if approval is not None:
-        own = base._replace(
-            kind=KIND, id=approval.id, rules=(), expires_at=int(approval.expires_at)
-        )
-        first = next(each for each in decision.obligations if each.type is ObligationType.APPROVAL)
-        obligations.append(
-            first._replace(
-                approval_id=approval.id,
-                message=approval.message,
-                expires_at=float(own.expires_at),
-                token=sign(key, own),
-                approval_state=approval.state,
-            )
-        )
+    if approved is not None:
+        obligations.append(approved)
     return decision._replace(obligations=tuple(obligations))
+
+
+def _confirmation(key: bytes, request: Request, decision: Decision) -> dict[str, Any]:
+    """Returns what the prompts of a decision get: a token for all of them, if it has any."""
+    prompts = tuple(each.key for each in decision.holds if each.outcome is Outcome.PROMPT)
+    if not prompts:
+        return {}
+    expires_at = int(time.time()) + CONFIRMATION_EXPIRY_S
+    held = decision.inputs[Outcome.PROMPT]
+    subject = subject_digest(key, request)
+    token = HoldToken(
+        CONFIRMATION_KIND,
+        new_id(),
+        request.tenant_id,
+        subject,
+        held.hash,
+        held.tags,
+        prompts,
+        expires_at,
+    )
+    return {"token": sign(key, token), "expires_at": float(expires_at)}
+
+
+def _waiting_for(
+    key: bytes, request: Request, decision: Decision, approval: Approval
+) -> Obligation:
+    """Returns the one obligation of a request that waits for an approval."""
+    held = decision.inputs[Outcome.ESCALATE]
+    expires_at = int(approval.expires_at)
+    subject = subject_digest(key, request)
+    token = HoldToken(
+        KIND, approval.id, request.tenant_id, subject, held.hash, held.tags, (), expires_at
+    )
+    return Obligation(
+        ObligationType.APPROVAL,
+        message=approval.message,
+        approval_id=approval.id,
+        expires_at=float(expires_at),
+        token=sign(key, token),
+        approval_state=approval.state,
+    )
 
 
 def stopped_by(
@@ -189,7 +213,7 @@ def stopped_by(
         retry_after_s=None,
         holds=(),
         held=(),
-        inputs=(),
+        inputs=NO_INPUTS,
     )
 
 

@@ -167,6 +167,7 @@ class DecideRequest(_message.Message):
     PAYLOAD_FIELD_NUMBER: _builtins.int
     TOKENS_FIELD_NUMBER: _builtins.int
     WANT_INPUT_HASH_FIELD_NUMBER: _builtins.int
+    WITHOUT_APPROVAL_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """request_id is the caller's ID of this request. The response repeats it."""
     tenant_id: _builtins.str
@@ -214,6 +215,11 @@ class DecideRequest(_message.Message):
     """
     want_input_hash: _builtins.bool
     """want_input_hash requests `input_hash` in the response."""
+    without_approval: _builtins.bool
+    """without_approval asks what would be decided on a request that is not sent
+    yet: it is counted and recorded, but an ESCALATE opens no approval, and its
+    obligation has no token. It cannot be combined with `tokens`.
+    """
     @_builtins.property
     def subject(self) -> Global___Subject:
         """subject is the user or agent that makes the request."""
@@ -298,10 +304,11 @@ class DecideRequest(_message.Message):
         payload: Global___Payload | None = ...,
         tokens: _abc.Iterable[_builtins.str] | None = ...,
         want_input_hash: _builtins.bool = ...,
+        without_approval: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["arguments", b"arguments", "content", b"content", "context", b"context", "model", b"model", "payload", b"payload", "subject", b"subject", "target", b"target", "timestamp", b"timestamp", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "arguments", b"arguments", "arguments_json", b"arguments_json", "channel", b"channel", "content", b"content", "context", b"context", "context_json", b"context_json", "customer_id", b"customer_id", "direction", b"direction", "entities", b"entities", "explain", b"explain", "intent_complexity", b"intent_complexity", "min_revision", b"min_revision", "model", b"model", "payload", b"payload", "request_id", b"request_id", "session_id", b"session_id", "subject", b"subject", "target", b"target", "tenant_id", b"tenant_id", "timestamp", b"timestamp", "tokens", b"tokens", "tool", b"tool", "usage", b"usage", "want_input_hash", b"want_input_hash"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "arguments", b"arguments", "arguments_json", b"arguments_json", "channel", b"channel", "content", b"content", "context", b"context", "context_json", b"context_json", "customer_id", b"customer_id", "direction", b"direction", "entities", b"entities", "explain", b"explain", "intent_complexity", b"intent_complexity", "min_revision", b"min_revision", "model", b"model", "payload", b"payload", "request_id", b"request_id", "session_id", b"session_id", "subject", b"subject", "target", b"target", "tenant_id", b"tenant_id", "timestamp", b"timestamp", "tokens", b"tokens", "tool", b"tool", "usage", b"usage", "want_input_hash", b"want_input_hash", "without_approval", b"without_approval"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -84,8 +84,7 @@ def to_request(
         _check_form(message, "context", prefix)
     if payload is not None:
         _check_alone(message, prefix, takes_payload=takes_payload)
-    values[_REQUEST_ID], values[_TENANT_ID] = request_id, tenant_id
-    values[_CALLER] = caller
+    values[_REQUEST_ID], values[_TENANT_ID], values[_CALLER] = request_id, tenant_id, caller
     if model := values[_PROVIDER]:
         values[_PROVIDER], values[_MODEL] = model.provider, model.model
     if values[_TIMESTAMP] is None:

@@ -313,9 +313,9 @@ def test_a_list_opens_no_approval(tenant: ApprovalTenant, transport: str) -> Non
 
 
 def test_a_list_that_counts_opens_no_approval(tenant: ApprovalTenant) -> None:
-    """No call is tried, so the list has all tools."""
+    """Each call is decided on without arguments, and no person is asked."""
     with agent_of(tenant, "stdio", "--count-lists") as agent:
-        assert agent.tools() == list(TOOLS)
+        assert agent.tools() == ["delete_rows", "send_mail", "read_rows"]
         assert approvals_of(tenant) == []
         assert agent.denied("drop_table")["outcome"] == "BLOCK"
         assert agent.denied()["approvalId"] == approvals_of(tenant)[0]["id"]

@@ -126,11 +126,6 @@ class MessageJudge:
         self._server = server
         self._simulates = simulates
 
-    @property
-    def simulates(self) -> bool:
-        """Whether messages that need not count are simulated."""
-        return self._simulates
-
     async def judge(
         self,
         message: McpMessage,
@@ -152,8 +147,8 @@ class MessageJudge:
         request = self._request(message, caller, answers)
         request.tokens.extend(tokens or ())
         try:
-            if self._simulates and judgement is McpJudgement.SIMULATE and not tokens:
-                decision = await self._source.simulate(request)
+            if judgement is McpJudgement.SIMULATE and not tokens:
+                decision = await self._tried(request)
             else:
                 decision = await decide_approved(self._source.decide, request)
         except DecisionFailed as failure:
@@ -163,6 +158,13 @@ class MessageJudge:
         if _is_redaction(decision):
             return await _redacted(message, decision)
         return refusal_of(decision, confirmable=tokens is not None)
+
+    async def _tried(self, request: pb.DecideRequest) -> pb.DecideResponse:
+        """Returns the decision on what need not count: it opens no approval and uses none."""
+        if self._simulates:
+            return await self._source.simulate(request)
+        request.without_approval = True
+        return await self._source.decide(request)
 
     def _request(self, message: McpMessage, caller: McpCaller, answers: str) -> pb.DecideRequest:
         request = pb.DecideRequest(

@@ -114,10 +114,7 @@ class ToolGuard:
             return McpRefusal(
                 INTERNAL_ERROR, "The pins of the tools cannot be stored.", {"reason": "PIN_FAULT"}
             )
-        # A decision on a call without arguments could ask a person to approve it.
-        callable_tools: list[dict[str, Any]] | McpRefusal = trusted
-        if self._judge.simulates:
-            callable_tools = await self._keep_callable(trusted, caller)
+        callable_tools = await self._keep_callable(trusted, caller)
         if isinstance(callable_tools, McpRefusal):
             return callable_tools
         return await self._judge_definitions(message, callable_tools, caller)
@@ -183,8 +180,6 @@ class ToolGuard:
         )
         if not isinstance(whole, McpRefusal) or whole.code == INTERNAL_ERROR or not tools:
             return whole
-        if whole.is_held and not self._judge.simulates:
-            return whole  # one approval for the list, and not one for each tool
         judged = await asyncio.gather(*(self._judge_one(message, each, caller) for each in tools))
         passing = [each for each in judged if each is not None]
         return await self._judge.judge(

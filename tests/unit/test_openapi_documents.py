@@ -63,6 +63,9 @@ def test_the_schema_of_conditions_matches_the_server(
         ({"type": "ROUTE_TO", "route_to_tier": "haiku", "route_to_model": ""}, True),
         ({"type": "PROMPT", "prompt_message": "Sure?"}, True),
         ({"type": "ALLOW_WITH_OVERRIDE", "override_message": "Why?"}, True),
+        ({"type": "ESCALATE"}, True),
+        ({"type": "ESCALATE", "message": None, "approvers": None, "expires_s": None}, True),
+        ({"type": "ESCALATE", "approvers": ["sre", "role:admin"], "expires_s": 604_800}, True),
         ({}, False),
         ({"type": "DENY"}, False),
         ({"type": "ALLOW", "message": "x"}, False),
@@ -74,6 +77,11 @@ def test_the_schema_of_conditions_matches_the_server(
         ({"type": "PROMPT"}, False),
         ({"type": "PROMPT", "prompt_message": " "}, False),
         ({"type": "ALLOW_WITH_OVERRIDE", "override_message": None}, False),
+        ({"type": "ESCALATE", "approvers": []}, False),
+        ({"type": "ESCALATE", "approvers": [f"g{number}" for number in range(21)]}, False),
+        ({"type": "ESCALATE", "expires_s": 0}, False),
+        ({"type": "ESCALATE", "expires_s": 604_801}, False),
+        ({"type": "ESCALATE", "prompt_message": "Sure?"}, False),
     ],
 )
 def test_the_schema_of_actions_matches_the_server(action: dict[str, Any], good: bool) -> None:

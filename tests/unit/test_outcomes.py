@@ -6,8 +6,10 @@ import itertools
 
 import pytest
 
-from pdp._gen.pdp.v1 import decide_pb2
+from pdp._gen.pdp.v1 import audit_pb2, decide_pb2
 from pdp.domain.decision import HELD, OUTCOMES, Outcome
+from pdp.errors import InvalidArgument
+from pdp.messages.validation import validate
 
 
 def test_the_table_has_all_outcomes_once() -> None:
@@ -33,6 +35,14 @@ def test_they_compare_by_strength(weaker: Outcome, stronger: Outcome) -> None:
     assert max(weaker, stronger) is stronger
     assert max([stronger, weaker], key=lambda each: (each, 0)) is stronger
     assert min(stronger, weaker) is weaker
+
+
+def test_records_are_selected_by_any_of_them() -> None:
+    names = [outcome.name for outcome in Outcome]
+    for request in (audit_pb2.ListRecordsRequest, audit_pb2.TailRecordsRequest):
+        validate(request(outcome=names))
+        with pytest.raises(InvalidArgument):
+            validate(request(outcome=["DENY"]))
 
 
 def test_what_is_held() -> None:

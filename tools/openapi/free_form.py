@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from pdp.domain import approval
 from pdp.domain import policy_pack as packs
 from pdp.domain.model_catalog import TIERS
 from pdp.domain.usage import MAX_COUNT
@@ -99,8 +100,20 @@ _TYPES: Final = (
     packs.REDACT,
     packs.ROUTE_TO,
     packs.PROMPT,
+    packs.ESCALATE,
     packs.ALLOW_WITH_OVERRIDE,
 )
+_APPROVERS: Final[JsonSchema] = {
+    "type": ["array", "null"],
+    "items": {"type": "string", "minLength": 1, "maxLength": _MAX_NAME},
+    "minItems": 1,
+    "maxItems": approval.MAX_APPROVERS,
+}
+_EXPIRY: Final[JsonSchema] = {
+    "type": ["integer", "null"],
+    "minimum": 1,
+    "maximum": approval.MAX_EXPIRY_S,
+}
 ACTION: Final[JsonSchema] = {
     "title": "RuleAction",
     "description": "RuleAction is the action for a request that meets the conditions of a rule.",
@@ -109,7 +122,10 @@ ACTION: Final[JsonSchema] = {
         _described(
             {
                 "type": ("is the type of the action.", {"type": "string", "enum": [*_TYPES]}),
-                "message": ("is the message of a BLOCK or a CANCEL.", _text(_MAX_MESSAGE)),
+                "message": (
+                    "is the message of BLOCK, CANCEL and ESCALATE.",
+                    _text(_MAX_MESSAGE),
+                ),
                 "redact_replacement": ("replaces what REDACT removes.", _text(_MAX_NAME)),
                 "route_to_model": (
                     "is the model of ROUTE_TO, if no tier is set.",
@@ -117,6 +133,8 @@ ACTION: Final[JsonSchema] = {
                 ),
                 "route_to_tier": ("is the tier of ROUTE_TO, if no model is set.", _one_of(*TIERS)),
                 "prompt_message": ("is the prompt of PROMPT.", _text(_MAX_MESSAGE)),
+                "approvers": ("are the groups and roles that may answer an ESCALATE.", _APPROVERS),
+                "expires_s": ("is the number of seconds until an ESCALATE expires.", _EXPIRY),
                 "override_message": ("is the notice of ALLOW_WITH_OVERRIDE.", _text(_MAX_MESSAGE)),
             }
         ),
@@ -141,6 +159,10 @@ ACTION: Final[JsonSchema] = {
             "route_to_tier",
         ),
         _action(packs.PROMPT, {"prompt_message": _REQUIRED_TEXT}, "prompt_message"),
+        _action(
+            packs.ESCALATE,
+            {"message": _text(_MAX_MESSAGE), "approvers": _APPROVERS, "expires_s": _EXPIRY},
+        ),
         _action(
             packs.ALLOW_WITH_OVERRIDE, {"override_message": _REQUIRED_TEXT}, "override_message"
         ),

@@ -13,7 +13,7 @@ EPILOG: Final = """
 \b
 Exit codes:
   0   allowed
-  1   not allowed: BLOCK, CANCEL or PROMPT
+  1   not allowed: BLOCK, CANCEL, ESCALATE or PROMPT
   2   the options do not fit together
   3   the request is invalid
   4   the server or its database is not available

@@ -13,7 +13,7 @@ EPILOG: Final = """
 \b
 Exit codes:
   0   the request would be allowed
-  1   the request would not be allowed: BLOCK, CANCEL or PROMPT
+  1   the request would not be allowed: BLOCK, CANCEL, ESCALATE or PROMPT
   2   the options do not fit together
   3   the request or the overlay is invalid
   4   the server or its database is not available

@@ -93,6 +93,9 @@ class PutCustomerPolicyRequest(_message.Message):
         - `blocked_action_patterns`: the same with `*` for exactly one whole
           segment, for instance `cloud:iam:*`. An action that is blocked stays
           blocked if it is also allowed.
+        - `escalate_actions`, `escalate_action_patterns`, `escalate_tools`: actions
+          and tools that a second person must approve. What is blocked stays
+          blocked; what is escalated need not be allowed.
         - `allowed_action_patterns`: if the list is not empty, no other action is
           allowed.
         - `allowed_tools`: if the list is not empty, no other tool is allowed.

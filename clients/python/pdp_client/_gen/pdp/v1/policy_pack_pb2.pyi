@@ -231,8 +231,8 @@ class PolicyRule(_message.Message):
     @_builtins.property
     def action(self) -> _struct_pb2.Struct:
         """action is the action as it was posted: a `type` (`ALLOW`, `BLOCK`,
-        `CANCEL`, `REDACT`, `ROUTE_TO`, `PROMPT` or `ALLOW_WITH_OVERRIDE`) and the
-        fields of this type.
+        `CANCEL`, `REDACT`, `ROUTE_TO`, `PROMPT`, `ESCALATE` or
+        `ALLOW_WITH_OVERRIDE`) and the fields of this type.
         """
 
     @_builtins.property

@@ -1,8 +1,8 @@
 """Writes the vectors that the clients of all languages run: `python -m tools.vectors`.
 
 `tests/vectors/redactions.json` says what becomes of a text and of arguments if the spans of a
-REDACT obligation are replaced. The engine of the server computes the results, so that every client does
-what the server does. Offsets count code points.
+REDACT obligation are replaced. The engine of the server computes the results, so that every client
+does what the server does. Offsets count code points.
 """
 
 from __future__ import annotations

@@ -136,16 +136,17 @@ def target(request: pytest.FixtureRequest) -> CaseTarget:
 @pytest.fixture(scope="module")
 def installed(target: CaseTarget) -> Iterator[Callable[[Suite], InstalledSuite]]:
     """A function that installs the policies of a suite on the target, once for all its cases."""
-    yield from _installer(target)
+    yield from installer(target)
 
 
 @pytest.fixture(scope="module")
 def installed_for_structs(remote: RemoteClient) -> Iterator[Callable[[Suite], InstalledSuite]]:
     """The same for a `StructTarget`."""
-    yield from _installer(StructTarget(remote))
+    yield from installer(StructTarget(remote))
 
 
-def _installer(target: CaseTarget) -> Iterator[Callable[[Suite], InstalledSuite]]:
+def installer(target: CaseTarget) -> Iterator[Callable[[Suite], InstalledSuite]]:
+    """Yields a function that installs the policies of a suite once; removes them all at the end."""
     suites: dict[str, InstalledSuite] = {}
 
     def install(suite: Suite) -> InstalledSuite:
@@ -158,7 +159,8 @@ def _installer(target: CaseTarget) -> Iterator[Callable[[Suite], InstalledSuite]
         suite.remove()
 
 
-def _cases() -> Iterator[Any]:
+def cases() -> Iterator[Any]:
+    """Yields each case with its suite, as parameters of a test."""
     for suite in SUITES:
         for case in suite.cases:
             name = f"{suite.file.stem}: {case.name}"
@@ -172,7 +174,7 @@ def _has_document(case: Case) -> bool:
 
 
 @pytest.mark.usefixtures("same_day")
-@pytest.mark.parametrize(("suite", "case"), list(_cases()))
+@pytest.mark.parametrize(("suite", "case"), list(cases()))
 def test_a_case_gets_the_expected_decision(
     suite: Suite, case: Case, installed: Callable[[Suite], InstalledSuite]
 ) -> None:
@@ -187,7 +189,7 @@ def test_a_case_gets_the_expected_decision(
     ("suite", "case"),
     [
         each
-        for each in _cases()
+        for each in cases()
         if each.values[0].file.stem != "exact_numbers" and _has_document(each.values[1])
     ],
 )

@@ -79,10 +79,10 @@ class ProgramTarget(ClientTarget):
             raise CallFailed.of(error) from None
         answer = self._ask(MessageToJson(message, indent=None))
         if "error" in answer:
-            error = answer["error"]
-            details: Sequence[Any] = error.get("details") or ()
+            failure = answer["error"]
+            details: Sequence[Any] = failure.get("details") or ()
             violations = [Violation(each["field"], each["reason"]) for each in details]
-            raise CallFailed(error["code"], error["message"], violations)
+            raise CallFailed(failure["code"], failure["message"], violations, unavailable=False)
         response = ParseDict(answer, decide_pb2.DecideResponse())
         return encode(response)
 

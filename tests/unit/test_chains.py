@@ -113,7 +113,8 @@ def test_a_pattern_that_is_not_re2_is_refused_with_all_other_faults(pattern: str
         (
             {"type": "block"},
             "action.type",
-            "must be one of ALLOW, BLOCK, CANCEL, REDACT, ROUTE_TO, PROMPT, ALLOW_WITH_OVERRIDE",
+            "must be one of ALLOW, BLOCK, CANCEL, REDACT, ROUTE_TO, PROMPT, ALLOW_WITH_OVERRIDE,"
+            " ESCALATE",
         ),
         ({"type": "BLOCK", "messag": "x"}, "action.messag", "unknown field; did you mean message?"),
         ({"type": "BLOCK", "bar": 1}, "action.bar", "unknown field"),

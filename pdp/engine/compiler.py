@@ -23,14 +23,14 @@ from pdp.engine.layers.dlp import DlpLayer
 from pdp.engine.layers.limits import LimitsLayer
 from pdp.engine.rules.exceptions import NO_BOOK, build_exceptions
 from pdp.engine.rules.models import ModelIndex
-from pdp.engine.rules.static_policies import patterns_apart
+from pdp.engine.rules.static_policies import pattern_groups
 from pdp.engine.rules.tool_actions import ToolActions
-from pdp.engine.scan import PatternErrors, PatternSet
+from pdp.engine.scan import NO_GROUPS, PatternErrors, PatternSet
 from pdp.engine.snapshot import Platform, Snapshot, with_models
 from pdp.errors import InvalidPattern, Violation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pdp.domain.detector import EntityDetector
     from pdp.domain.org_policy import OrgPolicy
@@ -86,8 +86,8 @@ def compile_platform(
     of_detectors = {
         pattern: detector.id for detector in detectors.values() for pattern in detector.patterns
     }
-    apart = patterns_apart(policies.of_kind(static_policy.KIND).values())
-    patterns = _compile(previous or PatternSet(), of_detectors | _patterns_of(layers), apart)
+    groups = pattern_groups(policies.of_kind(static_policy.KIND).values())
+    patterns = _compile(previous or PatternSet(), of_detectors | _patterns_of(layers), groups)
     _check_names(policies, validators, detectors)
     return Platform(
         policies,
@@ -272,10 +272,10 @@ def _patterns_of(layers: tuple[Layer, ...]) -> dict[str, str]:
 
 
 def _compile(
-    previous: PatternSet, patterns: Mapping[str, str], apart: Container[str] = frozenset()
+    previous: PatternSet, patterns: Mapping[str, str], groups: Mapping[str, str] = NO_GROUPS
 ) -> PatternSet:
     try:
-        return previous.with_patterns(patterns, apart)
+        return previous.with_patterns(patterns, groups)
     except PatternErrors as errors:
         violations = sorted(
             Violation(patterns[pattern], reason) for pattern, reason in errors.reasons.items()

@@ -8,13 +8,14 @@ occur. Positions and validators are evaluated only for those. `RE2::Set` has two
   failed, and `search` raises an error.
 * It can only be compiled as a whole. Therefore shards grow by merging, and each shard is at least
   twice as large as the next. Adding a pattern compiles little, and a set has few shards.
-* Its states are combinations of those of its patterns. Patterns for phrases, with many optional
-  words, have so many that most new texts need new states. Therefore they are searched *apart*, in
-  shards of their own.
+* Its states are combinations of those of its patterns, so that most new texts need new states if
+  many patterns with many states are together. Therefore patterns have *groups*, such as those for
+  SQL, for commands and for phrases, and each shard has patterns of one group.
 """
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import re2
@@ -28,7 +29,7 @@ from pdp.engine.work import WorkBudget
 from pdp.errors import InvalidPattern, Violation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pdp.engine.text.patterns import Validators
     from pdp.engine.text.readings import TextBatch
@@ -56,6 +57,8 @@ automaton whose states do not fit is built again and again."""
 MAX_SHARD_PATTERNS: Final = 2048
 """Bounds the time of one compilation: about 12 ms on a slow core."""
 
+NO_GROUPS: Final[Mapping[str, str]] = MappingProxyType({})
+
 _CANARY: Final = rb"\z"
 
 # Each new shard searches these texts, so that the automaton states that most texts need exist
@@ -75,19 +78,19 @@ class ScanMemoryExhausted(Exception):
 class Shard:
     """A group of patterns that are searched together."""
 
-    __slots__ = ("_batches", "_match", "_match_anchored", "by_source", "is_apart", "patterns")
+    __slots__ = ("_batches", "_match", "_match_anchored", "by_source", "group", "patterns")
 
-    def __init__(self, patterns: Sequence[CompiledPattern], *, is_apart: bool = False) -> None:
+    def __init__(self, patterns: Sequence[CompiledPattern], group: str = "") -> None:
         """Compiles `patterns` into one automaton.
 
         Args:
             patterns: the patterns.
-            is_apart: whether they are patterns that are searched apart.
+            group: their group; empty for those that have none.
 
         Raises:
             InvalidPattern: the patterns are too large for one automaton.
         """
-        self.is_apart = is_apart
+        self.group = group
         self.patterns = tuple(patterns)
         self.by_source: Mapping[str, CompiledPattern] = {each.source: each for each in patterns}
         sources = [pattern.source for pattern in patterns]
@@ -177,13 +180,13 @@ class PatternSet:
         self.compiled: Mapping[str, CompiledPattern] = compiled
 
     def with_patterns(
-        self, patterns: Iterable[str], apart: Container[str] = frozenset()
+        self, patterns: Iterable[str], groups: Mapping[str, str] = NO_GROUPS
     ) -> PatternSet:
         """Returns a set of exactly `patterns`, which reuses the shards of this one if possible.
 
         Args:
             patterns: the patterns.
-            apart: those of them that are searched in shards of their own.
+            groups: the groups of those that have one. Each group has shards of its own.
 
         Raises:
             PatternErrors: some of `patterns` do not compile; it names all of them.
@@ -204,11 +207,12 @@ class PatternSet:
         if missing:
             loose += _compile_each(source for source in sources if source in missing)
         shards: list[Shard] = []
-        for is_apart in (False, True):
+        names = {each.group for each in reused} | {groups.get(each.source, "") for each in loose}
+        for group in sorted(names):
             shards += _merge(
-                [each for each in reused if each.is_apart is is_apart],
-                [each for each in loose if (each.source in apart) is is_apart],
-                is_apart=is_apart,
+                [each for each in reused if each.group == group],
+                [each for each in loose if groups.get(each.source, "") == group],
+                group,
             )
         return PatternSet(tuple(shards))
 
@@ -226,7 +230,7 @@ def _compile_each(sources: Iterable[str]) -> list[CompiledPattern]:
     return patterns
 
 
-def _merge(shards: list[Shard], loose: list[CompiledPattern], *, is_apart: bool) -> list[Shard]:
+def _merge(shards: list[Shard], loose: list[CompiledPattern], group: str) -> list[Shard]:
     """Returns shards for all patterns of both, each at least twice as large as the next."""
     shards.sort(key=lambda shard: len(shard.patterns), reverse=True)
     while shards and loose and len(shards[-1].patterns) < 2 * len(loose):
@@ -234,20 +238,20 @@ def _merge(shards: list[Shard], loose: list[CompiledPattern], *, is_apart: bool)
             break
         loose = [*shards.pop().patterns, *loose]
     for start in range(0, len(loose), MAX_SHARD_PATTERNS):
-        shards += _compile(loose[start : start + MAX_SHARD_PATTERNS], is_apart=is_apart)
+        shards += _compile(loose[start : start + MAX_SHARD_PATTERNS], group)
     return shards
 
 
-def _compile(patterns: Sequence[CompiledPattern], *, is_apart: bool) -> list[Shard]:
+def _compile(patterns: Sequence[CompiledPattern], group: str) -> list[Shard]:
     """Compiles one shard, or several if the patterns are too large for one."""
     try:
-        return [Shard(patterns, is_apart=is_apart)]
+        return [Shard(patterns, group)]
     except InvalidPattern:
         if len(patterns) == 1:
             raise
         half = len(patterns) // 2
         halves = (patterns[:half], patterns[half:])
-        return [shard for each in halves for shard in _compile(each, is_apart=is_apart)]
+        return [shard for each in halves for shard in _compile(each, group)]
 
 
 def _segments(shards: Sequence[Shard], batch: TextBatch) -> Iterable[Segment]:

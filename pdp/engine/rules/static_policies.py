@@ -15,7 +15,6 @@ from pdp.domain.static_policy import (
     BLOCK,
     COMMAND,
     PERSONAL_FAMILIES,
-    PROMPT_INJECTION,
     StaticOverride,
     StaticPolicy,
 )
@@ -149,9 +148,9 @@ def compile_policy(
     return CompiledStaticPolicy(policy, detector, compile_placement(policy), conditional)
 
 
-def patterns_apart(policies: Iterable[StaticPolicy]) -> frozenset[str]:
-    """Returns the patterns of policies that are searched apart: see `pdp.engine.scan`."""
-    return frozenset(each.pattern for each in policies if each.family == PROMPT_INJECTION)
+def pattern_groups(policies: Iterable[StaticPolicy]) -> dict[str, str]:
+    """Returns the groups of the patterns of policies: see `pdp.engine.scan`."""
+    return {each.pattern: each.family for each in policies if each.family in ATTACK_FAMILIES}
 
 
 def _ignored_reading(policy: StaticPolicy) -> Reading | None:

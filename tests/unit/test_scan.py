@@ -90,6 +90,24 @@ class TestScan:
         assert paths == [f"/{key}" for key in later]
 
 
+class TestGroups:
+    def test_a_shard_has_patterns_of_one_group(self) -> None:
+        groups = dict.fromkeys(sources(40, "sql"), "sql") | dict.fromkeys(sources(3, "rm"), "rm")
+        patterns = PatternSet().with_patterns([*sources(40), *groups], groups)
+        more = patterns.with_patterns([*sources(45), *groups, "drop"], {**groups, "drop": "sql"})
+        for each in (patterns, more):
+            for shard in each.shards:
+                assert {
+                    groups.get(source, "") for source in shard.by_source if source != "drop"
+                } <= {shard.group}
+        assert [each.group for each in more.shards if "drop" in each.by_source] == ["sql"]
+
+    def test_groups_change_no_result(self) -> None:
+        groups = {r"\bword7\b": "a", r"\bword8\b": "b"}
+        patterns = PatternSet().with_patterns(sources(20), groups)
+        assert hits(patterns, "word7 word8 word9") == set(groups) | {r"\bword9\b"}
+
+
 class TestMemory:
     def test_an_empty_result_without_the_canary_is_an_error(
         self, monkeypatch: pytest.MonkeyPatch

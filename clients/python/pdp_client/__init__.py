@@ -1,15 +1,14 @@
-"""Typed gRPC stubs of the PDP's contracts, in one flat module.
+"""The client of the PDP: decisions, and what may go out by them.
 
     import pdp_client as pdp
 
-    with pdp.connect("127.0.0.1:50051") as channel:
-        stub = pdp.DecideServiceStub(channel)
-        request = pdp.DecideRequest(content=pdp.Content(text="…"))
-        permit = pdp.enforce(stub.Decide(request, timeout=1), request)
+    with pdp.Client("127.0.0.1:50051") as client:
+        permit = client.decide({"content": "…"}).enforce()
         print(permit.text)
 
-The module exports every message and service of `proto/pdp/v1`, functions that create channels, and
-`enforce` with `resume`. `make generate` generates `_gen`.
+`Client` and `AsyncClient` ask for decisions. The module also exports every message and service of
+`proto/pdp/v1`, functions that create channels for them, and `enforce` with `resume`. The modules in
+`integrations` connect the client to other packages. `make generate` generates `_gen`.
 """
 
 from pdp_client._gen.pdp.v1.api_key_pb2 import *  # noqa: F403 - the package exports these modules
@@ -55,8 +54,11 @@ from pdp_client._gen.pdp.v1.tenant_settings_pb2_grpc import *  # noqa: F403
 from pdp_client._gen.pdp.v1.user_group_pb2 import *  # noqa: F403
 from pdp_client._gen.pdp.v1.user_group_pb2_grpc import *  # noqa: F403
 from pdp_client._gen.pdp.v1.write_warning_pb2 import *  # noqa: F403
+from pdp_client.async_client import AsyncClient as AsyncClient
+from pdp_client.async_streams import AsyncTextStream as AsyncTextStream
 from pdp_client.channel import connect as connect
 from pdp_client.channel import connect_async as connect_async
+from pdp_client.client import Client as Client
 from pdp_client.enforcement import MASK as MASK
 from pdp_client.enforcement import Denied as Denied
 from pdp_client.enforcement import Held as Held
@@ -66,3 +68,23 @@ from pdp_client.enforcement import RequiredApproval as RequiredApproval
 from pdp_client.enforcement import Route as Route
 from pdp_client.enforcement import enforce as enforce
 from pdp_client.enforcement import resume as resume
+from pdp_client.failures import UNAVAILABLE as UNAVAILABLE
+from pdp_client.failures import CallFailed as CallFailed
+from pdp_client.failures import FieldViolation as FieldViolation
+from pdp_client.failures import Unavailable as Unavailable
+from pdp_client.guard import Guard as Guard
+from pdp_client.redaction import redact_json as redact_json
+from pdp_client.redaction import redact_json_text as redact_json_text
+from pdp_client.redaction import redact_text as redact_text
+from pdp_client.requests import RequestLike as RequestLike
+from pdp_client.requests import request_of as request_of
+from pdp_client.resilience import Resilience as Resilience
+from pdp_client.results import ConfirmationPrompt as ConfirmationPrompt
+from pdp_client.results import Decision as Decision
+from pdp_client.results import MatchedPolicy as MatchedPolicy
+from pdp_client.results import Obligations as Obligations
+from pdp_client.results import RedactedSpan as RedactedSpan
+from pdp_client.results import Redaction as Redaction
+from pdp_client.results import Simulation as Simulation
+from pdp_client.streams import TextStream as TextStream
+from pdp_client.telemetry import use_traceparent as use_traceparent

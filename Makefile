@@ -9,6 +9,7 @@ BUF_DIR := .ci/buf
 BUF := $(BUF_DIR)/node_modules/.bin/buf
 IMPORTS := build/protos.stamp
 BASELINE := proto/baseline.binpb
+GENERATED := pdp/_gen clients/python/pdp_client/_gen clients/go/gen clients/typescript/src/gen
 NATIVE_TESTS := tests/unit/test_grpc_server.py tests/unit/test_grpc_fronts.py \
   $(addprefix tests/e2e/,test_grpc.py test_grpc_fronts.py test_decision_cases.py test_access.py \
   test_access_streams.py test_envoy_server.py test_faults_process.py test_large_messages.py \
@@ -34,6 +35,12 @@ test: $(VENV)/dev.stamp ## Run all tests
 .PHONY: test-programs
 test-programs: $(VENV)/dev.stamp ## Run the tests with programs of others: clients in Java, Go, Node; gateways
 	$(BIN)/pytest -m programs -n 2 -q $(ARGS)
+
+.PHONY: clients
+clients: $(VENV)/dev.stamp protos ## Build and test the clients; needs Go, Node.js, a JDK and Maven, or leaves them out
+	@$(BIN)/python -m tools.generate contracts
+	$(BIN)/python -m tools.clients check
+	$(BIN)/pytest -m clients -q $(ARGS)
 
 .PHONY: fast
 fast: $(VENV)/fast.stamp ## Build and install the fast gRPC front, for PDP_GRPC_SERVER; needs cargo
@@ -120,8 +127,9 @@ format: $(VENV)/dev.stamp $(BUF) $(IMPORTS) ## Format code and contracts
 	$(BUF) format --write --path proto/pdp
 
 .PHONY: generate
-generate: $(VENV)/dev.stamp $(IMPORTS) ## Generate the stubs and openapi.json from proto/
+generate: $(VENV)/dev.stamp $(BUF) $(IMPORTS) ## Generate the stubs of server and clients, and openapi.json
 	$(BIN)/python -m tools.generate
+	$(BIN)/python -m tools.clients generate
 
 .PHONY: protos
 protos: $(IMPORTS) ## Write the contracts and what they import to dist/protos, for protoc and buf
@@ -137,9 +145,9 @@ baseline: $(BUF) $(IMPORTS) ## Record the contracts that `make lint` compares la
 
 .PHONY: check-generated
 check-generated: generate ## Fail if generated code is stale
-	@git diff --exit-code --stat -- pdp/_gen clients/python/pdp_client/_gen \
+	@git diff --exit-code --stat -- $(GENERATED) \
 	  || { echo "generated code is stale: run 'make generate' and commit"; exit 1; }
-	@test -z "$$(git status --porcelain -- pdp/_gen clients/python/pdp_client/_gen)" \
+	@test -z "$$(git status --porcelain -- $(GENERATED))" \
 	  || { echo "generated files are not committed"; exit 1; }
 
 .PHONY: lock

@@ -10,6 +10,10 @@ Writes these files, which are committed and never edited:
 * `pdp/_gen/agentgateway`: the messages of a contract of another product that the server implements.
   They are in no other file above.
 
+`dist/contracts.binpb` is not committed. It has the contracts as a `FileDescriptorSet` with their
+comments, from which the clients in other languages generate their stubs. With the argument
+`contracts`, nothing else is written.
+
 The stubs carry no `buf.validate` options and do not import that file. Other packages register their
 own version of it in the default descriptor pool, which holds only one version of a file.
 """
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SERVER: Final = ROOT / "pdp/_gen"
+FOR_CLIENTS: Final = ROOT / "dist/contracts.binpb"
 TARGETS: Final = {
     SERVER: "pdp._gen",
     ROOT / "clients/python/pdp_client/_gen": "pdp_client._gen",
@@ -181,10 +186,25 @@ def write_openapi(contracts: FileDescriptorSet) -> None:
     (SERVER / "openapi.json").write_text(text, encoding="utf-8")
 
 
-def main() -> None:
-    """Generates all files."""
+def write_contracts(stripped: FileDescriptorSet) -> None:
+    """Writes the contracts for the clients, if they have changed."""
+    content = stripped.SerializeToString(deterministic=True)
+    if not FOR_CLIENTS.exists() or FOR_CLIENTS.read_bytes() != content:
+        FOR_CLIENTS.parent.mkdir(exist_ok=True)
+        FOR_CLIENTS.write_bytes(content)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Generates all files, or only the contracts for the clients.
+
+    Args:
+        arguments: empty or `contracts`.
+    """
     contracts = describe_contracts()
     stripped = without_rules(contracts)
+    write_contracts(stripped)
+    if list(arguments) == ["contracts"]:
+        return
     for target, package in TARGETS.items():
         write_stubs(target, package, stripped)
         print(f"generated {target.relative_to(ROOT)}")
@@ -195,4 +215,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -35,7 +35,7 @@ class ProtosHook(BuildHookInterface[Any]):
 
 
 def _is_stale(tree: Path, contracts: Path) -> bool:
-    for path in contracts.rglob("*.proto"):
+    for path in contracts.glob("pdp/**/*.proto"):
         copy = tree / path.relative_to(contracts)
         if not copy.is_file() or copy.read_bytes() != path.read_bytes():
             return True

@@ -140,6 +140,9 @@ def test_distributions_hold_the_contracts_and_their_imports(package: Path, tmp_p
     shutil.copytree(tmp_path / "proto", tree)
     (tree / "buf/validate").mkdir(parents=True)
     (tree / "buf/validate/validate.proto").touch()
+    # The contract of another product, which the server implements, is not in the tree.
+    (tmp_path / "proto/other").mkdir()
+    (tmp_path / "proto/other/adapter.proto").touch()
     assert build(package, "sdist", tmp_path).returncode == 0
     shutil.unpack_archive(next(tmp_path.glob("*.tar.gz")), tmp_path / "sdist", filter="data")
     for source in (package, next((tmp_path / "sdist").iterdir())):

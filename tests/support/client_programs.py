@@ -18,6 +18,7 @@ from pdp.client import CallFailed
 from pdp.errors import PdpError, Violation
 from pdp.jsonpb import decode, encode
 from tests.support.doc_blocks import ROOT
+from tests.support.program_environments import unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,7 +62,8 @@ class ProgramTarget(ClientTarget):
             client: administers the server.
         """
         super().__init__(client)
-        assert shutil.which(program.tool), f"{program.tool} is not installed"
+        if not shutil.which(program.tool):
+            unavailable(f"{program.tool} is not installed")
         self._process = subprocess.Popen(
             [*program.command, address],
             cwd=CLIENTS / program.folder,

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import pytest
 
@@ -66,14 +66,15 @@ def _run(name: str, *command: str) -> None:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        _unavailable(f"{name}: the package index did not answer in time")
+        unavailable(f"{name}: the package index did not answer in time")
     else:
         if result.returncode != 0:
             lines = result.stderr.strip().splitlines() or ["no output"]
-            _unavailable(f"{name} cannot be installed: {lines[-1]}")
+            unavailable(f"{name} cannot be installed: {lines[-1]}")
 
 
-def _unavailable(reason: str) -> None:
+def unavailable(reason: str) -> NoReturn:
+    """Skips a test that needs something which is not installed; fails it in CI."""
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)

@@ -105,6 +105,11 @@ public class PdpException extends RuntimeException {
   private static PdpException of(Status status, Metadata trailers, Throwable cause) {
     String reason = status.getCode().name();
     String message = status.getDescription() == null ? reason : status.getDescription();
+    for (Throwable each = status.getCause(); each != null; each = each.getCause()) {
+      if (each.getMessage() != null && !message.contains(each.getMessage())) {
+        message += ": " + each.getMessage();
+      }
+    }
     List<FieldViolation> violations = new ArrayList<>();
     com.google.rpc.Status details = details(trailers);
     if (details != null) {

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from pdp_client.async_client import AsyncClient
 from pdp_client.enforcement import Denied
+from pdp_client.judging import judge, judge_async
 from pdp_client.requests import RequestLike, request_of
 
 if TYPE_CHECKING:
@@ -169,14 +170,12 @@ class Guard:
 def _wrapper(tool: GuardedTool, function: Callable[P, R], client: Client) -> Callable[P, R]:
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        decision = client.decide(tool.call(args, kwargs))
-        called = decision.enforce()
+        decision, called = judge(client, tool.call(args, kwargs), can_mask=True)
         bound = _applied(decision, lambda: tool.apply(args, kwargs, decision.request, called))
         value = function(*bound.args, **bound.kwargs)
         if not tool.check_result:
             return cast("R", _applied(decision, lambda: masked(value, called)))
-        judged = client.decide(tool.result(value))
-        permit = judged.enforce()
+        judged, permit = judge(client, tool.result(value))
         return cast(
             "R", _applied(judged, lambda: tool.applied(value, judged.request, called, permit))
         )
@@ -187,14 +186,12 @@ def _wrapper(tool: GuardedTool, function: Callable[P, R], client: Client) -> Cal
 def _async_wrapper(tool: GuardedTool, function: Callable[..., Any], client: AsyncClient) -> Any:
     @functools.wraps(function)
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        decision = await client.decide(tool.call(args, kwargs))
-        called = decision.enforce()
+        decision, called = await judge_async(client, tool.call(args, kwargs), can_mask=True)
         bound = _applied(decision, lambda: tool.apply(args, kwargs, decision.request, called))
         value = await function(*bound.args, **bound.kwargs)
         if not tool.check_result:
             return _applied(decision, lambda: masked(value, called))
-        judged = await client.decide(tool.result(value))
-        permit = judged.enforce()
+        judged, permit = await judge_async(client, tool.result(value))
         return _applied(judged, lambda: tool.applied(value, judged.request, called, permit))
 
     return wrapper

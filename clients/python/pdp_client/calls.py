@@ -286,6 +286,8 @@ class PlannedCall(Generic[R]):
         Raises:
             Unavailable: the answer is malformed.
         """
+        if response is None:  # grpc.aio has logged why
+            raise Unavailable("the answer cannot be read")
         self._budget.add()
         result = self._plan.finish(response)
         self._trace.outcome = self._plan.outcome(result)

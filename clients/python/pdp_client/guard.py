@@ -7,7 +7,7 @@ import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
 
 from pdp_client.async_client import AsyncClient
 from pdp_client.enforcement import Denied
@@ -132,9 +132,17 @@ class Guard:
         context = self._context() if callable(self._context) else self._context
         return request_of(context or {})
 
+    @overload
+    def tool(self, function: Callable[P, R]) -> Callable[P, R]: ...
+
+    @overload
+    def tool(
+        self, *, name: str = "", action: str = "", check_result: bool = True
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+
     def tool(
         self,
-        function: Callable[P, R] | None = None,
+        function: Callable[..., Any] | None = None,
         *,
         name: str = "",
         action: str = "",

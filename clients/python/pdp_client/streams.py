@@ -55,7 +55,7 @@ class StreamState:
             self._sent = True
         return message
 
-    def accept(self, answer: pb.DecideStreamResponse) -> str:
+    def accept(self, answer: pb.DecideStreamResponse | None) -> str:
         """Returns what may go out by an answer.
 
         Raises:
@@ -63,6 +63,8 @@ class StreamState:
             Unavailable: the answer is malformed, and the caller wants the error.
         """
         self.endpoint.breaker.succeed()
+        if answer is None:  # grpc.aio has logged why
+            raise self.failed(Unavailable("the answer cannot be read"))
         response = answer.response
         try:
             self.decision = decision_of(response, self.request)

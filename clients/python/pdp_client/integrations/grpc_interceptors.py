@@ -8,6 +8,7 @@ Each message is judged as the arguments of a tool with the full name of the meth
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import grpc
@@ -52,9 +53,8 @@ class _Rules:
         request = request_of(self._context(method) if self._context else {})
         request.tool = method.lstrip("/")
         request.direction = direction
-        request.arguments_json = MessageToJson(
-            message, preserving_proto_field_name=True, indent=None
-        )
+        text = MessageToJson(message, preserving_proto_field_name=True, indent=None)
+        request.arguments_json = text if text.startswith("{") else f'{{"value": {text}}}'
         return request
 
 
@@ -64,6 +64,8 @@ def _permitted(message: Any, judged: Judged) -> Any:
     if arguments == judged.decision.request.arguments_json:
         return message
     try:
+        if not MessageToJson(message).startswith("{"):  # a number or a text of its own
+            arguments = json.dumps((judged.permit.arguments or {})["value"])
         return Parse(arguments, type(message)())
     except ParseError:
         reason = "the message must be redacted in a field that is not a text"
@@ -123,7 +125,10 @@ class PolicyClientInterceptor(_Rules, grpc.UnaryUnaryClientInterceptor):
         return _JudgedCall(call, self, self._client, method) if self.check_responses else call
 
 
-class _JudgedCall(grpc.Call, grpc.Future[Any]):
+_Future: Any = grpc.Future  # it has type arguments only in its stubs
+
+
+class _JudgedCall(grpc.Call, _Future):  # type: ignore[misc] # see above
     """A call whose result is judged."""
 
     def __init__(self, call: Any, rules: _Rules, client: Client, method: str) -> None:

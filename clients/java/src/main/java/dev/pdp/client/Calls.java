@@ -72,19 +72,31 @@ final class Calls implements AutoCloseable {
       return CompletableFuture.failedFuture(circuitOpen());
     }
     budget.add();
+    CompletableFuture<R> answer = new CompletableFuture<>();
     CompletableFuture<R> result = new CompletableFuture<>();
-    active.add(result);
-    result.whenComplete(
-        (answer, error) -> {
-          active.remove(result);
+    active.add(answer);
+    answer.whenComplete(
+        (value, error) -> { // before the caller can know that the call has ended
+          active.remove(answer);
           waiting.release();
-          report(error, result.isCancelled());
+          report(error, answer.isCancelled());
+          if (error == null) {
+            result.complete(value);
+          } else {
+            result.completeExceptionally(error);
+          }
         });
-    if (closed) { // `close` may have missed this call
-      result.completeExceptionally(closedError());
+    result.whenComplete(
+        (value, error) -> {
+          if (result.isCancelled()) {
+            answer.cancel(false);
+          }
+        });
+    if (closed) { // `close` may have missed this call.
+      answer.completeExceptionally(closedError());
       return result;
     }
-    new Attempts<>(method, request, metadata, deadline, repeatable, result).start();
+    new Attempts<>(method, request, metadata, deadline, repeatable, answer).start();
     return result;
   }
 

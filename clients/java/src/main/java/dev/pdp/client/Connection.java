@@ -25,6 +25,8 @@ final class Connection implements AutoCloseable {
   private static final long RECONNECT_NANOS = TimeUnit.MILLISECONDS.toNanos(100);
   private static final int CLOSE_S = 5;
 
+  private final Threads ioThreads = new Threads("io");
+  private final Threads workerThreads = new Threads("worker");
   private final EventLoopGroup loop;
   private final ExecutorService executor;
   private final ManagedChannel channel;
@@ -49,9 +51,9 @@ final class Connection implements AutoCloseable {
     }
     loop =
         addresses.isUnix()
-            ? new EpollEventLoopGroup(1, new Threads("io"))
-            : new NioEventLoopGroup(1, new Threads("io"));
-    executor = Executors.newCachedThreadPool(new Threads("worker"));
+            ? new EpollEventLoopGroup(1, ioThreads)
+            : new NioEventLoopGroup(1, ioThreads);
+    executor = Executors.newCachedThreadPool(workerThreads);
     builder
         .nameResolverFactory(addresses.resolvers())
         .eventLoopGroup(loop)
@@ -101,16 +103,17 @@ final class Connection implements AutoCloseable {
     channel.shutdownNow();
     boolean own = Thread.currentThread().getName().startsWith(Threads.PREFIX);
     try {
-      if (!own) {
+      if (!own) { // A thread of the client cannot wait for itself.
         channel.awaitTermination(CLOSE_S, TimeUnit.SECONDS);
       }
       loop.shutdownGracefully(0, CLOSE_S, TimeUnit.SECONDS);
       executor.shutdown();
       if (!own) {
-        loop.awaitTermination(CLOSE_S, TimeUnit.SECONDS);
-        executor.awaitTermination(CLOSE_S, TimeUnit.SECONDS);
+        ioThreads.join(TimeUnit.SECONDS.toMillis(CLOSE_S));
+        workerThreads.join(TimeUnit.SECONDS.toMillis(CLOSE_S));
       }
     } catch (InterruptedException interrupted) {
+      loop.shutdownGracefully(0, CLOSE_S, TimeUnit.SECONDS);
       executor.shutdown();
       Thread.currentThread().interrupt();
     }

@@ -55,6 +55,8 @@ public final class PdpClientInterceptor implements ClientInterceptor {
     private Metadata headers = new Metadata();
     private boolean started;
     private boolean closed;
+    private Status refusal;
+    private Metadata refusalTrailers;
     private int requested;
     private final boolean sendsOne;
 
@@ -160,6 +162,10 @@ public final class PdpClientInterceptor implements ClientInterceptor {
     }
 
     private void refuse(Status status, Metadata trailers) {
+      synchronized (this) {
+        refusal = status;
+        refusalTrailers = trailers;
+      }
       close(status, trailers);
       delegate().cancel("the message is not permitted", null);
     }
@@ -214,13 +220,17 @@ public final class PdpClientInterceptor implements ClientInterceptor {
       @Override
       public void onClose(Status status, Metadata trailers) {
         decisions.end();
+        Status end;
+        Metadata endTrailers;
         synchronized (Guarded.this) {
           closed = true;
+          end = refusal == null ? status : refusal;
+          endTrailers = refusal == null ? trailers : refusalTrailers;
         }
         report(
             () -> {
               over = true;
-              responses.onClose(status, trailers);
+              responses.onClose(end, endTrailers);
             });
       }
     }

@@ -26,7 +26,7 @@ import {
 } from "./gen/pdp/v1/decide_pb.js";
 import { isJsonObject, parseJson, stringifyJson, type JsonObject, type JsonValue } from "./json.js";
 import { maskFields, sameJson } from "./redaction.js";
-import { requestMessage, type AnyRequest } from "./request.js";
+import { requestMessage, type AnyRequest, type DecisionRequest } from "./request.js";
 
 /** The request must not go out as it is. */
 export class NotPermittedError extends Error {
@@ -161,11 +161,16 @@ export function enforce(
  * @throws RangeError - there is nothing to send it again with: the user has not confirmed, or the
  * server gives no confirmations.
  */
-export function resume<R extends AnyRequest>(
+export function resume<R extends DecideRequest | DecisionRequest>(
   request: R,
   held: HeldError,
+  options?: ConfirmationOptions,
+): R extends DecideRequest ? DecideRequest : DecisionRequest;
+export function resume(
+  request: AnyRequest,
+  held: HeldError,
   { confirmed = false }: ConfirmationOptions = {},
-): R {
+): AnyRequest {
   const tokens = held.approval ? [held.approval.token] : [];
   if (confirmed) {
     tokens.push(...held.decision.obligations.prompts.map((each) => each.confirmation));
@@ -179,7 +184,7 @@ export function resume<R extends AnyRequest>(
   if (isMessage(request, DecideRequestSchema)) {
     const again = clone(DecideRequestSchema, request);
     again.tokens = all;
-    return again as R;
+    return again;
   }
   return { ...request, tokens: all };
 }

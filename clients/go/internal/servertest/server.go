@@ -33,8 +33,8 @@ func Program(t testing.TB) string {
 	}
 	program := filepath.Join(Repository(), ".venv", "bin", "pdp")
 	if _, err := os.Stat(program); err != nil {
-		t.Fatalf("The server is not installed: %v. Run `make install` in the repository, "+
-			"or set PDP_PROGRAM to the path of the program pdp.", err)
+		t.Fatalf("The server is not installed: %v. Run `make .venv/run.stamp` in the "+
+			"repository, or set PDP_PROGRAM to the path of the program pdp.", err)
 	}
 	return program
 }

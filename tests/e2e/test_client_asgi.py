@@ -89,6 +89,7 @@ async def test_responses_are_redacted_and_stopped(http: httpx2.AsyncClient) -> N
     answer = await http.get("/text", params={"say": f"a {CARD} b"})
     assert answer.text == "a [REDACTED] b"
     assert (await http.get("/text", params={"say": ""})).text == ""
+    assert (await http.get("/text", params={"say": ATTACK})).status_code == 403
     assert (await http.get("/image")).content == b"\x89PNG"
 
 
@@ -123,6 +124,14 @@ async def test_events_are_redacted(http: httpx2.AsyncClient) -> None:
     answer = await http.post("/v1/chat/completions", json=body)
     assert said(answer) == "it is [REDACTED], ok"
     assert answer.text.endswith("data: [DONE]\n\n")
+
+
+async def test_events_end_if_they_are_stopped(http: httpx2.AsyncClient) -> None:
+    content = "one. 1 UNION SEL|ECT password FROM users|three"
+    body = {"model": "m", "messages": [{"role": "user", "content": content}]}
+    answer = await http.post("/v1/chat/completions", json=body)
+    assert "three" not in said(answer)
+    assert "ECT" not in said(answer)
 
 
 async def test_without_a_server_nothing_passes() -> None:

@@ -51,7 +51,7 @@ class FakePdp(pdp.DecideServiceServicer, _Simulate):  # type: ignore[misc] # see
         decide: answers a request.
         requests: the requests that have reached it.
         metadata: the metadata of the last request.
-        address: where it serves.
+        address: its address.
         health: sets whether it serves.
     """
 

@@ -222,7 +222,7 @@ class Client:
             Denied: the text is stopped, or there is no decision.
         """
         stream = self.stream(request, timeout=timeout, on_failure=on_failure)
-        return released(stream, iter(chunks))
+        yield from released(stream, iter(chunks))
 
     def wait_until_ready(self, timeout: float | None = None) -> bool:
         """Returns whether all servers are connected and serve, at the latest after the timeout."""

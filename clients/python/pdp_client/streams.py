@@ -30,7 +30,7 @@ class StreamState:
         endpoint: the address that the stream goes to.
         metadata: the metadata of the call, without the credential.
         decision: the last decision; None before the first one.
-        released: whether nothing more is released.
+        closed: whether nothing more is released.
     """
 
     def __init__(self, core: Core, request: pb.DecideRequest, on_failure: OnFailure) -> None:

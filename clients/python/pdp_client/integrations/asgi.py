@@ -43,7 +43,7 @@ class PolicyMiddleware:
 
     A request that is stopped, or must wait for a person, is answered with an error in JSON. Bodies
     are redacted as the decision says. Bodies of requests must be JSON or text, else the answer is
-    415. Responses that are neither JSON, text nor server-sent events pass.
+    415. Responses that are neither JSON, text nor server-sent events pass, and so do WebSockets.
     """
 
     def __init__(
@@ -97,6 +97,8 @@ class PolicyMiddleware:
             await self._app(scope, _replay(body, receive), on_send)
         except (NotPermitted, CallFailed, _Refused) as error:
             await responder.refuse(error)
+        finally:
+            await responder.close()
 
     def format_of(self, scope: MutableMapping[str, Any], headers: Any) -> str:
         """Returns the format of a body by its path and headers.
@@ -176,9 +178,15 @@ class _Responder:
         self._ended = False
 
     async def send(self, message: Message) -> None:
-        """Takes a message of the application."""
+        """Takes a message of the application. After a refusal, it drops them."""
         if self._ended:
             return
+        try:
+            await self._take(message)
+        except (NotPermitted, CallFailed, _Refused) as error:
+            await self.refuse(error)  # the application does not learn of it
+
+    async def _take(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             await self._begin(message)
         elif message["type"] != "http.response.body" or self._passes:
@@ -240,11 +248,15 @@ class _Responder:
             body = released.encode()
             await self._send({"type": "http.response.body", "body": body, "more_body": more})
 
+    async def close(self) -> None:
+        """Ends the judgement of a streamed response."""
+        if self._stream is not None:
+            await self._stream.close()
+
     async def refuse(self, error: NotPermitted | CallFailed | _Refused) -> None:
         """Answers with an error; a response that has begun ends here."""
         self._ended = True
-        if self._stream is not None:
-            await self._stream.close()
+        await self.close()
         if self._started:
             await self._send({"type": "http.response.body", "body": b""})
             return

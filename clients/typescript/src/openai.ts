@@ -97,7 +97,9 @@ class Guard {
     // Without streams of events, the whole answer is judged, and comes as one event.
     const { stream_options: _, ...whole } = permitted;
     const answer = await this.#complete({ ...whole, stream: false }, rest, about);
-    return oneEvent(answer as Completion);
+    const controller = new AbortController();
+    const events = oneEvent(answer as Completion);
+    return { controller, [Symbol.asyncIterator]: () => events } satisfies StreamLike;
   }
 
   #about(body: Body): DecisionRequest {
@@ -115,7 +117,9 @@ class Guard {
       const target = `${permit.route.model} at ${permit.route.provider}`;
       throw new DeniedError(decision, `The request must go to ${target}, which is not ${provider}.`);
     }
-    return { ...permitted, model: permit.route.model };
+    const prefix = `${provider}/`;
+    const { model } = permit.route;
+    return { ...permitted, model: model.startsWith(prefix) ? model.slice(prefix.length) : model };
   }
 
   async #complete(body: Body, rest: readonly unknown[], about: DecisionRequest): Promise<unknown> {

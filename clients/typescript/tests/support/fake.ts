@@ -24,7 +24,8 @@ export type Action = ResponseInit | Buffer | Partial<grpc.StatusObject> | undefi
 
 /** The answer that lets a request pass. */
 export function allow(request: DecideRequest, more: ResponseInit = {}): ResponseInit {
-  return { requestId: request.requestId, outcome: Outcome.ALLOW, allowed: true, ...more };
+  const { requestId } = request;
+  return { requestId, outcome: Outcome.ALLOW, allowed: true, ...more } as ResponseInit;
 }
 
 /** The server. Replace its members to change what it does. */
@@ -41,6 +42,8 @@ export class FakeServer {
   readonly requests: DecideRequest[] = [];
   /** The metadata of the calls that have arrived. */
   readonly metadata: grpc.Metadata[] = [];
+  /** The deadlines of the calls that have arrived. */
+  readonly deadlines: grpc.Deadline[] = [];
   address = "";
   #server: grpc.Server | undefined;
   #arrivals: (() => void)[] = [];
@@ -55,6 +58,7 @@ export class FakeServer {
       ) => {
         this.requests.push(call.request);
         this.metadata.push(call.metadata);
+        this.deadlines.push(call.getDeadline());
         const action = this.onDecide(call.request);
         for (const each of this.#arrivals.splice(0)) each();
         if (action === undefined) return;

@@ -56,10 +56,10 @@ export class PdpServer {
   }
 
   /** Sends a request to the API for policies. */
-  async post(path: string, body: unknown): Promise<unknown> {
+  async post(path: string, body: unknown, tenant = "acme"): Promise<unknown> {
     const response = await fetch(`${this.http}${path}`, {
       method: "POST",
-      headers: { "content-type": "application/json" },
+      headers: { "content-type": "application/json", "x-tenant-id": tenant },
       body: JSON.stringify(body),
     });
     const text = await response.text();

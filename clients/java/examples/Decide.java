@@ -5,6 +5,7 @@ import dev.pdp.client.NotPermittedException;
 import dev.pdp.client.PdpClient;
 import dev.pdp.client.PdpException;
 import dev.pdp.client.Permit;
+import java.time.Duration;
 
 /**
  * Prints what may go out of a text, by a PDP:
@@ -13,7 +14,8 @@ import dev.pdp.client.Permit;
  */
 final class Decide {
   public static void main(String[] arguments) {
-    try (PdpClient client = PdpClient.connect(arguments[0])) {
+    Duration timeout = Duration.ofSeconds(10); // The first call of a JVM is slow.
+    try (PdpClient client = PdpClient.builder(arguments[0]).timeout(timeout).build()) {
       DecisionRequest request = DecisionRequest.ofText(arguments[1]);
       Decision decision = client.decide(request);
       Permit permit = Enforcement.enforce(request, decision);

@@ -1,6 +1,7 @@
 package dev.pdp.client;
 
 import io.grpc.ChannelCredentials;
+import io.grpc.ConnectivityState;
 import io.grpc.InsecureChannelCredentials;
 import io.grpc.ManagedChannel;
 import io.grpc.netty.shaded.io.grpc.netty.NettyChannelBuilder;
@@ -12,6 +13,7 @@ import io.grpc.netty.shaded.io.netty.channel.nio.NioEventLoopGroup;
 import io.grpc.netty.shaded.io.netty.channel.socket.nio.NioSocketChannel;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
@@ -86,6 +88,25 @@ final class Connection implements AutoCloseable {
 
   ExecutorService executor() {
     return executor;
+  }
+
+  /** Connects, and returns whether a server is ready within some time. */
+  boolean awaitReady(long nanos) throws InterruptedException {
+    long deadline = System.nanoTime() + nanos;
+    while (true) {
+      ConnectivityState state = channel.getState(true);
+      long rest = deadline - System.nanoTime();
+      if (state == ConnectivityState.READY || state == ConnectivityState.SHUTDOWN || rest <= 0) {
+        return state == ConnectivityState.READY;
+      }
+      if (state == ConnectivityState.TRANSIENT_FAILURE) {
+        reconnect();
+      }
+      CountDownLatch changed = new CountDownLatch(1);
+      channel.notifyWhenStateChanged(state, changed::countDown);
+      // A channel that has failed does not always report that it tries again.
+      changed.await(Math.min(rest, RECONNECT_NANOS), TimeUnit.NANOSECONDS);
+    }
   }
 
   /** Connects at once if the channel waits before it connects again. */

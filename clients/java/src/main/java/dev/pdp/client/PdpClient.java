@@ -86,6 +86,22 @@ public final class PdpClient implements AutoCloseable {
   }
 
   /**
+   * Connects before the first call, and waits until a server is ready. Use it when your program
+   * starts: the first connection of a JVM is slow, and the timeout of a call includes it.
+   *
+   * @param timeout how long to wait
+   * @return whether a server is ready
+   */
+  public boolean awaitReady(Duration timeout) {
+    try {
+      return calls.connection().awaitReady(timeout.toNanos());
+    } catch (InterruptedException error) {
+      Thread.currentThread().interrupt();
+      return false;
+    }
+  }
+
+  /**
    * Decides on a request.
    *
    * @param request the request

@@ -82,6 +82,24 @@ class FaultsTest {
   }
 
   @Test
+  void aClientCanWaitUntilAServerIsReady() throws Exception {
+    int port = server.port();
+    try (PdpClient client = client().build()) {
+      assertTrue(client.awaitReady(PATIENT));
+      assertTrue(client.awaitReady(PATIENT));
+      client.close();
+      assertFalse(client.awaitReady(PATIENT));
+    }
+    server.close();
+    try (PdpClient client = client().build()) {
+      assertFalse(client.awaitReady(SHORT));
+      server = new FakeServer(port, InsecureServerCredentials.create());
+      assertTrue(client.awaitReady(PATIENT));
+      assertTrue(client.decide(HELLO).allowed());
+    }
+  }
+
+  @Test
   void aSlowServerIsADenial() {
     server.behaviour = FakeServer.silent();
     try (PdpClient client = client(SHORT).build()) {

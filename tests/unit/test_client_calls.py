@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pdp_client as pdp
 import pytest
-from opentelemetry import trace
+from opentelemetry import metrics, trace
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -93,6 +95,19 @@ class TestTelemetry:
         assert span.context is not None
         sent = server.metadata["traceparent"].split("-")
         assert sent[1:3] == [PARENT.split("-")[1], f"{span.context.span_id:016x}"]
+
+    def test_the_duration_is_measured(
+        self, connect: Connect, server: FakePdp, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        reader = InMemoryMetricReader()
+        monkeypatch.setattr(metrics, "get_meter", MeterProvider([reader]).get_meter)
+        connect(server.address).decide({})
+        data = reader.get_metrics_data()
+        assert data is not None
+        (metric,) = data.resource_metrics[0].scope_metrics[0].metrics
+        (point,) = metric.data.data_points
+        assert metric.name == telemetry.DURATION
+        assert point.attributes == {"rpc.method": "Decide", "pdp.outcome": "ALLOW"}
 
     def test_without_opentelemetry(
         self, connect: Connect, server: FakePdp, monkeypatch: pytest.MonkeyPatch

@@ -507,3 +507,49 @@ class TestTls:
             kind("127.0.0.1:1", client_cert_file=files / "server.crt")
         with pytest.raises(ValueError, match="tls is False"):
             kind("127.0.0.1:1", tls=False, ca_file=files / "ca.crt")
+
+
+class TestLeaks:
+    async def test_a_cancelled_call_waits_no_longer(self, server: FakePdp) -> None:
+        arrived, release = asyncio.Event(), threading.Event()
+        loop = asyncio.get_running_loop()
+
+        def slow(request: pdp.DecideRequest, _context: object) -> pdp.DecideResponse:
+            loop.call_soon_threadsafe(arrived.set)
+            release.wait(TIMEOUT_S)
+            return allow(request)
+
+        server.decide = slow
+        options = pdp.Resilience(max_waiting=1, failure_threshold=1, cooldown_s=0.0)
+        async with pdp.AsyncClient(server.address, timeout=TIMEOUT_S, resilience=options) as client:
+            call = asyncio.create_task(client.decide({}))
+            await arrived.wait()
+            assert is_unavailable(await client.decide({}))
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            release.set()
+            assert (await client.decide({})).allowed
+
+    def test_streams_leave_no_threads(self, server: FakePdp) -> None:
+        def stop_bad(request: pdp.DecideRequest, _context: object) -> pdp.DecideResponse:
+            if request.content.text != "bad":
+                return allow(request)
+            return pdp.DecideResponse(
+                outcome=pdp.OUTCOME_BLOCK, allowed=False, request_id=request.request_id
+            )
+
+        server.decide = stop_bad
+        with pdp.Client(server.address, timeout=TIMEOUT_S) as client:
+            assert list(client.release(["a", "", "b"])) == ["a", "b"]
+            with pytest.raises(pdp.Denied):
+                list(client.release(["a", "bad", "b"]))
+            early = client.release(["a", "b"])
+            assert next(early) == "a"
+            early.close()
+            with client.stream() as stream:
+                assert stream.decision is None
+                assert [stream.feed("a"), stream.end()] == ["a", ""]
+                with pytest.raises(ValueError, match="has ended"):
+                    stream.feed("b")
+        assert [each for each in threading.enumerate() if each.name == "pdp-stream"] == []

@@ -544,7 +544,7 @@ class TestLeaks:
             assert list(client.release(["a", "", "b"])) == ["a", "b"]
             with pytest.raises(pdp.Denied):
                 list(client.release(["a", "bad", "b"]))
-            early = client.release(["a", "b"])
+            early: Any = client.release(["a", "b"])
             assert next(early) == "a"
             early.close()
             with client.stream() as stream:

@@ -42,12 +42,6 @@ public record Decision(
   /** The reason code of a decision that the client made because there is none of a server. */
   public static final String PDP_UNAVAILABLE = "PDP_UNAVAILABLE";
 
-  /** Creates a decision. */
-  public Decision {
-    matches = List.copyOf(matches);
-    warnings = List.copyOf(warnings);
-  }
-
   /**
    * Returns whether the decision redacts the text, the arguments or the payload.
    *

@@ -1,11 +1,9 @@
 package dev.pdp.client;
 
-import java.io.Serializable;
-
 /**
  * What is wrong with a field of a request.
  *
  * @param field the path of the field
  * @param reason what is wrong
  */
-public record FieldViolation(String field, String reason) implements Serializable {}
+public record FieldViolation(String field, String reason) {}

@@ -13,11 +13,6 @@ import java.util.Optional;
  */
 public record LayerResult(
     String layer, Optional<Outcome> outcome, String reason, List<Match> matches) {
-  /** Creates a result. */
-  public LayerResult {
-    matches = List.copyOf(matches);
-  }
-
   static LayerResult of(dev.pdp.v1.LayerResult result) {
     return new LayerResult(
         result.getLayer(),

@@ -27,16 +27,6 @@ public record Obligations(
     List<Prompt> prompts,
     List<Approval> approvals,
     List<String> unknown) {
-  /** Creates obligations. */
-  public Obligations {
-    redactions = List.copyOf(redactions);
-    maskedFields = List.copyOf(maskedFields);
-    routes = List.copyOf(routes);
-    prompts = List.copyOf(prompts);
-    approvals = List.copyOf(approvals);
-    unknown = List.copyOf(unknown);
-  }
-
   /**
    * Returns the model to send the request to.
    *
@@ -84,12 +74,12 @@ public record Obligations(
       }
     }
     return new Obligations(
-        redactions,
+        List.copyOf(redactions),
         List.copyOf(maskedFields),
         List.copyOf(routes),
-        prompts,
-        approvals,
-        unknown);
+        List.copyOf(prompts),
+        List.copyOf(approvals),
+        List.copyOf(unknown));
   }
 
   /** Returns when an obligation expires; empty if it does not say so, or names no real time. */

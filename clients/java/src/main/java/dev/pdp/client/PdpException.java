@@ -34,8 +34,12 @@ public class PdpException extends RuntimeException {
           Status.Code.CANCELLED,
           Status.Code.DATA_LOSS);
 
+  /** The status of the call. */
   private final Status.Code code;
+
+  /** Why the call failed, for programs. */
   private final String reason;
+
   private final transient List<FieldViolation> violations;
 
   PdpException(

@@ -33,13 +33,6 @@ public record Permit(
   /** What replaces the value of a masked field. */
   public static final String MASK = "[MASKED]";
 
-  /** Creates a permit. */
-  public Permit {
-    warnings = List.copyOf(warnings);
-    prompts = List.copyOf(prompts);
-    maskedFields = List.copyOf(maskedFields);
-  }
-
   /**
    * Returns a JSON value without the values of the masked fields, at any depth.
    *

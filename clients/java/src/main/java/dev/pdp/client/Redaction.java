@@ -9,7 +9,12 @@ import java.util.List;
  * @param spans the spans
  */
 public record Redaction(String replacement, List<Span> spans) {
-  /** Creates a redaction. */
+  /**
+   * Creates a redaction.
+   *
+   * @param replacement the text that replaces each span
+   * @param spans the spans
+   */
   public Redaction {
     spans = List.copyOf(spans);
   }

@@ -11,11 +11,6 @@ import java.util.List;
  * @param raw the message of the server
  */
 public record Simulation(Decision decision, List<LayerResult> layers, SimulateResponse raw) {
-  /** Creates a simulation. */
-  public Simulation {
-    layers = List.copyOf(layers);
-  }
-
   static Simulation of(SimulateResponse response) {
     return new Simulation(
         Decision.of(response.getDecision()),

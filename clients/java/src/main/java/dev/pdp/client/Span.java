@@ -1,6 +1,5 @@
 package dev.pdp.client;
 
-import java.util.Objects;
 import java.util.Optional;
 
 /**
@@ -13,16 +12,6 @@ import java.util.Optional;
  * @param inKey whether the span is in the key of the member at {@code path}
  */
 public record Span(Optional<String> path, int start, int end, String entityType, boolean inKey) {
-  /**
-   * Creates a span.
-   *
-   * @throws NullPointerException if {@code path} or {@code entityType} is null
-   */
-  public Span {
-    Objects.requireNonNull(path, "path");
-    Objects.requireNonNull(entityType, "entityType");
-  }
-
   /**
    * Returns a span in the text.
    *

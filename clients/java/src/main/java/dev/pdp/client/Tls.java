@@ -24,6 +24,10 @@ public record Tls(
   /**
    * Creates the options.
    *
+   * @param caFile a PEM file with the CA certificates to trust; empty for the public CAs
+   * @param certFile a PEM file with a client certificate; empty if the server requires none
+   * @param keyFile a PEM file with the key of the client certificate
+   * @param serverName the name in the server's certificate; empty for that of the address
    * @throws IllegalArgumentException if only one of {@code certFile} and {@code keyFile} is set
    */
   public Tls {

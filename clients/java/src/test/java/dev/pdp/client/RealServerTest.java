@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -12,6 +13,7 @@ import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 /** The client gets decisions of a real server. */
 class RealServerTest {
@@ -182,6 +184,16 @@ class RealServerTest {
     assertFalse(error.unavailable());
     CallSettings valid = CallSettings.defaults().withTenant("acme");
     assertTrue(client.decide(DecisionRequest.ofText("hi"), valid).allowed());
+  }
+
+  @Test
+  void aUnixSocketIsAnAddress(@TempDir Path folder) throws Exception {
+    String address = "unix:" + folder.resolve("pdp.sock");
+    try (RealServer local = new RealServer(Map.of("PDP_GRPC_LISTEN", address));
+        PdpClient near = PdpClient.builder(address).timeout(PATIENT).build()) {
+      assertEquals(address, local.address());
+      assertTrue(near.decide(DecisionRequest.ofText("hi")).allowed());
+    }
   }
 
   @Test

@@ -3,7 +3,7 @@
 import type { DecideOptions, PolicyClient } from "./client.js";
 import type { Decision } from "./decision.js";
 import { DeniedError, enforce, HeldError, NotPermittedError, type Permit } from "./enforcement.js";
-import { parseJson, stringifyJson } from "./json.js";
+import { stringifyJson } from "./json.js";
 import type { AnyRequest, DecisionRequest } from "./request.js";
 
 /** What the middleware needs of a request of Express. */
@@ -101,7 +101,7 @@ function bodyRequest(request: RequestLike, about: DecisionRequest = {}): Decisio
 
 function replaceBody(request: RequestLike, permit: Permit, decision: Decision): void {
   requireNothingElse(permit, decision);
-  if (decision.redactedPayload !== undefined) request.body = parseJson(permit.payload);
+  if (decision.redactedPayload !== undefined) request.body = JSON.parse(permit.payload);
 }
 
 /** Throws if the request must be changed, which only `apply` can do. */

@@ -1,4 +1,4 @@
-/** JSON with exact integers: those that a number cannot hold are bigints. */
+/** JSON with exact integers: those that a number would change are bigints. */
 
 /** A JSON value. Integers above 2^53 are exact as bigints. */
 export type JsonValue =
@@ -43,7 +43,7 @@ function hasToJson(value: object): value is { toJSON(): unknown } {
 }
 
 /**
- * Returns the value of a JSON text. Integers that a number cannot hold are bigints.
+ * Returns the value of a JSON text. Integers that a number would change are bigints.
  *
  * @throws SyntaxError - the text is not JSON, or nested too deep.
  */
@@ -114,8 +114,8 @@ class ExactParser {
     const text = token.exec(this.text)?.[0] ?? "";
     this.#at += text.length;
     const value = JSON.parse(text) as JsonValue;
-    const isInteger = /^-?\d+$/.test(text);
-    return isInteger && !Number.isSafeInteger(value) ? BigInt(text) : value;
+    const isExact = Number.isSafeInteger(value) || String(value) === text;
+    return /^-?\d+$/.test(text) && !isExact ? BigInt(text) : value;
   }
 
   /** Skips white space, and returns the next character. */

@@ -152,6 +152,7 @@ export type AnyRequest = DecisionRequest | DecideRequest;
  */
 export function requestMessage(request: AnyRequest): DecideRequest {
   if (isMessage(request, DecideRequestSchema)) return clone(DecideRequestSchema, request);
+  checkNames(request);
   if (request.arguments && request.argumentsJson !== undefined) {
     throw invalidRequest("arguments_json", "set arguments or argumentsJson, not both");
   }
@@ -206,6 +207,35 @@ export function requestMessage(request: AnyRequest): DecideRequest {
     entities: (request.entities ?? []).map((each) => given(each)),
     tokens: [...(request.tokens ?? [])],
   });
+}
+
+/** The members of a request, and of the objects in it. */
+const MEMBERS: Readonly<Record<string, readonly string[]>> = {
+  "": [
+    ...["requestId", "tenantId", "customerId", "subject", "direction", "channel", "model", "text"],
+    ...["intentComplexity", "action", "tool", "arguments", "argumentsJson", "target", "context"],
+    ...["timestamp", "entities", "usage", "minRevision", "explain", "sessionId", "payload"],
+    ...["tokens", "wantInputHash", "withoutApproval"],
+  ],
+  subject: ["userId", "groups", "agentId", "riskScore", "attributes"],
+  model: ["provider", "model"],
+  target: ["resourceType", "resourceId", "sensitivityLevel", "classifications", "fields"],
+  entities: ["entityType", "confidence", "start", "end"],
+  usage: ["tokens", "costUsd"],
+  payload: ["format", "body", "history", "answers"],
+};
+
+/** Throws if a request has a member that is not known: it would go out unjudged. */
+function checkNames(request: DecisionRequest): void {
+  for (const [place, names] of Object.entries(MEMBERS)) {
+    const value: unknown = place ? request[place as keyof DecisionRequest] : request;
+    for (const each of Array.isArray(value) ? value : [value ?? {}]) {
+      const unknown = Object.keys(each as object).find((name) => !names.includes(name));
+      if (unknown === undefined) continue;
+      const path = place ? `${place}.${unknown}` : unknown;
+      throw invalidRequest(path, `is not a member of a request; use ${names.join(", ")}`);
+    }
+  }
 }
 
 type Given<T> = { [K in keyof T]?: Exclude<T[K], undefined> };

@@ -11,6 +11,7 @@ import {
   PDP_UNAVAILABLE,
   UnavailableError,
   type ClientOptions,
+  type DecisionRequest,
 } from "pdp-client";
 import { Outcome } from "#internal/gen/pdp/v1/decide_pb";
 import { makeCertificate } from "./support/certificates.js";
@@ -566,8 +567,13 @@ test("requests that a server would read in another way are refused", async () =>
     { arguments: { a: Infinity } },
     { arguments: {}, argumentsJson: "{}" },
     { minRevision: 2 ** 60 },
+    { prompt: "hi" },
+    { content: { text: "hi" } },
+    { subject: { user_id: "ann" } },
+    { entities: [{ type: "SSN" }] },
   ]) {
-    await assert.rejects(client.decide(request), { reason: "INVALID_ARGUMENT" });
+    const refused = client.decide(request as DecisionRequest);
+    await assert.rejects(refused, { reason: "INVALID_ARGUMENT" });
   }
   client.close();
 });

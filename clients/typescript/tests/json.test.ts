@@ -2,11 +2,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseJson, stringifyJson } from "pdp-client";
 
-test("integers that a number cannot hold are bigints", () => {
-  const text = '{"id":1234567890123456789,"small":1234567890123456,"f":1.5,"list":[-99999999999999999]}';
+test("integers that a number would change are bigints", () => {
+  const text = '{"id":1234567890123456789,"same":1234567890123456800,"small":1234567890123456,"f":1.5,"list":[-99999999999999999]}';
   const value = parseJson(text);
   assert.deepEqual(value, {
     id: 1234567890123456789n,
+    same: 1234567890123456800,
     small: 1234567890123456,
     f: 1.5,
     list: [-99999999999999999n],

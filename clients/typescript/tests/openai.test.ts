@@ -85,12 +85,12 @@ describe("chat completions", () => {
       {
         name: "small",
         conditions: { content_regex: "small-word" },
-        action: { type: "ROUTE_TO", route_to_model: "gpt-4o-mini" },
+        action: { type: "ROUTE_TO", route_to_model: "openai/gpt-4o-mini" },
       },
       {
         name: "elsewhere",
-        conditions: { content_regex: "tier-word" },
-        action: { type: "ROUTE_TO", route_to_tier: "haiku" },
+        conditions: { content_regex: "other-word" },
+        action: { type: "ROUTE_TO", route_to_model: "anthropic/claude-haiku-4-5" },
       },
     ];
     await server.post("/v1/policy-file/import", {
@@ -158,8 +158,8 @@ describe("chat completions", () => {
       await guarded.chat.completions.create(body("small-word"));
       assert.equal(provider.bodies[0]?.model, "gpt-4o-mini");
       await assert.rejects(
-        guarded.chat.completions.create(body("tier-word")),
-        /must go to claude-.* at anthropic, which is not openai/,
+        guarded.chat.completions.create(body("other-word")),
+        /must go to .*claude-.* at anthropic, which is not openai/,
       );
       assert.equal(provider.bodies.length, 1);
     });

@@ -37,8 +37,7 @@ test-programs: $(VENV)/dev.stamp ## Run the tests with programs of others: clien
 	$(BIN)/pytest -m programs -n 2 -q $(ARGS)
 
 .PHONY: clients
-clients: $(VENV)/dev.stamp protos ## Build and test the clients; needs Go, Node.js, a JDK and Maven, or leaves them out
-	@$(BIN)/python -m tools.generate contracts
+clients: contracts protos ## Build and test the clients; needs Go, Node.js, a JDK and Maven, or leaves them out
 	$(BIN)/python -m tools.clients check
 	$(BIN)/pytest -m clients -q $(ARGS)
 
@@ -134,6 +133,10 @@ generate: $(VENV)/dev.stamp $(BUF) $(IMPORTS) ## Generate the stubs of server an
 .PHONY: protos
 protos: $(IMPORTS) ## Write the contracts and what they import to dist/protos, for protoc and buf
 	$(BIN)/python -m tools.protos tree
+
+.PHONY: contracts
+contracts: $(VENV)/dev.stamp $(IMPORTS) ## Write dist/contracts.binpb, from which the clients generate stubs
+	@$(BIN)/python -m tools.generate contracts
 
 # `make lint` fails if a change to proto/ breaks clients of the contracts as they were at the last
 # `make baseline`. Run it after each release, so that what was released cannot break, and after an

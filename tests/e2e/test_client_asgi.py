@@ -38,6 +38,14 @@ async def image(_request: Request) -> Response:
     return Response(b"\x89PNG", media_type="image/png")
 
 
+async def lines(_request: Request) -> Response:
+    return Response(json.dumps({"card": CARD}) + "\n", media_type="Application/X-NDJSON")
+
+
+async def untyped(_request: Request) -> Response:
+    return Response(f"a card {CARD}")
+
+
 async def chat(request: Request) -> Response:
     body = await request.json()
 
@@ -58,6 +66,8 @@ async def http(server: Server, tenant: str) -> AsyncIterator[httpx2.AsyncClient]
         Route("/free", echo, methods=["POST"]),
         Route("/text", text),
         Route("/image", image),
+        Route("/lines", lines),
+        Route("/untyped", untyped),
         Route("/v1/chat/completions", chat, methods=["POST"]),
     ]
     async with pdp.AsyncClient(server.grpc_address, tenant=tenant, timeout=TIMEOUT_S) as client:
@@ -103,6 +113,35 @@ async def test_what_cannot_be_judged_is_refused(http: httpx2.AsyncClient) -> Non
     assert (await http.post("/echo", content=large)).status_code == 413
     answer = await http.post("/echo", content=b"{", headers={"content-type": "application/json"})
     assert answer.status_code == 503
+
+
+@pytest.mark.parametrize("path", ["/lines", "/untyped"])
+async def test_responses_of_other_types_are_judged_as_texts(
+    http: httpx2.AsyncClient, path: str
+) -> None:
+    answer = await http.get(path)
+    assert answer.status_code == 200
+    assert CARD not in answer.text
+    assert "[REDACTED]" in answer.text
+
+
+async def test_websockets_are_refused() -> None:
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "websocket.accept"})
+
+    async with pdp.AsyncClient("127.0.0.1:9") as client:
+        guarded = PolicyMiddleware(app, client, skip=["/free"])
+        for path in ("/chat", "/free"):
+            await guarded({"type": "websocket", "path": path, "headers": []}, receive, send)
+    assert [each["type"] for each in sent] == ["websocket.close", "websocket.accept"]
 
 
 async def test_paths_can_be_left_out(http: httpx2.AsyncClient) -> None:

@@ -11,10 +11,10 @@ import pdp_client as pdp
 import pytest
 from google.protobuf import wrappers_pb2
 from pdp_client.integrations.grpc_interceptors import (
-    AsyncPolicyClientInterceptor,
     AsyncPolicyServerInterceptor,
     PolicyClientInterceptor,
     PolicyServerInterceptor,
+    async_client_interceptors,
 )
 
 from tests.support.servers import TIMEOUT_S
@@ -181,14 +181,43 @@ class TestClient:
                 call(Text(text=ATTACK))
 
     async def test_with_asyncio(self, async_client: pdp.AsyncClient) -> None:
-        interceptor = AsyncPolicyClientInterceptor(async_client)
+        interceptors = async_client_interceptors(async_client)
         with notes() as address:
-            async with grpc.aio.insecure_channel(address, interceptors=[interceptor]) as channel:
+            async with grpc.aio.insecure_channel(address, interceptors=interceptors) as channel:
                 call = methods_of(channel)["Echo"]
                 assert (await call(Text(text=f"my {CARD}"))).text == "my [REDACTED]"
                 assert (await call(Text(text="card"))).text == "card [REDACTED]"
                 with pytest.raises(pdp.Denied):
                     await call(Text(text=ATTACK))
+
+    def test_calls_with_streams_are_refused(self, client: pdp.Client) -> None:
+        with notes() as address, grpc.insecure_channel(address) as channel:
+            guarded = methods_of(grpc.intercept_channel(channel, PolicyClientInterceptor(client)))
+            with pytest.raises(NotImplementedError, match=r"demo\.Notes/Many has a stream"):
+                list(guarded["Many"](Text(text="hello")))
+            with pytest.raises(NotImplementedError, match=r"demo\.Notes/Join has a stream"):
+                guarded["Join"](iter([Text(text="hello")]))
+            interceptor = PolicyClientInterceptor(client, skip=["demo.Notes/Many"])
+            skipped = methods_of(grpc.intercept_channel(channel, interceptor))
+            assert [each.text for each in skipped["Many"](Text(text="hello"))] == ["hello", "end"]
+
+    async def test_calls_with_streams_are_refused_with_asyncio(
+        self, async_client: pdp.AsyncClient
+    ) -> None:
+        for skip in ((), ("demo.Notes/",)):
+            interceptors = async_client_interceptors(async_client, skip=skip)
+            with notes() as address:
+                async with grpc.aio.insecure_channel(address, interceptors=interceptors) as channel:
+                    many, join = methods_of(channel)["Many"], methods_of(channel)["Join"]
+                    if skip:
+                        got = [each.text async for each in many(Text(text="hello"))]
+                        assert got == ["hello", "end"]
+                        assert (await join(iter([Text(text="hello")]))).text == "hello"
+                        continue
+                    with pytest.raises(NotImplementedError):
+                        [each async for each in many(Text(text="hello"))]
+                    with pytest.raises(NotImplementedError):
+                        await join(iter([Text(text="hello")]))
 
     def test_a_field_that_cannot_be_redacted(self, client: pdp.Client) -> None:
         """A number that is redacted becomes a text, which its field cannot hold."""

@@ -36,6 +36,14 @@ _TOO_LARGE: Final = 413
 _UNSUPPORTED: Final = 415
 _UNAVAILABLE: Final = 503
 _ERRORS: Final = range(400, 600)
+_POLICY_VIOLATION: Final = 1008
+"""The code that closes a WebSocket; before it is accepted, the answer is 403."""
+
+_BINARY: Final = (
+    *("image/", "audio/", "video/", "font/"),
+    *("application/octet-stream", "application/pdf", "application/zip", "application/gzip"),
+)
+"""The beginnings of the types of responses that have no text to judge."""
 
 
 class PolicyMiddleware:
@@ -43,7 +51,8 @@ class PolicyMiddleware:
 
     A request that is stopped, or must wait for a person, is answered with an error in JSON. Bodies
     are redacted as the decision says. Bodies of requests must be JSON or text, else the answer is
-    415. Responses that are neither JSON, text nor server-sent events pass, and so do WebSockets.
+    415. Responses that are images, audio, video, fonts or archives pass; all others are judged.
+    WebSockets are refused. `skip` lets paths pass that are not to be judged.
     """
 
     def __init__(
@@ -77,8 +86,12 @@ class PolicyMiddleware:
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Serves a connection."""
-        if scope["type"] != "http" or scope["path"] in self._skip:
+        if scope["type"] == "lifespan" or scope["path"] in self._skip:
             await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await receive()
+            await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
             return
         with use_traceparent(_header(scope["headers"], b"traceparent")):
             await self._serve(scope, receive, send)
@@ -100,8 +113,13 @@ class PolicyMiddleware:
         finally:
             await responder.close()
 
-    def format_of(self, scope: MutableMapping[str, Any], headers: Any) -> str:
+    def format_of(
+        self, scope: MutableMapping[str, Any], headers: Any, *, is_response: bool = False
+    ) -> str:
         """Returns the format of a body by its path and headers.
+
+        A response of another type is judged as a text; a request of another type is not read as
+        one by the application.
 
         Raises:
             _Refused: it cannot be judged.
@@ -113,7 +131,7 @@ class PolicyMiddleware:
             return self._formats[scope["path"]]
         if kind == "application/json" or kind.endswith("+json"):
             return "json"
-        if kind.startswith("text/"):
+        if kind.startswith("text/") or is_response:
             return "text"
         raise _Refused(_UNSUPPORTED, "UNSUPPORTED_TYPE", "The body is neither JSON nor text.")
 
@@ -197,12 +215,13 @@ class _Responder:
             await self._collect(message)
 
     async def _begin(self, message: Message) -> None:
-        kind = _header(message.get("headers", ()), b"content-type").partition(";")[0].strip()
+        kind = _header(message.get("headers", ()), b"content-type").partition(";")[0]
+        kind = kind.strip().lower()
         self._start = message
         if kind == "text/event-stream":
             self._stream = await self._middleware.stream(self._scope)
             await self._send_start(None)
-        elif not (kind.startswith("text/") or kind == "application/json" or kind.endswith("+json")):
+        elif kind.startswith(_BINARY):
             self._passes = True
             await self._send_start(None)
 
@@ -227,7 +246,8 @@ class _Responder:
         assert self._start is not None  # noqa: S101 - an application starts its response first
         body = b"".join(self._parts)
         if body:
-            format_ = self._middleware.format_of(self._scope, self._start.get("headers", ()))
+            headers = self._start.get("headers", ())
+            format_ = self._middleware.format_of(self._scope, headers, is_response=True)
             body = await self._middleware.judged(body, format_, self._scope, "output")
             await self._send_start(len(body))
         else:

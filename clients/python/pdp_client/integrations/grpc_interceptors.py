@@ -57,6 +57,18 @@ class _Rules:
         request.arguments_json = text if text.startswith("{") else f'{{"value": {text}}}'
         return request
 
+    def refuse_stream(self, method: str) -> None:
+        """Raises an error for a call with a stream, which a client cannot judge.
+
+        Raises:
+            NotImplementedError: the method is not one of those that are not judged.
+        """
+        if self.judges(method):
+            raise NotImplementedError(
+                f"{method} has a stream, which is not judged on the side of the client. Judge it "
+                "on the side of the server, or name the method in skip to let it pass."
+            )
+
 
 def _permitted(message: Any, judged: Judged) -> Any:
     """Returns the message that may go out."""
@@ -85,8 +97,17 @@ def status_of(error: NotPermitted | CallFailed) -> tuple[grpc.StatusCode, str]:
     return grpc.StatusCode.PERMISSION_DENIED, error.reason
 
 
-class PolicyClientInterceptor(_Rules, grpc.UnaryUnaryClientInterceptor):
-    """Judges the request of a call before it is sent, and the response. It judges unary calls."""
+class PolicyClientInterceptor(
+    _Rules,
+    grpc.UnaryUnaryClientInterceptor,
+    grpc.UnaryStreamClientInterceptor,
+    grpc.StreamUnaryClientInterceptor,
+    grpc.StreamStreamClientInterceptor,
+):
+    """Judges the request of a call before it is sent, and the response.
+
+    It judges unary calls, and refuses calls with streams.
+    """
 
     def __init__(
         self,
@@ -123,6 +144,14 @@ class PolicyClientInterceptor(_Rules, grpc.UnaryUnaryClientInterceptor):
         permitted = _permitted(request, judge(self._client, self.request(method, request, "input")))
         call = continuation(client_call_details, permitted)
         return _JudgedCall(call, self, self._client, method) if self.check_responses else call
+
+    def _intercept_stream(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+        self.refuse_stream(client_call_details.method)
+        return continuation(client_call_details, request)
+
+    intercept_unary_stream: Any = _intercept_stream
+    intercept_stream_unary: Any = _intercept_stream
+    intercept_stream_stream: Any = _intercept_stream
 
 
 _Future: Any = grpc.Future  # it has type arguments only in its stubs
@@ -185,8 +214,8 @@ class _JudgedCall(grpc.Call, _Future):  # type: ignore[misc] # see above
         return self._call.details()
 
 
-class AsyncPolicyClientInterceptor(_Rules, grpc.aio.UnaryUnaryClientInterceptor):
-    """Judges unary calls of a `grpc.aio` channel; see `PolicyClientInterceptor`."""
+class _AsyncUnary(_Rules, grpc.aio.UnaryUnaryClientInterceptor):
+    """Judges the unary calls of a `grpc.aio` channel."""
 
     def __init__(
         self,
@@ -215,6 +244,45 @@ class AsyncPolicyClientInterceptor(_Rules, grpc.aio.UnaryUnaryClientInterceptor)
         message = await call
         judged = await judge_async(self._client, self.request(method, message, "output"))
         return _permitted(message, judged)
+
+
+class _AsyncStreams(_Rules):
+    """Refuses the calls with streams of a `grpc.aio` channel, which takes one kind at a time."""
+
+    async def _intercept(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+        method = client_call_details.method
+        self.refuse_stream(method.decode() if isinstance(method, bytes) else method)
+        return await continuation(client_call_details, request)
+
+
+class _AsyncUnaryStream(_AsyncStreams, grpc.aio.UnaryStreamClientInterceptor):
+    intercept_unary_stream: Any = _AsyncStreams._intercept
+
+
+class _AsyncStreamUnary(_AsyncStreams, grpc.aio.StreamUnaryClientInterceptor):
+    intercept_stream_unary: Any = _AsyncStreams._intercept
+
+
+class _AsyncStreamStream(_AsyncStreams, grpc.aio.StreamStreamClientInterceptor):
+    intercept_stream_stream: Any = _AsyncStreams._intercept
+
+
+def async_client_interceptors(
+    client: AsyncClient,
+    *,
+    context: Context | None = None,
+    check_responses: bool = True,
+    skip: Collection[str] = OWN_SERVICES,
+) -> list[grpc.aio.ClientInterceptor]:
+    """Returns the interceptors of a `grpc.aio` channel; see `PolicyClientInterceptor`.
+
+    channel = grpc.aio.insecure_channel(address, interceptors=async_client_interceptors(client))
+    """
+    rules = (context, check_responses, skip)
+    return [
+        _AsyncUnary(client, context=context, check_responses=check_responses, skip=skip),
+        *(each(*rules) for each in (_AsyncUnaryStream, _AsyncStreamUnary, _AsyncStreamStream)),
+    ]
 
 
 class PolicyServerInterceptor(_Rules, grpc.ServerInterceptor):

@@ -57,6 +57,15 @@ func (e *CallError) Error() string { return fmt.Sprintf("pdp: %s: %s", e.Reason,
 // Is reports whether the target is ErrRefused.
 func (e *CallError) Is(target error) bool { return target == ErrRefused }
 
+// GRPCStatus returns the error as a status for a caller of this program: INVALID_ARGUMENT if the
+// request is invalid, else UNAVAILABLE.
+func (e *CallError) GRPCStatus() *status.Status {
+	if e.Code == codes.InvalidArgument {
+		return status.New(e.Code, e.Message)
+	}
+	return status.New(codes.Unavailable, "the request could not be checked")
+}
+
 // UnavailableError says that there is no decision: no answer in time, no server, or an answer that
 // cannot be used. It is ErrUnavailable.
 type UnavailableError struct {
@@ -111,7 +120,7 @@ func (e *DeniedError) GRPCStatus() *status.Status {
 	if errors.Is(e, ErrUnavailable) {
 		code = codes.Unavailable
 	}
-	return refusal(code, e.Reason, e.Decision)
+	return refusal(code, e.Reason, e.Decision, map[string]string{})
 }
 
 // HeldError says that the request waits for a person. [Resume] returns it as it is to be sent again.
@@ -133,19 +142,22 @@ func (e *HeldError) Error() string { return "pdp: held: " + e.Reason }
 // Is reports whether the target is ErrHeld.
 func (e *HeldError) Is(target error) bool { return target == ErrHeld }
 
-// GRPCStatus returns the error as the status FAILED_PRECONDITION.
+// GRPCStatus returns the error as the status FAILED_PRECONDITION. Its ErrorInfo says what the caller
+// must know to send the request again: approval_id, or confirmation, and expires_at.
 func (e *HeldError) GRPCStatus() *status.Status {
-	return refusal(codes.FailedPrecondition, e.Reason, e.Decision)
+	return refusal(codes.FailedPrecondition, e.Reason, e.Decision, e.facts())
 }
 
-func refusal(code codes.Code, message string, decision *Decision) *status.Status {
+func refusal(
+	code codes.Code, message string, decision *Decision, facts map[string]string,
+) *status.Status {
 	plain := status.New(code, message)
 	if decision == nil {
 		return plain
 	}
-	info := &errdetails.ErrorInfo{Reason: decision.ReasonCode, Domain: "pdp"}
+	info := &errdetails.ErrorInfo{Reason: decision.ReasonCode, Domain: "pdp", Metadata: facts}
 	if decision.DecisionID != "" {
-		info.Metadata = map[string]string{"decision_id": decision.DecisionID}
+		facts["decision_id"] = decision.DecisionID
 	}
 	detailed, err := plain.WithDetails(info)
 	if err != nil {

@@ -50,6 +50,46 @@ func runsTheReadme(t *testing.T, server *servertest.Server) {
 	}
 }
 
+// readmeImports are what the functions of the README use.
+const readmeImports = `package readme
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"net/http"
+
+	"google.golang.org/grpc"
+
+	pdp "pdp.dev/client-go"
+	"pdp.dev/client-go/otelpdp"
+)
+
+`
+
+func TestTheFunctionsOfTheReadmeCompile(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := readmeImports
+	for _, block := range regexp.MustCompile("(?s)```go\n(func .*?)```").FindAllSubmatch(readme, -1) {
+		source += string(block[1]) + "\n"
+	}
+	file := filepath.Join(t.TempDir(), "readme.go")
+	if err := os.WriteFile(file, []byte(strings.TrimSpace(source)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if output, err := exec.Command("go", "vet", file).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, output)
+	}
+	output, err := exec.Command("gofmt", "-l", file).CombinedOutput()
+	if err != nil || len(output) > 0 {
+		t.Errorf("the functions of the README are not formatted: %v\n%s", err, output)
+	}
+}
+
 func runsTheExample(t *testing.T, server *servertest.Server) {
 	got := runProgram(t, server, "./examples/decide", "")
 	for _, want := range []string{

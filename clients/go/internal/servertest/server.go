@@ -28,13 +28,13 @@ type Server struct {
 // fails.
 func Program(t testing.TB) string {
 	t.Helper()
-	if program := os.Getenv("PDP_PROGRAM"); program != "" {
-		return program
+	program := os.Getenv("PDP_PROGRAM")
+	if program == "" {
+		program = filepath.Join(Repository(), ".venv", "bin", "pdp")
 	}
-	program := filepath.Join(Repository(), ".venv", "bin", "pdp")
 	if _, err := os.Stat(program); err != nil {
-		t.Fatalf("The server is not installed: %v. Run `make .venv/run.stamp` in the "+
-			"repository, or set PDP_PROGRAM to the path of the program pdp.", err)
+		t.Fatalf("The server is not installed: %v. Run `make .venv/run.stamp` in the repository, "+
+			"or set PDP_PROGRAM to the path of the program pdp.", err)
 	}
 	return program
 }

@@ -30,6 +30,7 @@ import { requestMessage, type AnyRequest, type DecisionRequest } from "./request
 
 /** The request must not go out as it is. */
 export class NotPermittedError extends Error {
+  /** The name of the class. */
   override readonly name: string = "NotPermittedError";
   /** The decision. It is not printed, because it has tokens. */
   declare readonly decision: Decision;
@@ -47,11 +48,13 @@ export class NotPermittedError extends Error {
 
 /** The request is stopped, or the decision has something that is not understood. */
 export class DeniedError extends NotPermittedError {
+  /** The name of the class. */
   override readonly name: string = "DeniedError";
 }
 
 /** The request waits for a person. Send it again as `resume` returns it. */
 export class HeldError extends NotPermittedError {
+  /** The name of the class. */
   override readonly name: string = "HeldError";
   /** The messages to show to the user, who must confirm; empty if only an approval is missing. */
   readonly prompts: readonly string[];

@@ -23,6 +23,7 @@ export interface CallErrorDetails {
 
 /** The request was not evaluated, so it must not go out. */
 export class CallError extends Error {
+  /** The name of the class. */
   override readonly name: string = "CallError";
   /** The error code of the server, for instance `INVALID_ARGUMENT`. */
   readonly reason: string;
@@ -41,6 +42,7 @@ export class CallError extends Error {
 
 /** There is no decision: no server, no answer in time, or an answer that cannot be used. */
 export class UnavailableError extends CallError {
+  /** The name of the class. */
   override readonly name: string = "UnavailableError";
   /** Whether the server itself reported the failure. */
   readonly fromServer: boolean;

@@ -18,8 +18,11 @@ export interface ResponseLike {
   readonly headersSent: boolean;
   /** Values for later handlers. */
   readonly locals: Record<string, unknown>;
+  /** Sets the status. */
   status(code: number): unknown;
+  /** Sets a header. */
   set(name: string, value: string): unknown;
+  /** Sends a body as JSON. */
   json(body: unknown): unknown;
 }
 

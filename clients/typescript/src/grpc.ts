@@ -11,7 +11,7 @@ import * as grpc from "@grpc/grpc-js";
 import { checkAddress, isLocal } from "./addresses.js";
 import { abortable } from "./connections.js";
 import type { CallContext, Endpoint, Exchange, UnaryMethod } from "./endpoint.js";
-import { errorOf, UnavailableError, type CallError } from "./errors.js";
+import { errorOf, invalidRequest, UnavailableError, type CallError } from "./errors.js";
 import { readStatusDetails } from "./status-details.js";
 
 /** The files and names of TLS. */
@@ -97,9 +97,9 @@ export class GrpcEndpoint implements Endpoint {
       context.signal.throwIfAborted();
       const call = this.#client.makeUnaryRequest(
         pathOf(method),
-        (message: MessageShape<I>) => Buffer.from(toBinary(method.input, message)),
+        (bytes: Buffer) => bytes,
         (bytes) => fromBinary(method.output, bytes),
-        request,
+        bytesOf(method.input, request),
         metadataOf(context.headers),
         context.deadline ? { deadline: context.deadline } : {},
         (error, answer) => {
@@ -212,6 +212,15 @@ class GrpcExchange<I, O> implements Exchange<I, O> {
   #fail(failure: CallError): void {
     this.#failure ??= failure;
     for (const each of this.#waiting.splice(0)) each.reject(this.#failure);
+  }
+}
+
+/** Returns a message as bytes; a message that cannot be written is the caller's fault. */
+function bytesOf<I extends DescMessage>(schema: I, message: MessageShape<I>): Buffer {
+  try {
+    return Buffer.from(toBinary(schema, message));
+  } catch (error) {
+    throw invalidRequest("request", error instanceof Error ? error.message : String(error));
   }
 }
 

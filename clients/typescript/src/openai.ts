@@ -13,9 +13,11 @@ const FORMAT = "openai.chat_completions";
 
 /** What the wrapper needs of the client of the SDK. */
 export interface OpenAILike {
+  /** The API of chats. */
   readonly chat: {
+    /** The API of chat completions. */
     readonly completions: {
-      // The overloads of the SDK differ by version.
+      /** Asks a model. The overloads of the SDK differ by version. */
       create: (...call: any[]) => any;
     };
   };
@@ -23,7 +25,14 @@ export interface OpenAILike {
 
 /** The part of the client of the SDK that is judged. */
 export interface GuardedOpenAI<T extends OpenAILike> {
-  readonly chat: { readonly completions: { readonly create: Create<T> } };
+  /** The API of chats. */
+  readonly chat: {
+    /** The API of chat completions. */
+    readonly completions: {
+      /** Asks a model; the request and the answer are judged. */
+      readonly create: Create<T>;
+    };
+  };
 }
 
 /** `chat.completions.create`, with the overloads of the SDK. */

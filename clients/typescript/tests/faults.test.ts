@@ -418,6 +418,27 @@ describe("TLS", () => {
     });
   });
 
+  test("a server that requires a certificate gets it", async () => {
+    const pair = {
+      private_key: readFileSync(right.keyFile),
+      cert_chain: readFileSync(right.certFile),
+    };
+    const credentials = grpc.ServerCredentials.createSsl(readFileSync(caFile), [pair], true);
+    const server = await new FakeServer().start(credentials);
+    const { certFile, keyFile } = right;
+    for (const [tls, outcome] of [
+      [{ caFile, serverName, certFile, keyFile }, "ALLOW"],
+      [{ caFile, serverName, certFile: wrong.certFile, keyFile: wrong.keyFile }, "BLOCK"],
+      [{ caFile, serverName }, "BLOCK"],
+    ] as const) {
+      const client = new Client(server.address, { ...LONG, tls });
+      assert.equal((await client.decide({})).outcome, outcome);
+      client.close();
+    }
+    assert.equal(server.requests.length, 1);
+    server.stop();
+  });
+
   test("a server without TLS is a denial", async () => {
     await withServer(async ({ address, requests }) => {
       const client = new Client(address, { ...LONG, tls: { caFile, serverName } });
@@ -560,13 +581,15 @@ test("an API key is metadata, and there is one credential", async () => {
 });
 
 test("requests that a server would read in another way are refused", async () => {
-  const client = new Client("localhost:1");
+  const server = await new FakeServer().start();
+  const client = new Client(server.address, LONG);
   for (const request of [
     { text: "\ud83d" },
     { payload: { body: '"\ude00"' } },
     { arguments: { a: Infinity } },
     { arguments: {}, argumentsJson: "{}" },
     { minRevision: 2 ** 60 },
+    { target: { sensitivityLevel: 1.5 } },
     { prompt: "hi" },
     { content: { text: "hi" } },
     { subject: { user_id: "ann" } },
@@ -575,5 +598,7 @@ test("requests that a server would read in another way are refused", async () =>
     const refused = client.decide(request as DecisionRequest);
     await assert.rejects(refused, { reason: "INVALID_ARGUMENT" });
   }
+  assert.equal(server.requests.length, 0);
   client.close();
+  server.stop();
 });

@@ -271,18 +271,20 @@ final class Calls implements AutoCloseable {
 
     private final class Listener extends ClientCall.Listener<R> {
       private R answer;
+      private int answers;
 
       @Override
       public void onMessage(R message) {
         answer = message;
+        answers++;
       }
 
       @Override
       public void onClose(Status status, Metadata trailers) {
         if (!status.isOk()) {
           end(PdpException.of(new StatusRuntimeException(status, trailers)));
-        } else if (answer == null) {
-          end(new MalformedAnswerException("the server sent no answer"));
+        } else if (answers != 1) {
+          end(new MalformedAnswerException("the server sent " + answers + " answers"));
         } else {
           result.complete(answer);
         }

@@ -8,6 +8,7 @@ import java.util.Optional;
 import java.util.Queue;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.BiConsumer;
+import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 
 /** Decides on the messages of one gRPC call in order. What follows a message waits for it. */
@@ -23,7 +24,7 @@ final class GrpcDecisions {
   private final BiConsumer<Status, Metadata> refuse;
 
   // Guarded by this.
-  private final Queue<Runnable> waiting = new ArrayDeque<>();
+  private final Queue<BooleanSupplier> waiting = new ArrayDeque<>();
   private boolean busy;
   private boolean ended;
   private CompletableFuture<Decision> asked;
@@ -54,7 +55,7 @@ final class GrpcDecisions {
     submit(
         () -> {
           step.run();
-          next();
+          return true;
         });
   }
 
@@ -71,41 +72,43 @@ final class GrpcDecisions {
     }
   }
 
-  private void submit(Runnable step) {
+  private void submit(BooleanSupplier step) {
     synchronized (this) {
       if (ended) {
         return;
       }
+      waiting.add(step);
       if (busy) {
-        waiting.add(step);
         return;
       }
       busy = true;
     }
-    run(step);
+    runWaiting();
   }
 
-  private void next() {
-    Runnable step;
-    synchronized (this) {
-      step = ended ? null : waiting.poll();
-      busy = step != null;
-    }
-    if (step != null) {
-      run(step);
+  /** Runs steps until one has to wait for a decision, which then runs the rest. */
+  private void runWaiting() {
+    boolean done = true;
+    while (done) {
+      BooleanSupplier step;
+      synchronized (this) {
+        step = ended ? null : waiting.poll();
+        busy = step != null;
+      }
+      if (step == null) {
+        return;
+      }
+      try {
+        done = step.getAsBoolean();
+      } catch (RuntimeException | Error error) {
+        end();
+        throw error;
+      }
     }
   }
 
-  private void run(Runnable step) {
-    try {
-      step.run();
-    } catch (RuntimeException | Error error) {
-      end();
-      throw error;
-    }
-  }
-
-  private void ask(Object message, Metadata headers, Consumer<Object> passOn) {
+  /** Asks for a decision on a message; returns whether the message has gone on already. */
+  private boolean ask(Object message, Metadata headers, Consumer<Object> passOn) {
     Optional<DecisionRequest> request;
     CompletableFuture<Decision> decision;
     try {
@@ -113,12 +116,11 @@ final class GrpcDecisions {
       decision = request.map(client::decideAsync).orElse(null);
     } catch (RuntimeException error) {
       refuse(error);
-      return;
+      return true;
     }
     if (decision == null) {
       passOn.accept(message);
-      next();
-      return;
+      return true;
     }
     synchronized (this) {
       asked = decision;
@@ -146,8 +148,9 @@ final class GrpcDecisions {
             return;
           }
           passOn.accept(permitted);
-          next();
+          runWaiting();
         });
+    return false;
   }
 
   private void refuse(RuntimeException error) {

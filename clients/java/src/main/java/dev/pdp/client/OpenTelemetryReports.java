@@ -27,7 +27,13 @@ final class OpenTelemetryReports implements Telemetry {
   /** Returns reports to the global instance, once there is one. */
   static Telemetry global() {
     return new OpenTelemetryReports(
-        () -> GlobalOpenTelemetry.isSet() ? GlobalOpenTelemetry.get() : OpenTelemetry.noop());
+        () -> {
+          try {
+            return GlobalOpenTelemetry.isSet() ? GlobalOpenTelemetry.get() : OpenTelemetry.noop();
+          } catch (LinkageError old) { // An older version of the API does not have the method.
+            return OpenTelemetry.noop();
+          }
+        });
   }
 
   static Telemetry of(OpenTelemetry openTelemetry) {

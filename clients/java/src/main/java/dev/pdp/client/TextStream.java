@@ -238,6 +238,7 @@ public final class TextStream implements AutoCloseable {
       throw stopBy(malformed);
     } catch (NotPermittedException refusal) {
       stop = refusal;
+      end(cancelled("the text is stopped"), true);
       call.cancel("the text is stopped", null);
       throw refusal;
     }
@@ -257,7 +258,12 @@ public final class TextStream implements AutoCloseable {
     return stop;
   }
 
-  /** Ends the call for this side. */
+  /**
+   * Ends what waits for answers.
+   *
+   * @param error why; null if the server has ended the stream
+   * @param own whether this side ends the stream, so that it is not an error
+   */
   private void end(PdpException error, boolean own) {
     List<CompletableFuture<DecideStreamResponse>> rest;
     boolean first;
@@ -274,10 +280,8 @@ public final class TextStream implements AutoCloseable {
     rest.forEach(each -> each.completeExceptionally(shown));
     if (first) {
       observed.end(own ? null : error);
-      if (error != null && !error.reason().equals("CIRCUIT_OPEN")) {
-        calls.report(error, own || answered);
-      } else if (error == null) {
-        calls.report(null, false);
+      if (error == null || !error.reason().equals("CIRCUIT_OPEN")) {
+        calls.report(own ? null : error, own && !answered);
       }
     }
   }

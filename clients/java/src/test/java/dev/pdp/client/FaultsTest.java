@@ -210,7 +210,7 @@ class FaultsTest {
       assertEquals(List.of(), server.requests);
       assertEquals(4, other.requests.size());
     }
-    try (PdpClient client = client(SHORT).withoutHealthWatch().build()) {
+    try (PdpClient client = client().withoutHealthWatch().build()) {
       assertTrue(client.decide(HELLO).allowed());
     }
   }

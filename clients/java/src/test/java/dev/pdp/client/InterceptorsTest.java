@@ -248,6 +248,19 @@ class InterceptorsTest {
         List.of("one", "[REDACTED]", "open", "two"), answers.get(60, TimeUnit.SECONDS));
   }
 
+  @Test
+  void manyMessagesCanWait() throws Exception {
+    Channel caller = serve(false, new Guard());
+    CompletableFuture<List<String>> answers = new CompletableFuture<>();
+    StreamObserver<StringValue> call = chat(caller, answers);
+    call.onNext(StringValue.of("one"));
+    for (int count = 0; count < 5000; count++) {
+      call.onNext(StringValue.of("open"));
+    }
+    call.onCompleted();
+    assertEquals(5001, answers.get(60, TimeUnit.SECONDS).size());
+  }
+
   @ParameterizedTest
   @ValueSource(booleans = {true, false})
   void aDeniedMessageEndsAStream(boolean onServer) throws Exception {

@@ -213,3 +213,40 @@ func TestInterceptorsFailClosed(t *testing.T) {
 		t.Errorf("a method that is not judged: got %v", err)
 	}
 }
+
+func TestAServerStreamEndsAtADenial(t *testing.T) {
+	t.Parallel()
+	client, _ := answering(t, judging)
+	service := startFake(t, grpc.StreamInterceptor(client.StreamServerInterceptor()))
+	received := make(chan string, 3)
+	service.stream = func(stream pdpv1.DecideService_DecideStreamServer) error {
+		defer close(received)
+		for range cap(received) { // a handler that ignores errors
+			if request, err := stream.Recv(); err == nil {
+				received <- request.GetChunk().GetText()
+			}
+		}
+		return nil
+	}
+	stream, err := dial(t, service.address).DecideStream(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"good", "bad", "after"} {
+		if err := stream.Send(&pdpv1.DecideStreamRequest{
+			Chunk: &pdpv1.StreamChunk{Text: text},
+		}); err != nil {
+			break // the server has ended the stream
+		}
+	}
+	if _, err := stream.Recv(); status.Code(err) != codes.PermissionDenied {
+		t.Errorf("got %v", err)
+	}
+	var texts []string
+	for text := range received {
+		texts = append(texts, text)
+	}
+	if strings.Join(texts, ",") != "good" {
+		t.Errorf("the handler got %q", texts)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
@@ -26,6 +27,7 @@ type TextStream struct {
 	cancel   context.CancelFunc
 	end      func(outcome string, err error)
 	decision *Decision
+	partial  string // the bytes of a code point that is not complete yet
 	started  bool
 	reported bool // the circuit breaker knows of the last message
 	closed   bool // nothing more is released
@@ -110,20 +112,34 @@ func (t *TextStream) inTime(run func() error) error {
 func (t *TextStream) Decision() *Decision { return t.decision }
 
 // Feed takes the next part of the text, and returns what may go out; often less, or nothing. Send it
-// and nothing else. Its errors end the stream:
+// and nothing else. The parts can be cut anywhere, also within a code point. Its errors end the stream:
 //
 //   - a DeniedError: the text is stopped here, or there is no decision;
 //   - an UnavailableError: there is no decision, and the stream has WithUnavailableError;
 //   - a CallError: the server refused the request.
 func (t *TextStream) Feed(text string) (string, error) {
+	text, t.partial = splitPartial(t.partial + text)
 	if text == "" && !t.closed {
 		return "", nil
 	}
 	return t.send(text, false)
 }
 
+// splitPartial splits off the bytes at the end of a text that are not a complete code point yet.
+func splitPartial(text string) (whole, partial string) {
+	for start := len(text) - 1; start >= max(0, len(text)-utf8.UTFMax); start-- {
+		if utf8.RuneStart(text[start]) {
+			if !utf8.FullRuneInString(text[start:]) {
+				return text[:start], text[start:]
+			}
+			break
+		}
+	}
+	return text, ""
+}
+
 // End ends the text, and returns the rest that may go out. Its errors are those of Feed.
-func (t *TextStream) End() (string, error) { return t.send("", true) }
+func (t *TextStream) End() (string, error) { return t.send(t.partial, true) }
 
 func (t *TextStream) send(text string, last bool) (string, error) {
 	if t.closed {

@@ -167,3 +167,33 @@ func TestAStreamThatTheServerRefuses(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestAStreamThatIsCutWithinCodePoints(t *testing.T) {
+	t.Parallel()
+	fake := startFake(t)
+	fake.stream = echo(func(*pdpv1.DecideStreamResponse) {})
+	client := newTestClient(t, fake.address)
+	const text = "größer 😀 e\u0301"
+	var bytes []string
+	for index := range len(text) {
+		bytes = append(bytes, text[index:index+1])
+	}
+	var got string
+	for part, err := range client.Release(t.Context(), Request{}, slices.Values(bytes)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got += part
+	}
+	if got != text {
+		t.Errorf("got %q", got)
+	}
+	for _, text := range []string{"a\xf0\x9f", "\xffa", "\x80"} {
+		var last error
+		for _, last = range client.Release(t.Context(), Request{}, slices.Values([]string{text})) {
+		}
+		if !errors.Is(last, ErrRefused) {
+			t.Errorf("%q: got %v", text, last)
+		}
+	}
+}

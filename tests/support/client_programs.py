@@ -103,5 +103,7 @@ class ProgramTarget(ClientTarget):
     def __exit__(self, *_: object) -> None:
         """Ends the program: it ends when there are no more requests."""
         assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.close()
         assert self._process.wait(STOP_TIMEOUT_S) == 0
+        self._process.stdout.close()

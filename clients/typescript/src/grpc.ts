@@ -65,6 +65,10 @@ export class GrpcEndpoint implements Endpoint {
   readonly #credentials: grpc.ChannelCredentials;
   readonly #options: grpc.ChannelOptions;
   #client: grpc.Client;
+  /** Whether the server said at the last check that it serves, or has no such checks. */
+  #serves = true;
+  #check: Promise<void> | undefined;
+  #checkAt = 0;
 
   constructor(address: string, security: SecurityOptions) {
     checkAddress(address);
@@ -75,14 +79,22 @@ export class GrpcEndpoint implements Endpoint {
   }
 
   isReady(): boolean {
-    return this.#state() === grpc.connectivityState.READY;
+    if (this.#state() !== grpc.connectivityState.READY) return false;
+    // The check is not awaited. A stream that watches would keep the program from ending.
+    if (performance.now() >= this.#checkAt) void this.#checkHealth();
+    return this.#serves;
   }
 
   async connect(signal: AbortSignal): Promise<void> {
     for (;;) {
       signal.throwIfAborted();
       const state = this.#state();
-      if (state === grpc.connectivityState.READY) return;
+      if (state === grpc.connectivityState.READY) {
+        if (!this.#serves) await abortable(this.#checkHealth(), signal);
+        if (this.#serves) return;
+        const message = `${this.address} says that it does not serve`;
+        throw new UnavailableError(message, { code: "UNAVAILABLE", mayHaveArrived: false });
+      }
       if (state === grpc.connectivityState.TRANSIENT_FAILURE) throw await this.#reason(signal);
       await abortable(this.#change(state), signal);
     }
@@ -135,6 +147,8 @@ export class GrpcEndpoint implements Endpoint {
   reset(): void {
     this.#client.close();
     this.#client = this.#newClient();
+    this.#serves = true;
+    this.#check = undefined;
   }
 
   close(): void {
@@ -157,20 +171,21 @@ export class GrpcEndpoint implements Endpoint {
     });
   }
 
+  /** Asks the server whether it serves; one call at a time. */
+  #checkHealth(): Promise<void> {
+    const client = this.#client;
+    this.#check ??= healthOf(client).then(({ serves }) => {
+      if (client !== this.#client) return; // this is about a connection that was replaced
+      this.#serves = serves;
+      this.#check = undefined;
+      this.#checkAt = performance.now() + CHECK_MS;
+    });
+    return this.#check;
+  }
+
   /** Returns why there is no connection. Only a call knows; this one decides nothing. */
   async #reason(signal: AbortSignal): Promise<CallError> {
-    const deadline = new Date(Date.now() + WATCH_MS);
-    const asked = new Promise<string>((resolve) => {
-      this.#client.makeUnaryRequest(
-        "/grpc.health.v1.Health/Check",
-        (message: Buffer) => message,
-        (bytes) => bytes,
-        Buffer.alloc(0),
-        { deadline },
-        (error) => resolve(error?.details ?? ""),
-      );
-    });
-    const details = await abortable(asked, signal);
+    const { details } = await abortable(healthOf(this.#client), signal);
     const message = `cannot connect to ${this.address}${details && `: ${details}`}`;
     return new UnavailableError(message, { code: "UNAVAILABLE", mayHaveArrived: false });
   }
@@ -178,6 +193,38 @@ export class GrpcEndpoint implements Endpoint {
 
 /** How long a change of a connection is awaited before it is looked at again. */
 const WATCH_MS = 1000;
+
+/** How long the result of a check of the health of a server is used. */
+const CHECK_MS = 1000;
+
+interface Health {
+  /** Whether the server serves. One that does not answer, or has no such checks, counts as such. */
+  readonly serves: boolean;
+  /** Why there is no answer; empty if there is one. */
+  readonly details: string;
+}
+
+/** Asks a server for its health (`grpc.health.v1`). It never fails. */
+function healthOf(client: grpc.Client): Promise<Health> {
+  const deadline = new Date(Date.now() + WATCH_MS);
+  return new Promise((resolve) => {
+    client.makeUnaryRequest(
+      "/grpc.health.v1.Health/Check",
+      (message: Buffer) => message,
+      (bytes) => bytes,
+      Buffer.alloc(0),
+      { deadline },
+      (error, answer) =>
+        resolve({
+          serves: error !== null || answer === undefined || answer.equals(SERVING),
+          details: error?.details ?? "",
+        }),
+    );
+  });
+}
+
+/** The answer of a server that serves: its field `status` is 1. */
+const SERVING = Buffer.from([0x08, 0x01]);
 
 class GrpcExchange<I, O> implements Exchange<I, O> {
   readonly #waiting: { resolve: (answer: O) => void; reject: (error: unknown) => void }[] = [];

@@ -334,6 +334,31 @@ describe("addresses", () => {
     );
   });
 
+  test("a server that does not serve gets no calls until it does", async () => {
+    const servers = [new FakeServer(), new FakeServer()];
+    for (const each of servers) each.serves = true;
+    await Promise.all(servers.map((each) => each.start()));
+    const client = new Client(servers.map((each) => each.address), LONG);
+    const [first, second] = servers as [FakeServer, FakeServer];
+    while (servers.some((each) => each.requests.length < 2)) await client.decide({});
+    first.serves = false;
+    // The second check is sent after the answer to the first was read.
+    let checked = false;
+    void first.check().then(() => first.check()).then(() => (checked = true));
+    while (!checked) await client.decide({});
+    const before = first.requests.length;
+    for (let count = 0; count < 10; count++) {
+      assert.equal((await client.decide({})).outcome, "ALLOW");
+    }
+    assert.equal(first.requests.length, before);
+    second.serves = false;
+    while ((await client.decide({}, { timeoutMs: 5000 })).outcome === "ALLOW");
+    second.serves = true;
+    while ((await client.decide({})).outcome !== "ALLOW");
+    client.close();
+    for (const each of servers) each.stop();
+  });
+
   test("a server that is restarted is found again", async () => {
     const resilience = { maxAttempts: 1, failureThreshold: 1e9 };
     await withServer(

@@ -44,9 +44,12 @@ export class FakeServer {
   readonly metadata: grpc.Metadata[] = [];
   /** The deadlines of the calls that have arrived. */
   readonly deadlines: grpc.Deadline[] = [];
+  /** What it says of its health; it starts without such checks if undefined. */
+  serves: boolean | undefined;
   address = "";
   #server: grpc.Server | undefined;
   #arrivals: (() => void)[] = [];
+  #checks: (() => void)[] = [];
 
   /** Starts the server on a free port, or on the port that it had before. */
   async start(credentials = grpc.ServerCredentials.createInsecure()): Promise<this> {
@@ -80,6 +83,14 @@ export class FakeServer {
         call.on("end", () => call.end());
       },
     });
+    if (this.serves !== undefined) {
+      server.addService(HEALTH, {
+        check: (_: unknown, done: grpc.sendUnaryData<Buffer>) => {
+          done(null, Buffer.from([0x08, this.serves ? 1 : 2]));
+          for (const each of this.#checks.splice(0)) each();
+        },
+      });
+    }
     const port = await new Promise<number>((resolve, reject) => {
       server.bindAsync(this.address || "127.0.0.1:0", credentials, (error, bound) =>
         error ? reject(error) : resolve(bound),
@@ -93,6 +104,11 @@ export class FakeServer {
   /** Resolves when the next message arrives. */
   arrival(): Promise<void> {
     return new Promise((resolve) => this.#arrivals.push(resolve));
+  }
+
+  /** Resolves when the next check of its health arrives. */
+  check(): Promise<void> {
+    return new Promise((resolve) => this.#checks.push(resolve));
   }
 
   /** Ends the server at once. */
@@ -112,9 +128,14 @@ function bytesOf<S extends Responses>(schema: S, init: MessageInitShape<S>): Buf
 
 const SAME = (bytes: Buffer) => bytes;
 
-function method(name: string, stream: boolean, read: (bytes: Buffer) => unknown) {
+function method(
+  name: string,
+  stream: boolean,
+  read: (bytes: Buffer) => unknown,
+  service = "pdp.v1.DecideService",
+) {
   return {
-    path: `/pdp.v1.DecideService/${name}`,
+    path: `/${service}/${name}`,
     requestStream: stream,
     responseStream: stream,
     requestSerialize: SAME,
@@ -123,6 +144,10 @@ function method(name: string, stream: boolean, read: (bytes: Buffer) => unknown)
     responseDeserialize: SAME,
   };
 }
+
+const HEALTH: grpc.ServiceDefinition = {
+  check: method("Check", false, SAME, "grpc.health.v1.Health"),
+};
 
 const DEFINITION: grpc.ServiceDefinition = {
   decide: method("Decide", false, (bytes) => fromBinary(DecideRequestSchema, bytes)),

@@ -7,12 +7,8 @@ set -eu
 cd "$(dirname "$0")"
 python="${PYTHON:-../../.venv/bin/python}"
 buf="${BUF:-../../.ci/buf/node_modules/.bin/buf}"
-(cd ../.. && "$(cd clients/go && realpath -s "$python")" -c '
-from pathlib import Path
-from tools.generate import describe_contracts, without_rules
-Path("dist").mkdir(exist_ok=True)
-Path("dist/contracts.binpb").write_bytes(without_rules(describe_contracts()).SerializeToString())
-')
+python="$(realpath -s "$python")"
+(cd ../.. && "$python" -m tools.generate contracts)
 rm -rf gen
 "$buf" generate
 gofmt -l gen

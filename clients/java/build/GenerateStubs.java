@@ -29,7 +29,7 @@ final class GenerateStubs {
     Path sources = target.resolve("generated-sources/protobuf");
     if (!Files.exists(contracts)) {
       System.err.println(
-          contracts.normalize() + ": the contracts are missing. README.md says how to write them.");
+          contracts.normalize() + " is missing: run 'make contracts' in the root of the repository");
       System.exit(1);
     }
     byte[] content = prepare(Files.readAllBytes(contracts));

@@ -10,7 +10,7 @@ const path = (name) => fileURLToPath(new URL(name, folder));
 
 const contracts = path("../../dist/contracts.binpb");
 if (!existsSync(contracts)) {
-  console.error(`${contracts} is missing: write the contracts first, as README.md says`);
+  console.error(`${contracts} is missing: run 'make contracts' in the root of the repository`);
   process.exit(1);
 }
 const local = path("../../.ci/buf/node_modules/.bin/buf");

@@ -503,6 +503,15 @@ class TestTls:
                 client_cert_file=files / "server.crt",
                 client_key_file=files / "ca.key",
             )
+        pair = new_authority().issue("client")
+        pair.write(files, "client")
+        (files / "client.key").write_bytes(pair.key_pem(b"secret"))
+        with pytest.raises(ValueError, match=r"client\.key is encrypted"):
+            kind(
+                "127.0.0.1:1",
+                client_cert_file=files / "client.crt",
+                client_key_file=files / "client.key",
+            )
         with pytest.raises(ValueError, match="set both or neither"):
             kind("127.0.0.1:1", client_cert_file=files / "server.crt")
         with pytest.raises(ValueError, match="tls is False"):

@@ -70,7 +70,7 @@ class Tls:
 
         Raises:
             OSError: a file cannot be read, or has no certificate or key that can be used.
-            ValueError: the settings contradict each other.
+            ValueError: the settings contradict each other, or the key is encrypted.
         """
         self.check()
         names = (self.ca_file, self.client_key_file, self.client_cert_file)
@@ -79,8 +79,14 @@ class Tls:
         if self.ca_file is not None:
             context.load_verify_locations(cafile=self.ca_file)
         if self.client_cert_file is not None and self.client_key_file is not None:
-            context.load_cert_chain(self.client_cert_file, self.client_key_file)
+            context.load_cert_chain(
+                self.client_cert_file, self.client_key_file, password=self._password
+            )
         return grpc.ssl_channel_credentials(ca, key, cert)
+
+    def _password(self) -> str:
+        # Without this function, OpenSSL would ask for the password at the terminal.
+        raise ValueError(f"client_key_file: {self.client_key_file} is encrypted: use a plain key")
 
     def check(self) -> None:
         """Checks that the settings do not contradict each other.

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from pdp._gen.agentgateway import ext_mcp_pb2 as ext
 from pdp.domain.access import ROLES
 from tests.support import servers
+from tests.support.adapter_calls import ext_mcp
 from tests.support.agentgateway import MASK, PASS, REJECT, raw_reading_of, reading_of
 from tests.support.authenticated_servers import AuthenticatedServer, authenticated_server
 from tests.support.grpc_fronts import FRONTS
 from tests.support.rest.limits import make
-from tests.support.servers import TIMEOUT_S, Server
 from tests.unit.test_agentgateway_messages import MALFORMED as MALFORMED_JSON
 from tests.unit.test_agentgateway_webhook import MALFORMED as MALFORMED_PROMPTS
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     import httpx2
     from google.protobuf.message import Message
+
+    from tests.support.servers import Server
 
 REQUEST: Final = "/v1/agentgateway/request"
 RESPONSE: Final = "/v1/agentgateway/response"
@@ -224,20 +226,6 @@ def admin(front: Server, tenant: str) -> Iterator[httpx2.Client]:
         yield opened
 
 
-def call(channel: grpc.Channel, message: Message, **metadata: str) -> Any:
-    """Sends a message about a request or a result; returns the answer."""
-    is_request = isinstance(message, ext.McpRequest)
-    name = "CheckRequest" if is_request else "CheckResponse"
-    answer: type[Message] = ext.McpRequestResult if is_request else ext.McpResponseResult
-    rpc = channel.unary_unary(
-        f"/agentgateway.dev.ext_mcp.ExtMcp/{name}",
-        request_serializer=type(message).SerializeToString,
-        response_deserializer=answer.FromString,
-    )
-    pairs = tuple((key.replace("_", "-"), value) for key, value in metadata.items() if value)
-    return rpc(message, timeout=TIMEOUT_S, metadata=pairs)
-
-
 def tool_call(tool: str, *, server: str = "db", **arguments: Any) -> ext.McpRequest:
     """Returns a message about a call of a tool."""
     params = json.dumps({"name": tool, "arguments": arguments})
@@ -263,10 +251,10 @@ def kind(answer: Any) -> str:
 
 class TestExtMcp:
     def test_a_harmless_call_passes(self, front_channel: grpc.Channel, tenant: str) -> None:
-        answer = call(front_channel, tool_call("note", text="hello"), x_tenant_id=tenant)
+        answer = ext_mcp(front_channel, tool_call("note", text="hello"), x_tenant_id=tenant)
         assert kind(answer) == "pass"
         assert answer.metadata.fields["pdp_decision_id"].string_value
-        assert kind(call(front_channel, text_result("hello"), x_tenant_id=tenant)) == "pass"
+        assert kind(ext_mcp(front_channel, text_result("hello"), x_tenant_id=tenant)) == "pass"
 
     def test_arguments_are_redacted_and_all_else_stays(
         self, front_channel: grpc.Channel, tenant: str
@@ -275,17 +263,17 @@ class TestExtMcp:
         message = ext.McpRequest(
             service_names=["db"], method="tools/call", mcp_request=params.encode()
         )
-        answer = call(front_channel, message, x_tenant_id=tenant)
+        answer = ext_mcp(front_channel, message, x_tenant_id=tenant)
         assert answer.mutated.decode() == params.replace(CARD, "[REDACTED]")
 
     def test_results_are_redacted(self, front_channel: grpc.Channel, tenant: str) -> None:
-        answer = call(front_channel, text_result(f"card {CARD}"), x_tenant_id=tenant)
+        answer = ext_mcp(front_channel, text_result(f"card {CARD}"), x_tenant_id=tenant)
         assert json.loads(answer.mutated)["content"][0]["text"] == "card [REDACTED]"
 
     def test_a_refusal_has_the_reason_and_the_decision(
         self, front_channel: grpc.Channel, tenant: str
     ) -> None:
-        answer = call(front_channel, tool_call("run_sql", q=DROP), x_tenant_id=tenant)
+        answer = ext_mcp(front_channel, tool_call("run_sql", q=DROP), x_tenant_id=tenant)
         assert answer.error.code == Code.PERMISSION_DENIED
         assert "STATIC_POLICY_BLOCK, decision " in answer.error.reason
 
@@ -304,7 +292,7 @@ class TestExtMcp:
         message = ext.McpRequest(
             service_names=["db"], method=method, mcp_request=json.dumps(params).encode()
         )
-        answer = call(front_channel, message, x_tenant_id=tenant)
+        answer = ext_mcp(front_channel, message, x_tenant_id=tenant)
         assert kind(answer) == "mutated"
         assert CARD not in answer.mutated.decode()
 
@@ -316,10 +304,10 @@ class TestExtMcp:
         message = tool_call("note", text="hello")
         message.metadata_context["tenant"] = tenant
         message.metadata_context["user"] = "u1"
-        assert kind(call(front_channel, message)) == "pass"
-        assert call(front_channel, message).error.code == Code.RESOURCE_EXHAUSTED
+        assert kind(ext_mcp(front_channel, message)) == "pass"
+        assert ext_mcp(front_channel, message).error.code == Code.RESOURCE_EXHAUSTED
         message.metadata_context["user"] = "u2"
-        assert kind(call(front_channel, message)) == "pass"
+        assert kind(ext_mcp(front_channel, message)) == "pass"
 
     def test_a_list_has_only_the_tools_that_the_caller_may_use(
         self, front_channel: grpc.Channel, admin: httpx2.Client, tenant: str
@@ -330,7 +318,7 @@ class TestExtMcp:
         tools: list[Any] = [{"name": name, "inputSchema": {}} for name in ("drop_table", "select")]
         message = result_of("tools/list", tools=tools, ttlMs=5, nextCursor="n")
         message.metadata_context["customer"] = "c1"
-        answer = call(front_channel, message, x_tenant_id=tenant)
+        answer = ext_mcp(front_channel, message, x_tenant_id=tenant)
         assert kind(answer) == "mutated", answer
         assert json.loads(answer.mutated) == {
             "tools": tools[1:],
@@ -347,12 +335,12 @@ class TestExtMcp:
         message = result_of("tools/list", tools=[{"name": "select", "inputSchema": {}}])
         message.metadata_context["user"] = "u1"
         for _ in range(3):
-            assert kind(call(front_channel, message, x_tenant_id=tenant)) == "pass"
+            assert kind(ext_mcp(front_channel, message, x_tenant_id=tenant)) == "pass"
         used = tool_call("select")
         used.metadata_context["user"] = "u1"
-        assert kind(call(front_channel, used, x_tenant_id=tenant)) == "pass"
-        assert kind(call(front_channel, used, x_tenant_id=tenant)) == "error"
-        assert kind(call(front_channel, message, x_tenant_id=tenant)) == "pass"
+        assert kind(ext_mcp(front_channel, used, x_tenant_id=tenant)) == "pass"
+        assert kind(ext_mcp(front_channel, used, x_tenant_id=tenant)) == "error"
+        assert kind(ext_mcp(front_channel, message, x_tenant_id=tenant)) == "pass"
 
     @pytest.mark.parametrize("method", ["tools/list", "prompts/list", "resources/list"])
     def test_lists_are_redacted(
@@ -360,7 +348,7 @@ class TestExtMcp:
     ) -> None:
         name = method.partition("/")[0]
         item = {"name": "a", "uri": "file:///a", "description": CARD, "inputSchema": {}}
-        answer = call(front_channel, result_of(method, **{name: [item]}), x_tenant_id=tenant)
+        answer = ext_mcp(front_channel, result_of(method, **{name: [item]}), x_tenant_id=tenant)
         assert json.loads(answer.mutated)[name][0]["description"] == "[REDACTED]"
 
     def test_large_messages_are_redacted_too(
@@ -368,7 +356,7 @@ class TestExtMcp:
     ) -> None:
         text = f"{'word ' * 20_000}{CARD}"
         for message in (tool_call("note", text=text), text_result(text)):
-            answer = call(front_channel, message, x_tenant_id=tenant)
+            answer = ext_mcp(front_channel, message, x_tenant_id=tenant)
             assert answer.mutated.decode().count("[REDACTED]") == 1
             assert CARD not in answer.mutated.decode()
 
@@ -380,7 +368,7 @@ class TestExtMcp:
             request = ext.McpRequest(service_names=["db"], method=method, mcp_request=raw)
             response = ext.McpResponse(service_names=["db"], method=method, mcp_response=raw)
             for message in (request, response):
-                answer = call(front_channel, message, x_tenant_id=tenant)
+                answer = ext_mcp(front_channel, message, x_tenant_id=tenant)
                 assert answer.error.code == Code.INVALID
 
     @pytest.mark.parametrize(
@@ -397,7 +385,7 @@ class TestExtMcp:
     def test_messages_that_make_no_sense_are_errors(
         self, front_channel: grpc.Channel, tenant: str, message: Message
     ) -> None:
-        answer = call(front_channel, message, x_tenant_id=tenant)
+        answer = ext_mcp(front_channel, message, x_tenant_id=tenant)
         assert answer.error.code == Code.INVALID
 
 
@@ -425,7 +413,7 @@ def test_any_message_is_decided_or_refused(
         ext.McpResponse(service_names=["db"], method=method, mcp_response=raw),
     )
     for message in messages:
-        answer = call(front_channel, message, x_tenant_id=tenant)
+        answer = ext_mcp(front_channel, message, x_tenant_id=tenant)
         assert kind(answer) in {"pass", "mutated", "error"}
         if not isinstance(value, dict):
             assert answer.error.code == Code.INVALID
@@ -494,7 +482,7 @@ def test_role_and_tenant_of_the_guardrails_are_checked(  # noqa: PLR0917 - the t
         if in_metadata and tenant:
             message.metadata_context["tenant"] = tenant
         try:
-            answer = call(required_channel, message, x_api_key=key, x_tenant_id=header)
+            answer = ext_mcp(required_channel, message, x_api_key=key, x_tenant_id=header)
         except grpc.RpcError as error:
             failed: Any = error
             assert failed.code() is grpc.StatusCode.PERMISSION_DENIED
@@ -510,7 +498,7 @@ def test_role_and_tenant_of_the_guardrails_are_checked(  # noqa: PLR0917 - the t
 def test_the_guardrails_need_a_credential(required_channel: grpc.Channel) -> None:
     for message in (tool_call("note"), text_result("hello")):
         with pytest.raises(grpc.RpcError) as raised:
-            call(required_channel, message, x_tenant_id="own")
+            ext_mcp(required_channel, message, x_tenant_id="own")
         failed: Any = raised.value
         assert failed.code() is grpc.StatusCode.UNAUTHENTICATED
 
@@ -524,6 +512,6 @@ def test_a_fault_of_the_engine_is_a_refusal(tmp_path: Path) -> None:
         for path, body in ((REQUEST, prompt("hello")), (RESPONSE, answer_text("hello"))):
             assert reading_of(client.post(path, json=body).json()) == REJECT
         for message in (tool_call("note"), text_result("hello")):
-            assert kind(call(channel, message, x_tenant_id="acme")) == "error"
+            assert kind(ext_mcp(channel, message, x_tenant_id="acme")) == "error"
         tools = result_of("tools/list", tools=[{"name": "note"}])
-        assert kind(call(channel, tools, x_tenant_id="acme")) == "error"
+        assert kind(ext_mcp(channel, tools, x_tenant_id="acme")) == "error"

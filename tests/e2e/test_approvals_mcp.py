@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import threading
+from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final
@@ -66,7 +67,7 @@ for line in sys.stdin:
 _numbers = itertools.count(1)
 
 
-class Agent:
+class Agent(ABC):
     """A client of a proxy.
 
     Attributes:
@@ -76,9 +77,9 @@ class Agent:
     def __init__(self, log: list[str]) -> None:
         self.log = log
 
+    @abstractmethod
     def send(self, message: Mapping[str, Any]) -> Any:
         """Sends a request, and returns the answer."""
-        raise NotImplementedError
 
     def call(self, tool: str = "delete_rows", *tokens: Any, **arguments: Any) -> Any:
         """Calls a tool with a new id, and with tokens if there are some; returns the answer."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from tests.support import servers
+from tests.support.program_environments import unavailable
 
 if TYPE_CHECKING:
     from tests.support.servers import Server
@@ -74,9 +74,8 @@ def test_an_installed_wheel_gets_a_decision(wheel: Path, tmp_path: Path, server:
     python = environment / "bin/python"
     install = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "0")
     done = run(python, *install, "--only-binary", ":all:", wheel, cwd=tmp_path)
-    if done.returncode != 0 and not os.environ.get("CI"):
-        pytest.skip(f"what the client needs cannot be installed: {done.stderr[-200:]}")
-    assert done.returncode == 0, done.stderr
+    if done.returncode != 0:
+        unavailable(f"what the client needs cannot be installed: {done.stderr[-200:]}")
     code = first_example().replace("127.0.0.1:50051", server.grpc_address)
     done = run(python, "-I", "-c", code, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

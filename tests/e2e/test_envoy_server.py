@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 import pytest
 
-from pdp.adapters.envoy.adapter import methods
-from pdp.adapters.envoy.contract import BodyMode, CheckRequest, CheckResponse, ProcessingResponse
+from pdp.adapters.envoy.contract import BodyMode
 from pdp.client.remote import failure
 from pdp.domain.access import ROLES
 from tests.support import servers
+from tests.support.adapter_calls import CHECK, PROCESS, check, process
 from tests.support.authenticated_servers import AuthenticatedServer, authenticated_server
 from tests.support.envoy import (
     CARD,
@@ -31,7 +31,6 @@ from tests.support.servers import TIMEOUT_S
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-CHECK, PROCESS = methods()
 PEP_ROLES: Final = {"pep", "editor", "admin"}
 WHOLE: Final = (BodyMode.BUFFERED, BodyMode.BUFFERED)
 DUPLEX: Final = (BodyMode.BUFFERED, BodyMode.FULL_DUPLEX_STREAMED)
@@ -66,30 +65,6 @@ routes:
 def chat(text: str) -> bytes:
     """Returns a chat request."""
     return json.dumps({"messages": [{"role": "user", "content": text}]}).encode()
-
-
-def check(channel: grpc.Channel, request: Any, **metadata: str) -> Any:
-    """Calls Check; returns the answer."""
-    rpc = channel.unary_unary(
-        CHECK,
-        request_serializer=CheckRequest.SerializeToString,
-        response_deserializer=CheckResponse.FromString,
-    )
-    return rpc(request, timeout=TIMEOUT_S, metadata=pairs_of(metadata))
-
-
-def process(channel: grpc.Channel, messages: Sequence[Any], **metadata: str) -> list[Any]:
-    """Calls Process with the messages of a stream; returns the answers."""
-    rpc: Any = channel.stream_stream(
-        PROCESS,
-        request_serializer=lambda message: message.SerializeToString(),
-        response_deserializer=ProcessingResponse.FromString,
-    )
-    return list(rpc(iter(messages), timeout=TIMEOUT_S, metadata=pairs_of(metadata)))
-
-
-def pairs_of(metadata: dict[str, str]) -> tuple[tuple[str, str], ...]:
-    return tuple((name.replace("_", "-"), value) for name, value in metadata.items() if value)
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ import pytest
 from tests.support.approvals import ApprovalTenant
 from tests.support.authenticated_servers import AuthenticatedServer, authenticated_server
 from tests.support.doc_blocks import block_of
+from tests.support.program_environments import unavailable
 from tests.support.rest.limits import PATH as LIMITS
 from tests.support.rest.packs import CHAINS, ok_json, pack, rule
 from tests.support.servers import TIMEOUT_S
@@ -123,10 +124,7 @@ def program() -> str:
     path = os.pathsep.join([os.environ.get("PATH", ""), *PATHS])
     found = shutil.which("nginx", path=path)
     if found is None:
-        reason = "nginx is not installed: apt-get install nginx-light"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        unavailable("nginx is not installed: apt-get install nginx-light")
     return found
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import httpx2
-import pytest
 
 from demo.__main__ import token_of
 from demo.gateway import CONFIGS, Gateway, load
 from demo.programs import Unavailable, envoy
 from demo.upstream import Upstream
+from tests.support.program_environments import unavailable
 from tests.support.servers import TIMEOUT_S, Server, start
 
 if TYPE_CHECKING:
@@ -29,9 +28,7 @@ def envoy_program() -> Path:
     try:
         return envoy()
     except Unavailable as error:
-        if os.environ.get("CI"):
-            pytest.fail(f"Envoy cannot be installed: {error}")
-        pytest.skip(f"Envoy cannot be installed: {error}")
+        unavailable(f"Envoy cannot be installed: {error}")
 
 
 @dataclass

@@ -9,12 +9,14 @@ Each message is judged as the arguments of a tool with the full name of the meth
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 
 import grpc
 from google.protobuf.json_format import MessageToJson, Parse, ParseError
 from google.protobuf.message import Message
 
+from pdp_client.async_client import AsyncClient
+from pdp_client.client import Client
 from pdp_client.enforcement import Denied, Held, NotPermitted
 from pdp_client.failures import UNAVAILABLE, CallFailed
 from pdp_client.judging import judge, judge_async
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Iterator
 
     from pdp_client._gen.pdp.v1 import decide_pb2 as pb
-    from pdp_client.async_client import AsyncClient
-    from pdp_client.client import Client
     from pdp_client.judging import Judged
 
     Context = Callable[[str], RequestLike]
@@ -34,12 +34,29 @@ OWN_SERVICES: Final = ("grpc.health.v1.", "grpc.reflection.", "pdp.v1.")
 """Services whose calls are not judged."""
 
 
-class _Rules:
+C = TypeVar("C", Client, AsyncClient)
+
+
+class _Rules(Generic[C]):
     """What messages are judged with."""
 
     def __init__(
-        self, context: Context | None, check_responses: bool, skip: Collection[str]
+        self,
+        client: C,
+        *,
+        context: Context | None = None,
+        check_responses: bool = True,
+        skip: Collection[str] = OWN_SERVICES,
     ) -> None:
+        """Stores how to judge.
+
+        Args:
+            client: asks for decisions.
+            context: returns what is known of a call, by the name of its method.
+            check_responses: whether to judge responses, too.
+            skip: beginnings of the names of methods that are not judged.
+        """
+        self._client: C = client
         self._context = context
         self.check_responses = check_responses
         self._skip = tuple(skip)
@@ -98,7 +115,7 @@ def status_of(error: NotPermitted | CallFailed) -> tuple[grpc.StatusCode, str]:
 
 
 class PolicyClientInterceptor(
-    _Rules,
+    _Rules[Client],
     grpc.UnaryUnaryClientInterceptor,
     grpc.UnaryStreamClientInterceptor,
     grpc.StreamUnaryClientInterceptor,
@@ -108,25 +125,6 @@ class PolicyClientInterceptor(
 
     It judges unary calls, and refuses calls with streams.
     """
-
-    def __init__(
-        self,
-        client: Client,
-        *,
-        context: Context | None = None,
-        check_responses: bool = True,
-        skip: Collection[str] = OWN_SERVICES,
-    ) -> None:
-        """Stores how to judge.
-
-        Args:
-            client: asks for decisions.
-            context: returns what is known of a call, by the name of its method.
-            check_responses: whether to judge responses, too.
-            skip: beginnings of the names of methods that are not judged.
-        """
-        super().__init__(context, check_responses, skip)
-        self._client = client
 
     def intercept_unary_unary(
         self, continuation: Any, client_call_details: Any, request: Any
@@ -160,7 +158,7 @@ _Future: Any = grpc.Future  # it has type arguments only in its stubs
 class _JudgedCall(grpc.Call, _Future):  # type: ignore[misc] # see above
     """A call whose result is judged."""
 
-    def __init__(self, call: Any, rules: _Rules, client: Client, method: str) -> None:
+    def __init__(self, call: Any, rules: _Rules[Client], client: Client, method: str) -> None:
         self._call = call
         self._rules = rules
         self._client = client
@@ -214,20 +212,8 @@ class _JudgedCall(grpc.Call, _Future):  # type: ignore[misc] # see above
         return self._call.details()
 
 
-class _AsyncUnary(_Rules, grpc.aio.UnaryUnaryClientInterceptor):
+class _AsyncUnary(_Rules[AsyncClient], grpc.aio.UnaryUnaryClientInterceptor):
     """Judges the unary calls of a `grpc.aio` channel."""
-
-    def __init__(
-        self,
-        client: AsyncClient,
-        *,
-        context: Context | None = None,
-        check_responses: bool = True,
-        skip: Collection[str] = OWN_SERVICES,
-    ) -> None:
-        """Stores how to judge; see `PolicyClientInterceptor`."""
-        super().__init__(context, check_responses, skip)
-        self._client = client
 
     async def intercept_unary_unary(
         self, continuation: Any, client_call_details: Any, request: Any
@@ -246,7 +232,7 @@ class _AsyncUnary(_Rules, grpc.aio.UnaryUnaryClientInterceptor):
         return _permitted(message, judged)
 
 
-class _AsyncStreams(_Rules):
+class _AsyncStreams(_Rules[AsyncClient]):
     """Refuses the calls with streams of a `grpc.aio` channel, which takes one kind at a time."""
 
     async def _intercept(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
@@ -278,27 +264,14 @@ def async_client_interceptors(
 
     channel = grpc.aio.insecure_channel(address, interceptors=async_client_interceptors(client))
     """
-    rules = (context, check_responses, skip)
+    kinds = (_AsyncUnary, _AsyncUnaryStream, _AsyncStreamUnary, _AsyncStreamStream)
     return [
-        _AsyncUnary(client, context=context, check_responses=check_responses, skip=skip),
-        *(each(*rules) for each in (_AsyncUnaryStream, _AsyncStreamUnary, _AsyncStreamStream)),
+        each(client, context=context, check_responses=check_responses, skip=skip) for each in kinds
     ]
 
 
-class PolicyServerInterceptor(_Rules, grpc.ServerInterceptor):
+class PolicyServerInterceptor(_Rules[Client], grpc.ServerInterceptor):
     """Judges the messages of calls before the service gets them, and its answers."""
-
-    def __init__(
-        self,
-        client: Client,
-        *,
-        context: Context | None = None,
-        check_responses: bool = True,
-        skip: Collection[str] = OWN_SERVICES,
-    ) -> None:
-        """Stores how to judge; see `PolicyClientInterceptor`."""
-        super().__init__(context, check_responses, skip)
-        self._client = client
 
     def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
         """Returns the handler of a call."""
@@ -345,23 +318,11 @@ class PolicyServerInterceptor(_Rules, grpc.ServerInterceptor):
             _abort(context, error)
 
 
-class AsyncPolicyServerInterceptor(_Rules, grpc.aio.ServerInterceptor):
+class AsyncPolicyServerInterceptor(_Rules[AsyncClient], grpc.aio.ServerInterceptor):
     """Judges the calls of a `grpc.aio` server; see `PolicyServerInterceptor`.
 
     It judges services that yield their answers or return them, and read requests as an iterator.
     """
-
-    def __init__(
-        self,
-        client: AsyncClient,
-        *,
-        context: Context | None = None,
-        check_responses: bool = True,
-        skip: Collection[str] = OWN_SERVICES,
-    ) -> None:
-        """Stores how to judge; see `PolicyClientInterceptor`."""
-        super().__init__(context, check_responses, skip)
-        self._client = client
 
     async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
         """Returns the handler of a call."""

@@ -21,9 +21,10 @@ from tests.support.approval_gateways import (
     PromptGuard,
     approvals_of,
     gateway_server,
-    gateway_tenant,
     of_answer,
+    rules,
 )
+from tests.support.approvals import new_tenant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +47,7 @@ def channel(server: AuthenticatedServer) -> Iterator[grpc.Channel]:
 
 @pytest.fixture
 def tenant(server: AuthenticatedServer) -> ApprovalTenant:
-    return gateway_tenant(server)
+    return new_tenant(server, *rules())
 
 
 @pytest.fixture(params=GATEWAYS)

@@ -38,13 +38,18 @@ from tests.support.approval_gateways import (
     approvals_of,
     chat,
     gateway_server,
-    gateway_tenant,
     of_ann,
     rules,
     told,
     told_by_ext_mcp,
 )
-from tests.support.approvals import ApprovalTenant, approval_of, confirmation_of, is_blocked
+from tests.support.approvals import (
+    ApprovalTenant,
+    approval_of,
+    confirmation_of,
+    is_blocked,
+    new_tenant,
+)
 from tests.support.authenticated_servers import AuthenticatedServer
 from tests.support.doc_blocks import block_of, blocks_of
 from tests.support.envoy import (
@@ -75,7 +80,7 @@ def channel(server: AuthenticatedServer) -> Iterator[grpc.Channel]:
 
 @pytest.fixture
 def tenant(server: AuthenticatedServer) -> ApprovalTenant:
-    return gateway_tenant(server)
+    return new_tenant(server, *rules())
 
 
 # Envoy

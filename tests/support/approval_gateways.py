@@ -14,7 +14,6 @@ import yaml
 
 from pdp._gen.agentgateway import ext_mcp_pb2 as ext
 from tests.support.adapter_calls import check, ext_mcp, process
-from tests.support.approvals import ApprovalTenant
 from tests.support.authenticated_servers import AuthenticatedServer, authenticated_server
 from tests.support.doc_blocks import block_of
 from tests.support.envoy import (
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
 
     import grpc
     import httpx2
+
+    from tests.support.approvals import ApprovalTenant
 
 TOKENS: Final = "x-pdp-tokens"
 ERASE: Final = "erase production"
@@ -443,8 +444,3 @@ def gateway_server(folder: Path) -> Iterator[AuthenticatedServer]:
     settings = {"PDP_ADAPTERS_FILE": str(folder / "adapters.yaml")}
     with authenticated_server(folder / "data", **settings) as opened:
         yield opened
-
-
-def gateway_tenant(server: AuthenticatedServer) -> ApprovalTenant:
-    """Returns a tenant of its own with `rules`."""
-    return ApprovalTenant(server, f"tenant-{next(_numbers)}", rules())

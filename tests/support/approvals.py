@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,8 +16,13 @@ DELETE: Final = "db:prod:delete"
 
 ESCALATE: Final = {"type": "ESCALATE", "message": "Deleting in production"}
 
+PROMPT: Final = {"type": "PROMPT", "prompt_message": "Go on?"}
+
 PACKS: Final = "/api/admin/policy-packs"
 CHAINS: Final = "/api/admin/policy-chains"
+CHANGES: Final = "/api/admin/audit/changes"
+
+_numbers: Final = itertools.count()
 
 
 @dataclass
@@ -101,6 +107,17 @@ class ApprovalTenant:
         path = f"/v1/approvals/{approval_id}"
         approval: dict[str, Any] = self.server.request("GET", path, key or self.bob).json()
         return approval
+
+
+def new_tenant(server: AuthenticatedServer, *rules: Mapping[str, Any]) -> ApprovalTenant:
+    """Returns a tenant of its own, with these rules or with the one that escalates."""
+    name = f"tenant-{next(_numbers)}"
+    return ApprovalTenant(server, name, rules) if rules else ApprovalTenant(server, name)
+
+
+def escalation(word: str, **action: Any) -> dict[str, Any]:
+    """Returns a rule that escalates texts with a word."""
+    return {"name": word, "conditions": {"content_regex": word}, "action": {**ESCALATE, **action}}
 
 
 def approval_of(decision: Mapping[str, Any]) -> dict[str, Any]:

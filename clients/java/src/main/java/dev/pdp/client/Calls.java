@@ -122,12 +122,12 @@ final class Calls implements AutoCloseable {
     }
   }
 
-  /** Starts a call; see {@code ClientCall}. */
+  /** Makes a call, which ends with the current gRPC context; see {@code ClientCall}. */
   <Q, R> ClientCall<Q, R> open(MethodDescriptor<Q, R> method, CallOptions options) {
-    return connection
-        .channel()
-        .newCall(
-            method, options.withCallCredentials(credentials).withExecutor(connection.executor()));
+    return new DetachedCall<>(
+        connection.channel(),
+        method,
+        options.withCallCredentials(credentials).withExecutor(connection.executor()));
   }
 
   Connection connection() {

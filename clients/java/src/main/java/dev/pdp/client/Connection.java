@@ -2,6 +2,7 @@ package dev.pdp.client;
 
 import io.grpc.ChannelCredentials;
 import io.grpc.ConnectivityState;
+import io.grpc.Context;
 import io.grpc.InsecureChannelCredentials;
 import io.grpc.ManagedChannel;
 import io.grpc.netty.shaded.io.grpc.netty.NettyChannelBuilder;
@@ -94,7 +95,7 @@ final class Connection implements AutoCloseable {
   boolean awaitReady(long nanos) throws InterruptedException {
     long deadline = System.nanoTime() + nanos;
     while (true) {
-      ConnectivityState state = channel.getState(true);
+      ConnectivityState state = connecting();
       long rest = deadline - System.nanoTime();
       if (state == ConnectivityState.READY || state == ConnectivityState.SHUTDOWN || rest <= 0) {
         return state == ConnectivityState.READY;
@@ -114,7 +115,17 @@ final class Connection implements AutoCloseable {
     long now = System.nanoTime();
     long last = reconnectedAt.get();
     if (now - last >= RECONNECT_NANOS && reconnectedAt.compareAndSet(last, now)) {
-      channel.resetConnectBackoff();
+      Context.ROOT.run(channel::resetConnectBackoff);
+    }
+  }
+
+  /** Connects if the channel is idle, and returns its state. */
+  private ConnectivityState connecting() {
+    Context previous = Context.ROOT.attach(); // What the channel starts outlives the caller.
+    try {
+      return channel.getState(true);
+    } finally {
+      Context.ROOT.detach(previous);
     }
   }
 

@@ -96,6 +96,8 @@ class Workspace:
         self._loaders = ThreadPoolExecutor(max_workers=LOADERS, thread_name_prefix="load")
         # Writes do not wait either while many changes of other processes are read and compiled.
         self._follower = ThreadPoolExecutor(max_workers=1, thread_name_prefix="follow")
+        # What followers read, which can be all policies of a tenant, delays neither of them.
+        self._viewer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="view")
         self._loading: dict[str, asyncio.Task[Snapshot]] = {}
         self._advanced = asyncio.Event()
         self._catching_up = asyncio.Lock()
@@ -122,6 +124,14 @@ class Workspace:
                 return work(transaction)
 
         return await self._run(run)
+
+    async def view(self, work: Callable[[Reader], T]) -> T:
+        """Runs `work` on a view that waits for no write and that no write waits for.
+
+        Raises:
+            StoreUnavailable: the store cannot be read.
+        """
+        return await self._view(self._viewer, work)
 
     def data_version(self) -> int:
         """Returns a number that changes with every commit of any process.
@@ -304,5 +314,6 @@ class Workspace:
     def close(self) -> None:
         """Stops the store's threads after they have finished their current work."""
         self._loaders.shutdown(wait=True)
+        self._viewer.shutdown(wait=True)
         self._follower.shutdown(wait=True)
         self._thread.shutdown(wait=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pdp.audit.acknowledgements import Acknowledgements
     from pdp.config import Settings
-    from pdp.decisions.record_builder import PendingRecord
+    from pdp.decisions.record_builder import Recordable
     from pdp.domain.audit_log import AuditLog
 
 DURABLE: Final = "durable"
@@ -103,7 +103,7 @@ class Recording:
         self.maker = RecordBuilder()
         self.counter = DecisionCounter()
         self._is_durable = options.durable
-        self.recorder: Recorder[PendingRecord] = Recorder(
+        self.recorder: Recorder[Recordable] = Recorder(
             self.log,
             self.maker.make,
             acknowledgements if options.durable else None,
@@ -156,7 +156,7 @@ class Recording:
         """Adds the decisions of this process that were counted until now to the log."""
         self.counter.flush(self.log)
 
-    def _count(self, pending: PendingRecord, *, written: bool) -> None:
+    def _count(self, pending: Recordable, *, written: bool) -> None:
         next(self.counter.steps[pending.count_key(written=written, is_durable=self._is_durable)])
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ import json
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
-from pdp.domain import api_key
+from pdp.domain import api_key, org_policy
 from pdp.domain.kinds import ENTITY_CLASSES
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ def _digest(policies: PolicySet) -> str:
                 for field in fields(entity)
                 if field.name not in _IGNORED_FIELDS
             }
+            if kind == org_policy.KIND:  # whom an alert notifies changes no decision
+                body["alert_rules"] = org_policy.without_addresses(body["alert_rules"])
             line = json.dumps([kind, entity_id, body], sort_keys=True, default=_plain)
             whole.update(line.encode() + b"\n")
     return whole.hexdigest()

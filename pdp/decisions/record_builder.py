@@ -82,6 +82,27 @@ class PendingRecord(NamedTuple):
         return count_key(self.snapshot, self.request, outcome, recorded=written)
 
 
+class ReportedDecision(NamedTuple):
+    """A decision of a follower, with its record.
+
+    Attributes:
+        record: the record that the follower has made.
+        snapshot: the tenant's policies here, as they are now.
+    """
+
+    record: DecisionRecord
+    snapshot: Snapshot
+
+    def count_key(self, *, written: bool, is_durable: bool) -> CountKey:
+        """Returns as what the decision is counted; see `PendingRecord.count_key`."""
+        record = self.record
+        return CountKey(record.tenant_id, record.logging_level, record.outcome.name, written)
+
+
+Recordable = PendingRecord | ReportedDecision
+"""What the recorder takes."""
+
+
 def count_key(
     snapshot: Snapshot | None, request: Request, outcome: Outcome, *, recorded: bool = False
 ) -> CountKey:
@@ -100,13 +121,16 @@ class RecordBuilder:
         self.withheld = 0
         """Records without a part, because that part could not be scanned for secrets."""
 
-    def make(self, pending: PendingRecord, *, with_text: bool = False) -> Recorded:
+    def make(self, pending: Recordable, *, with_text: bool = False) -> Recorded:
         """Returns the record of a decision; parts that cannot be scanned are withheld.
 
         Args:
             pending: the decision.
             with_text: whether to keep the redacted text and arguments at every logging level.
         """
+        if isinstance(pending, ReportedDecision):
+            reported = self._without_secrets(pending.record, pending.snapshot)
+            return Recorded(reported, pending.snapshot.org)
         snapshot = pending.snapshot
         policy = DEFAULT_ORG_POLICY if snapshot is None else snapshot.org
         withheld = self.withheld
@@ -261,6 +285,7 @@ _OWN_FIELDS: Final = frozenset(
         "text_sha256",
         "arguments_sha256",
         "input_hash",
+        "reported_by",
     }
 )
 _APPROVAL_FIELDS: Final = frozenset({"approval_id", "approved_by"})

@@ -22,14 +22,19 @@ ADMIN: Final = "admin"
 APPROVER: Final = "approver"
 """May answer requests that wait for an approval."""
 
-ROLES: Final = (PEP, AUDITOR, EDITOR, ADMIN, APPROVER)
+FOLLOWER: Final = "follower"
+"""May receive the policies of a tenant, report decisions, and request them. No role includes it:
+policies tell an agent how to get around them."""
+
+ROLES: Final = (PEP, AUDITOR, EDITOR, ADMIN, APPROVER, FOLLOWER)
 
 INCLUDED_ROLES: Final[Mapping[str, frozenset[str]]] = {
     PEP: frozenset({PEP}),
     AUDITOR: frozenset({AUDITOR}),
     EDITOR: frozenset({PEP, AUDITOR, EDITOR}),
-    ADMIN: frozenset(ROLES),
+    ADMIN: frozenset(ROLES) - {FOLLOWER},
     APPROVER: frozenset({APPROVER}),
+    FOLLOWER: frozenset({PEP, FOLLOWER}),
 }
 """Each role with the roles that it includes."""
 

@@ -106,6 +106,7 @@ class DecisionRecord(NamedTuple):
         payload_format: the format of the payload that the request was; empty if it was none. The
             redacted arguments, or the redacted text of plain text, are then the document.
         input_hash: identifies what was decided on; empty in records of earlier releases.
+        reported_by: the credential of the follower that decided; empty if the server did.
     """
 
     decision_id: str
@@ -151,6 +152,7 @@ class DecisionRecord(NamedTuple):
     sample_rate: float = 0.0
     payload_format: str = ""
     input_hash: str = ""
+    reported_by: str = ""
 
     @property
     def allowed(self) -> bool:
@@ -225,7 +227,7 @@ _LISTS: Final = {
     "layers": LayerTime,
 }
 
-_OPTIONAL: Final = ("session_id", "sample_rate", "payload_format", "input_hash")
+_OPTIONAL: Final = ("session_id", "sample_rate", "payload_format", "input_hash", "reported_by")
 """The fields of a record that are absent if they are empty."""
 
 _OPTIONAL_IN_MATCH: Final = (

@@ -61,6 +61,11 @@ class OrgPolicy:
         return self.blocking_enabled or self.logging_level == PARANOID
 
 
+def without_addresses(alert_rules: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Returns alert rules without whom they notify: their conditions, as decisions need them."""
+    return [{"condition": each.get("condition") or {}} for each in alert_rules]
+
+
 def alert_expressions(alert_rules: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, str]]:
     """Yields the expressions of alert rules, each with the index of its rule."""
     for index, document in enumerate(alert_rules):

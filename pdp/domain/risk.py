@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,3 +66,18 @@ class RiskTable:
 
 
 DEFAULT_RISK_TABLE: Final = RiskTable()
+
+
+def risk_points(table: RiskTable) -> dict[str, Any]:
+    """Returns a table as JSON."""
+    return asdict(table)
+
+
+def risk_table(points: Mapping[str, Any]) -> RiskTable:
+    """Returns the table of what `risk_points` has returned.
+
+    Raises:
+        TypeError, ValueError: it is not such a table.
+    """
+    bands = tuple((int(lowest), str(level)) for lowest, level in points["bands"])
+    return RiskTable(**{**points, "bands": bands})

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 
     from pdp.audit.recorder import Recorder
-    from pdp.decisions.record_builder import PendingRecord
+    from pdp.decisions.record_builder import Recordable
     from pdp.publisher import Publisher
     from pdp.server.worker import Worker
     from pdp.transport.call import Endpoint
@@ -58,7 +58,7 @@ class Readiness:
         self.open = False
         self.draining = False
         self.models: Callable[[], Mapping[str, str]] = dict
-        self.recorder: Recorder[PendingRecord] | None = None
+        self.recorder: Recorder[Recordable] | None = None
         self.exports: Callable[[], Mapping[str, str]] = dict
 
     @property
@@ -114,7 +114,7 @@ async def run_server(settings: Settings, worker: Worker | None = None) -> AsyncI
     async with AsyncExitStack() as stack:
         parts = await _assemble(stack, settings, worker)
         wiring, publisher, readiness = parts.wiring, parts.publisher, parts.readiness
-        transports = await start_transports(stack, settings, wiring, readiness)
+        transports = await start_transports(stack, settings, wiring.served, readiness)
         for loop in _loops(parts, settings):
             stack.push_async_callback(cancel, asyncio.create_task(loop))
         garbage.start()
@@ -132,8 +132,8 @@ async def run_server(settings: Settings, worker: Worker | None = None) -> AsyncI
             )
         finally:
             readiness.open, readiness.draining = False, True
-            if wiring.reader is not None:
-                wiring.reader.end_tails()
+            for end in wiring.served.end_streams:
+                end()
             await transports.drain(settings.drain_s)
 
 

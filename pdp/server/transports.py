@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from contextlib import AsyncExitStack
 
     from pdp.config import Settings
-    from pdp.server.wiring import Wiring
+    from pdp.server.served import Served
     from pdp.transport.grpc.fronts import Front
     from pdp.transport.http.app import HealthChecks
     from pdp.transport.metrics import Metrics
@@ -54,7 +54,7 @@ class Transports:
 
 
 async def start_transports(
-    stack: AsyncExitStack, settings: Settings, wiring: Wiring, readiness: HealthChecks
+    stack: AsyncExitStack, settings: Settings, served: Served, readiness: HealthChecks
 ) -> Transports:
     """Starts both transports; `stack` stops them.
 
@@ -64,34 +64,34 @@ async def start_transports(
     """
     tls = _tls(settings)
     if tls is not None:
-        tls.measure(wiring.metrics)
+        tls.measure(served.metrics)
         stack.push_async_callback(cancel, asyncio.create_task(tls.watch()))
     grpc = create_front(
         settings.grpc_server,
-        wiring.methods,
-        wiring.endpoints,
+        served.methods,
+        served.endpoints,
         settings.workers,
-        wiring.admissions,
+        served.admissions,
         tls=tls is not None,
         client_certificates=settings.tls_client_ca_file is not None,
     )
     port = await grpc.start(settings.grpc_listen, tls)
     stack.push_async_callback(grpc.stop, 0)
     http = HttpServer(
-        wiring.methods,
-        wiring.endpoints,
-        wiring.metrics,
+        served.methods,
+        served.endpoints,
+        served.metrics,
         readiness,
         loopback_only=settings.auth in {"dev", "local-pep"},
         workers=settings.workers,
         tls=tls,
-        admissions=wiring.admissions,
-        routes=wiring.routes,
+        admissions=served.admissions,
+        routes=served.routes,
     )
     http_address = await http.start(settings.http_listen)
     stack.push_async_callback(http.stop, 0)
     grpc_address = _with_port(settings.grpc_listen, port)
-    return Transports(grpc, http, grpc_address, http_address, wiring.metrics)
+    return Transports(grpc, http, grpc_address, http_address, served.metrics)
 
 
 def _tls(settings: Settings) -> Tls | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pdp.admin.api_keys import ApiKeys
@@ -20,6 +20,7 @@ from pdp.admin.kill_switch import KillSwitches
 from pdp.admin.limits import Limits
 from pdp.admin.model_catalog import ModelCatalog
 from pdp.admin.org_policy import OrgPolicies
+from pdp.admin.policy_feed import PolicyFeed
 from pdp.admin.policy_packs.chains import PolicyChains
 from pdp.admin.policy_packs.packs import PolicyPacks
 from pdp.admin.policy_packs.rules import PolicyRules
@@ -30,19 +31,17 @@ from pdp.admin.user_groups import UserGroups
 from pdp.audit.reader import RecordReader
 from pdp.decisions.decider import Decider
 from pdp.decisions.recording import DecisionRecorder
+from pdp.decisions.reports import Reports
 from pdp.decisions.text_streams import TextStreams
 from pdp.detect.ner import open_engine
+from pdp.domain.risk import risk_points
 from pdp.policy_files.service import PolicyFiles
-from pdp.server.adapters import Adapter, AdapterContext, build_adapters
 from pdp.server.exports import ExportSubsystem
 from pdp.server.security import development_services
-from pdp.transport.admission import admissions
-from pdp.transport.decide_port import DecidePort
+from pdp.server.served import Served, serve
 from pdp.transport.decision_observer import DecisionObserver
-from pdp.transport.guards import endpoints
-from pdp.transport.http.payload_route import payload_route
-from pdp.transport.methods import Method, methods
 from pdp.transport.metrics import Metrics
+from pdp.transport.record_messages import record_message
 from pdp.transport.servicers.api_key import ApiKeyServicer
 from pdp.transport.servicers.approval import ApprovalServicer
 from pdp.transport.servicers.audit import AuditServicer
@@ -57,6 +56,7 @@ from pdp.transport.servicers.limits import LimitServicer
 from pdp.transport.servicers.lint import LintServicer
 from pdp.transport.servicers.model_catalog import ModelCatalogServicer
 from pdp.transport.servicers.org_policy import OrgPolicyServicer
+from pdp.transport.servicers.policy import PolicyServicer
 from pdp.transport.servicers.policy_chain import PolicyChainServicer
 from pdp.transport.servicers.policy_file import PolicyFileServicer
 from pdp.transport.servicers.policy_pack import PolicyPackServicer
@@ -78,34 +78,33 @@ if TYPE_CHECKING:
     from pdp.domain.detector import EntityDetector
     from pdp.domain.ner import NerFinder
     from pdp.publisher import Publisher
-    from pdp.transport.admission import Check, Services
+    from pdp.transport.admission import Services
     from pdp.transport.call import Endpoint, Handler
-    from pdp.transport.http.adapter_routes import AdapterRoute
 
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """What the transports serve.
+    """The parts of a server that has policies of its own.
 
     Attributes:
-        methods: the RPCs, by gRPC path.
-        endpoints: the guarded endpoint of each RPC, by gRPC path.
-        metrics: the counters of calls and decisions.
+        served: what the transports serve.
         metering: keeps the counters of limits in step with the store.
-        admissions: what an adapter checks before it reads a message, by gRPC path.
-        reader: reads the records of decisions; None if decisions are not recorded.
         sweeper: closes approvals whose time is over.
-        routes: the HTTP routes of adapters.
     """
 
-    methods: Mapping[str, Method]
-    endpoints: Mapping[str, Endpoint]
-    metrics: Metrics
+    served: Served
     metering: UsageSynchronizer
     sweeper: ApprovalSweeper
-    admissions: Mapping[str, Check]
-    reader: RecordReader | None = None
-    routes: tuple[AdapterRoute, ...] = ()
+
+    @property
+    def metrics(self) -> Metrics:
+        """The counters of calls and decisions."""
+        return self.served.metrics
+
+    @property
+    def endpoints(self) -> Mapping[str, Endpoint]:
+        """The guarded endpoint of each RPC, by gRPC path."""
+        return self.served.endpoints
 
 
 def wire(
@@ -143,20 +142,36 @@ def wire(
     policies, observe = PublishedPolicies(publisher, workspace), DecisionObserver(metrics).observe
     desk = WorkspaceDesk(workspace)
     decider = Decider(policies, metering.meter, entity_finder, recorder, observe, desk=desk)
+    feed = _policy_servicer(publisher, workspace, policies, metrics)
     handlers: dict[str, Endpoint | Handler] = {
         **_decision_handlers(decider, metrics, workspace, recording, entity_finder),
         **_policy_handlers(workspace, publisher.platform.detectors),
         **_file_handlers(workspace, publisher, decider, reader),
         **_export_handlers(workspace, exporting),
-        **AuditServicer(reader, ChangeLog(workspace)).handlers(),
+        **AuditServicer(reader, ChangeLog(workspace), _reports(recording, decider)).handlers(),
+        **feed.handlers(),
         **LimitServicer(Limits(workspace, metering)).handlers(),
     }
-    served, services = {method.path: method for method in methods()}, secure(metrics)
-    own = {path: handlers[method.name] for path, method in served.items()}
-    guarded = _wrapped(endpoints(served, own, services), wrap)
-    sweeper, admit = _sweeper(workspace, desk, metrics), admissions(served, services)
-    wiring = Wiring(served, guarded, metrics, metering, sweeper, admit, reader)
-    return _with_adapters(wiring, decider, services, settings)
+    ends = [feed.end_streams, *([reader.end_tails] if reader else [])]
+    services = secure(metrics)
+    served = serve(handlers, decider, services, wrap=wrap, settings=settings, end_streams=ends)
+    return Wiring(served, metering, _sweeper(workspace, desk, metrics))
+
+
+def _reports(recording: Recording | None, decider: Decider) -> Reports | None:
+    if recording is None:
+        return None
+    return Reports(recording.log, recording.recorder, decider.snapshot, record_message)
+
+
+def _policy_servicer(
+    publisher: Publisher, workspace: Workspace, policies: PublishedPolicies, metrics: Metrics
+) -> PolicyServicer:
+    servicer = PolicyServicer(
+        PolicyFeed(workspace), policies, lambda: risk_points(publisher.platform.risk)
+    )
+    metrics.gauge("pdp_followers", "Followers that are connected.", lambda: servicer.streams)
+    return servicer
 
 
 def _sweeper(workspace: Workspace, desk: WorkspaceDesk, metrics: Metrics) -> ApprovalSweeper:
@@ -167,32 +182,6 @@ def _sweeper(workspace: Workspace, desk: WorkspaceDesk, metrics: Metrics) -> App
         lambda: sweeper.expired,
     )
     return sweeper
-
-
-def _wrapped(
-    guarded: Mapping[str, Endpoint], wrap: Callable[[Endpoint], Endpoint] | None
-) -> Mapping[str, Endpoint]:
-    if wrap is None:
-        return guarded
-    return {path: wrap(endpoint) for path, endpoint in guarded.items()}
-
-
-def _with_adapters(
-    wiring: Wiring, decider: Decider, services: Services, settings: Settings | None
-) -> Wiring:
-    """Returns the wiring with the routes and RPCs of adapters, which ask through its guards."""
-    port = DecidePort(wiring.methods, wiring.endpoints, wiring.admissions, wiring.metrics)
-    adapters = build_adapters(AdapterContext(settings, port, decider)) if settings else Adapter()
-    return replace(
-        wiring,
-        methods={**wiring.methods, **adapters.methods},
-        endpoints={
-            **wiring.endpoints,
-            **endpoints(adapters.methods, adapters.handlers, services),
-        },
-        admissions={**wiring.admissions, **admissions(adapters.methods, services)},
-        routes=(payload_route(port), *adapters.routes),
-    )
 
 
 def _decision_handlers(

@@ -63,6 +63,7 @@ def record_message(record: DecisionRecord) -> pb.DecisionRecord:
         sample_rate=record.sample_rate,
         payload_format=record.payload_format,
         input_hash=record.input_hash,
+        reported_by=record.reported_by,
     )
     if record.redacted_arguments is not None:
         message.redacted_arguments.update(dict(record.redacted_arguments))

@@ -11,7 +11,7 @@ from pdp.auth.principal import Principal
 from pdp.bootstrap.policies import create_publisher
 from pdp.domain.risk import DEFAULT_RISK_TABLE
 from pdp.errors import InvalidArgument
-from pdp.server import wiring
+from pdp.server import served, wiring
 from pdp.store import open_store
 from pdp.transport.call import Call, Endpoint
 from pdp.transport.http.binding import bindings
@@ -35,7 +35,7 @@ def handlers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[s
     store = open_store(f"sqlite:///{tmp_path}/pdp.db")
     publisher = create_publisher(store, DEFAULT_RISK_TABLE)
     workspace = Workspace(store, publisher)
-    monkeypatch.setattr(wiring, "endpoints", lambda _, by_path, __: by_path)
+    monkeypatch.setattr(served, "endpoints", lambda _, by_path, __: by_path)
     yield dict(wiring.wire(publisher, workspace).endpoints)
     workspace.close()
     store.close()

@@ -74,7 +74,7 @@ async def test_groups_are_trusted_with_a_credential_only(
     session = Session()
     for message in messages:
         metadata = {"x-api-key": key} if key else {}
-        call = Call(node.wiring.methods[path], metadata, "local", session=session)
+        call = Call(node.wiring.served.methods[path], metadata, "local", session=session)
         await node.wiring.endpoints[path](call, message)
     session.end()
     assert judged

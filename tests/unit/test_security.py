@@ -44,7 +44,7 @@ class Node:
         message = decide_pb2.DecideRequest() if message is None else message
         name = type(message).__name__.removesuffix("Request")
         path = f"/pdp.v1.DecideService/{name}"
-        call = Call(self.wiring.methods[path], {"x-api-key": key} if key else {}, "local")
+        call = Call(self.wiring.served.methods[path], {"x-api-key": key} if key else {}, "local")
         return await self.wiring.endpoints[path](call, message)
 
     async def refusal(self, key: str, message: Message | None = None) -> str:
@@ -147,9 +147,9 @@ def test_an_internal_error_refuses_the_call(node: Node, monkeypatch: pytest.Monk
     monkeypatch.setattr(KeyRing, "principal_of", broken)
     path = "/pdp.v1.DecideService/Decide"
     metadata = {"x-api-key": "any", "x-request-id": "r-1"}
-    call = Call(node.wiring.methods[path], metadata, "grpc")
+    call = Call(node.wiring.served.methods[path], metadata, "grpc")
     with pytest.raises(InternalError, match="request id r-1") as caught:
-        node.wiring.admissions[path](call)
+        node.wiring.served.admissions[path](call)
     assert "secret" not in caught.value.message
     assert not call.admitted
     assert call.reply["x-request-id"] == "r-1"

@@ -1,4 +1,4 @@
-"""The keys of an installation: for the hashes of redacted values, and for approvals.
+"""The keys of an installation: for hashes of redacted values, for approvals, and for followers.
 
 They are created once and stay: another key would give every value another hash. They are stored
 with the policies, so that all processes of an installation have the same ones, and a backup holds
@@ -7,6 +7,7 @@ them. Only the restore of a backup replaces the key for approvals.
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from typing import TYPE_CHECKING, Final
 
@@ -20,14 +21,17 @@ if TYPE_CHECKING:
 
 REDACTION_KIND: Final = "redaction_key"
 APPROVAL_KIND: Final = "approval_key"
+SIGNING_KIND: Final = "signing_key"
 """No kinds of `ENTITY_CLASSES`: the keys are no policies, and never part of an export."""
 
 _SUMMARIES: Final = {
     REDACTION_KIND: "Created the key for redactions",
     APPROVAL_KIND: "Created the key for approvals",
+    SIGNING_KIND: "Created the key that signs what followers get",
 }
 _RENEWED: Final = "Replaced the key for approvals"
 _KEY_BYTES: Final = 32
+_ID_LENGTH: Final = 32
 
 
 def install_keys(store: Store) -> None:
@@ -37,7 +41,7 @@ def install_keys(store: Store) -> None:
         StoreUnavailable: the store cannot be read or written.
     """
     with store.read() as reader:
-        if all(read_keys(reader)):
+        if all(_read_key(reader, kind) for kind in _SUMMARIES):
             return
     with store.write() as transaction:
         for kind in _SUMMARIES:
@@ -61,6 +65,23 @@ def read_keys(reader: Reader) -> InstallationKeys:
         StoreUnavailable: the store cannot be read.
     """
     return InstallationKeys(_read_key(reader, REDACTION_KIND), _read_key(reader, APPROVAL_KIND))
+
+
+def read_signing_key(reader: Reader) -> bytes:
+    """Returns the private key that signs what followers get; empty if the store has none.
+
+    Raises:
+        StoreUnavailable: the store cannot be read.
+    """
+    return _read_key(reader, SIGNING_KIND)
+
+
+def installation_of(keys: InstallationKeys) -> str:
+    """Returns what identifies the database to followers: another one after a restore.
+
+    After a restore, revisions count again from that of the backup, so a follower must start anew.
+    """
+    return hashlib.sha256(b"pdp installation\0" + keys.approval).hexdigest()[:_ID_LENGTH]
 
 
 def _put_key(transaction: Transaction, kind: str, actor: str, summary: str) -> None:

@@ -39,7 +39,10 @@ _Id = Annotated[str, typer.Argument(metavar="ID", help="The id of the key, from 
 def _create(
     *,
     role: Annotated[
-        str, typer.Option(metavar="admin|editor|auditor|approver|pep", help="What the key may do.")
+        str,
+        typer.Option(
+            metavar="admin|editor|auditor|approver|follower|pep", help="What the key may do."
+        ),
     ],
     tenant: Annotated[
         list[str],

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from pdp.admin.change_log import ChangeLog, ChangePage
     from pdp.audit.reader import LogEntry, RecordReader
+    from pdp.decisions.reports import Reports
     from pdp.domain.stored_entity import Change
     from pdp.transport.call import Call, Endpoint
 
@@ -47,11 +48,15 @@ _CHANGE_FIELDS: Final = ("kind", "entity_id", "actor", "op")
 class AuditServicer:
     """Reads the decision records and policy changes of the call's tenant."""
 
-    def __init__(self, reader: RecordReader | None, changes: ChangeLog) -> None:
+    def __init__(
+        self, reader: RecordReader | None, changes: ChangeLog, reports: Reports | None = None
+    ) -> None:
         """Args:
         reader: reads decision records; None if this server has none.
         changes: reads changes of policies.
+        reports: takes the records of followers; None if this server has no records.
         """
+        self._reports = reports
         self._records = reader
         self._changes = changes
 
@@ -69,6 +74,7 @@ class AuditServicer:
             "ExportRecords": self.export,
             "TailRecords": self.tail,
             "VerifyRecords": self.verify,
+            "ReportRecords": self.report,
             "ListChanges": self.changes,
             "ListPlatformChanges": self.platform_changes,
         }
@@ -131,6 +137,19 @@ class AuditServicer:
             head=report.head,
             removals=[pb.RecordRemoval(**each._asdict()) for each in report.removed],
         )
+
+    async def report(self, call: Call, message: Message) -> pb.ReportRecordsResponse:
+        """Appends the records of a follower.
+
+        Raises:
+            InvalidArgument: a text is no record of the tenant.
+            StoreUnavailable: the records cannot be written now.
+        """
+        if self._reports is None:
+            raise StoreUnavailable("this server does not record decisions")
+        bodies = cast("pb.ReportRecordsRequest", message).records
+        appended = await self._reports.append(call.tenant_id, call.principal.name, bodies)
+        return pb.ReportRecordsResponse(appended=appended)
 
     async def changes(self, call: Call, message: Message) -> pb.ListChangesResponse:
         """Lists the changes of the tenant's policies."""

@@ -40,7 +40,9 @@ class ApiKey(_message.Message):
     name: _builtins.str
     """name is the display name."""
     role: _builtins.str
-    """role is `admin`, `editor`, `auditor`, `approver` or `pep`."""
+    """role is `admin`, `editor`, `auditor`, `approver`,
+    `follower` or `pep`.
+    """
     created_by: _builtins.str
     """created_by is the actor that created the key, as in the change log."""
     owner: _builtins.str
@@ -184,7 +186,9 @@ class CreateApiKeyRequest(_message.Message):
     name: _builtins.str
     """name is the display name."""
     role: _builtins.str
-    """role is `admin`, `editor`, `auditor`, `approver` or `pep`."""
+    """role is `admin`, `editor`, `auditor`, `approver`,
+    `follower` or `pep`.
+    """
     owner: _builtins.str
     """owner is the person who uses the key, by the ID that requests have as
     `subject.user_id`. Only a key with an owner can answer approvals.

@@ -73,6 +73,7 @@ class DecisionRecord(_message.Message):
     PAYLOAD_FORMAT_FIELD_NUMBER: _builtins.int
     SAMPLE_RATE_FIELD_NUMBER: _builtins.int
     INPUT_HASH_FIELD_NUMBER: _builtins.int
+    REPORTED_BY_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
     """decision_id is the ID of the decision."""
     request_id: _builtins.str
@@ -155,6 +156,10 @@ class DecisionRecord(_message.Message):
     """
     input_hash: _builtins.str
     """input_hash identifies what was decided on; see `DecideResponse`."""
+    reported_by: _builtins.str
+    """reported_by is the credential of the follower that made the decision and
+    reported it; empty if this server made it.
+    """
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """time is when the decision was made, by the server's clock."""
@@ -260,10 +265,11 @@ class DecisionRecord(_message.Message):
         payload_format: _builtins.str = ...,
         sample_rate: _builtins.float = ...,
         input_hash: _builtins.str = ...,
+        reported_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_redacted_arguments_json", b"_redacted_arguments_json", "_redacted_text", b"_redacted_text", "asked_at", b"asked_at", "model", b"model", "redacted_arguments", b"redacted_arguments", "redacted_arguments_json", b"redacted_arguments_json", "redacted_text", b"redacted_text", "risk", b"risk", "subject", b"subject", "target", b"target", "time", b"time", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_redacted_arguments_json", b"_redacted_arguments_json", "_redacted_text", b"_redacted_text", "action", b"action", "allowed", b"allowed", "arguments_sha256", b"arguments_sha256", "asked_at", b"asked_at", "channel", b"channel", "cursor", b"cursor", "customer_id", b"customer_id", "decision_id", b"decision_id", "direction", b"direction", "duration_us", b"duration_us", "entities", b"entities", "frameworks", b"frameworks", "incomplete", b"incomplete", "input_hash", b"input_hash", "intent_complexity", b"intent_complexity", "layers", b"layers", "logging_level", b"logging_level", "matches", b"matches", "message", b"message", "model", b"model", "obligations", b"obligations", "outcome", b"outcome", "payload_format", b"payload_format", "pii_detected", b"pii_detected", "policy_hash", b"policy_hash", "reason_code", b"reason_code", "redacted_arguments", b"redacted_arguments", "redacted_arguments_json", b"redacted_arguments_json", "redacted_text", b"redacted_text", "request_id", b"request_id", "revision", b"revision", "risk", b"risk", "sample_rate", b"sample_rate", "session_id", b"session_id", "status_hint", b"status_hint", "subject", b"subject", "target", b"target", "tenant_id", b"tenant_id", "text_length", b"text_length", "text_sha256", b"text_sha256", "time", b"time", "tool", b"tool", "usage", b"usage", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_redacted_arguments_json", b"_redacted_arguments_json", "_redacted_text", b"_redacted_text", "action", b"action", "allowed", b"allowed", "arguments_sha256", b"arguments_sha256", "asked_at", b"asked_at", "channel", b"channel", "cursor", b"cursor", "customer_id", b"customer_id", "decision_id", b"decision_id", "direction", b"direction", "duration_us", b"duration_us", "entities", b"entities", "frameworks", b"frameworks", "incomplete", b"incomplete", "input_hash", b"input_hash", "intent_complexity", b"intent_complexity", "layers", b"layers", "logging_level", b"logging_level", "matches", b"matches", "message", b"message", "model", b"model", "obligations", b"obligations", "outcome", b"outcome", "payload_format", b"payload_format", "pii_detected", b"pii_detected", "policy_hash", b"policy_hash", "reason_code", b"reason_code", "redacted_arguments", b"redacted_arguments", "redacted_arguments_json", b"redacted_arguments_json", "redacted_text", b"redacted_text", "reported_by", b"reported_by", "request_id", b"request_id", "revision", b"revision", "risk", b"risk", "sample_rate", b"sample_rate", "session_id", b"session_id", "status_hint", b"status_hint", "subject", b"subject", "target", b"target", "tenant_id", b"tenant_id", "text_length", b"text_length", "text_sha256", b"text_sha256", "time", b"time", "tool", b"tool", "usage", b"usage", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__redacted_arguments_json: _TypeAlias = _typing.Literal["redacted_arguments_json"]  # noqa: Y015
     _WhichOneofArgType__redacted_arguments_json: _TypeAlias = _typing.Literal["_redacted_arguments_json", b"_redacted_arguments_json"]  # noqa: Y015
@@ -1131,3 +1137,51 @@ class PolicyChange(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PolicyChange: _TypeAlias = PolicyChange  # noqa: Y015
+
+@_typing.final
+class ReportRecordsRequest(_message.Message):
+    """ReportRecordsRequest holds records of the tenant of the call."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def records(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """records are the records as JSON objects, as a log stores them. They have
+        at most 4,000,000 characters together.
+        """
+
+    def __init__(
+        self,
+        *,
+        records: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["records", b"records"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportRecordsRequest: _TypeAlias = ReportRecordsRequest  # noqa: Y015
+
+@_typing.final
+class ReportRecordsResponse(_message.Message):
+    """ReportRecordsResponse says that the log has the records."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPENDED_FIELD_NUMBER: _builtins.int
+    appended: _builtins.int
+    """appended is the number of records that are new in the log."""
+    def __init__(
+        self,
+        *,
+        appended: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["appended", b"appended"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportRecordsResponse: _TypeAlias = ReportRecordsResponse  # noqa: Y015

@@ -53,6 +53,10 @@ class AuditServiceStub:
     """VerifyRecords verifies the whole log, of all tenants. It detects whether a
     record was removed, changed, added or moved.
     """
+    ReportRecords: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ReportRecordsRequest, _audit_pb2.ReportRecordsResponse]
+    """ReportRecords appends records of decisions that a follower has made by the
+    tenant's policies. A record that the log has already is not appended again.
+    """
     ListChanges: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ListChangesRequest, _audit_pb2.ListChangesResponse]
     """ListChanges lists the changes of the tenant's policies, newest first, with
     the actor and the values before and after. Secrets in the values are
@@ -87,6 +91,10 @@ class AuditServiceAsyncStub(AuditServiceStub):
     VerifyRecords: _aio.UnaryUnaryMultiCallable[_audit_pb2.VerifyRecordsRequest, _audit_pb2.VerifyRecordsResponse]  # type: ignore[assignment]
     """VerifyRecords verifies the whole log, of all tenants. It detects whether a
     record was removed, changed, added or moved.
+    """
+    ReportRecords: _aio.UnaryUnaryMultiCallable[_audit_pb2.ReportRecordsRequest, _audit_pb2.ReportRecordsResponse]  # type: ignore[assignment]
+    """ReportRecords appends records of decisions that a follower has made by the
+    tenant's policies. A record that the log has already is not appended again.
     """
     ListChanges: _aio.UnaryUnaryMultiCallable[_audit_pb2.ListChangesRequest, _audit_pb2.ListChangesResponse]  # type: ignore[assignment]
     """ListChanges lists the changes of the tenant's policies, newest first, with
@@ -149,6 +157,16 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_audit_pb2.VerifyRecordsResponse, _abc.Awaitable[_audit_pb2.VerifyRecordsResponse]]:
         """VerifyRecords verifies the whole log, of all tenants. It detects whether a
         record was removed, changed, added or moved.
+        """
+
+    @_abc_1.abstractmethod
+    def ReportRecords(
+        self,
+        request: _audit_pb2.ReportRecordsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_pb2.ReportRecordsResponse, _abc.Awaitable[_audit_pb2.ReportRecordsResponse]]:
+        """ReportRecords appends records of decisions that a follower has made by the
+        tenant's policies. A record that the log has already is not appended again.
         """
 
     @_abc_1.abstractmethod

@@ -61,6 +61,11 @@ class AuditServiceStub:
                 request_serializer=pdp_dot_v1_dot_audit__pb2.VerifyRecordsRequest.SerializeToString,
                 response_deserializer=pdp_dot_v1_dot_audit__pb2.VerifyRecordsResponse.FromString,
                 _registered_method=True)
+        self.ReportRecords = channel.unary_unary(
+                '/pdp.v1.AuditService/ReportRecords',
+                request_serializer=pdp_dot_v1_dot_audit__pb2.ReportRecordsRequest.SerializeToString,
+                response_deserializer=pdp_dot_v1_dot_audit__pb2.ReportRecordsResponse.FromString,
+                _registered_method=True)
         self.ListChanges = channel.unary_unary(
                 '/pdp.v1.AuditService/ListChanges',
                 request_serializer=pdp_dot_v1_dot_audit__pb2.ListChangesRequest.SerializeToString,
@@ -117,6 +122,14 @@ class AuditServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReportRecords(self, request, context):
+        """ReportRecords appends records of decisions that a follower has made by the
+        tenant's policies. A record that the log has already is not appended again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListChanges(self, request, context):
         """ListChanges lists the changes of the tenant's policies, newest first, with
         the actor and the values before and after. Secrets in the values are
@@ -161,6 +174,11 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     servicer.VerifyRecords,
                     request_deserializer=pdp_dot_v1_dot_audit__pb2.VerifyRecordsRequest.FromString,
                     response_serializer=pdp_dot_v1_dot_audit__pb2.VerifyRecordsResponse.SerializeToString,
+            ),
+            'ReportRecords': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportRecords,
+                    request_deserializer=pdp_dot_v1_dot_audit__pb2.ReportRecordsRequest.FromString,
+                    response_serializer=pdp_dot_v1_dot_audit__pb2.ReportRecordsResponse.SerializeToString,
             ),
             'ListChanges': grpc.unary_unary_rpc_method_handler(
                     servicer.ListChanges,
@@ -310,6 +328,33 @@ class AuditService:
             '/pdp.v1.AuditService/VerifyRecords',
             pdp_dot_v1_dot_audit__pb2.VerifyRecordsRequest.SerializeToString,
             pdp_dot_v1_dot_audit__pb2.VerifyRecordsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportRecords(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pdp.v1.AuditService/ReportRecords',
+            pdp_dot_v1_dot_audit__pb2.ReportRecordsRequest.SerializeToString,
+            pdp_dot_v1_dot_audit__pb2.ReportRecordsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -26,7 +26,7 @@ from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor
 from pdp_client._gen.pdp.v1 import error_reason_pb2 as pdp_dot_v1_dot_error__reason__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14pdp/v1/options.proto\x12\x06pdp.v1\x1a google/protobuf/descriptor.proto\x1a\x19pdp/v1/error_reason.proto\"s\n\x0bMethodRules\x12%\n\x0esuccess_status\x18\x01 \x01(\x05R\rsuccessStatus\x12%\n\x0einvalid_status\x18\x02 \x01(\x05R\rinvalidStatus\x12\x16\n\x06writes\x18\x03 \x01(\x08R\x06writes\"q\n\x06\x41\x63\x63\x65ss\x12 \n\x04role\x18\x01 \x01(\x0e\x32\x0c.pdp.v1.RoleR\x04role\x12#\n\x05scope\x18\x02 \x01(\x0e\x32\r.pdp.v1.ScopeR\x05scope\x12 \n\x04\x61lso\x18\x03 \x03(\x0e\x32\x0c.pdp.v1.RoleR\x04\x61lso\"\xb0\x01\n\nFieldRules\x12$\n\x04json\x18\x01 \x01(\x0e\x32\x10.pdp.v1.JsonFormR\x04json\x12-\n\x07invalid\x18\x02 \x01(\x0e\x32\x13.pdp.v1.ErrorReasonR\x07invalid\x12 \n\x0cjson_text_of\x18\x03 \x01(\tR\njsonTextOf\x12+\n\x06inside\x18\x04 \x03(\x0e\x32\x13.pdp.v1.ErrorReasonR\x06inside*p\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0c\n\x08ROLE_PEP\x10\x01\x12\x10\n\x0cROLE_AUDITOR\x10\x02\x12\x0f\n\x0bROLE_EDITOR\x10\x03\x12\x0e\n\nROLE_ADMIN\x10\x04\x12\x11\n\rROLE_APPROVER\x10\x05*D\n\x05Scope\x12\x15\n\x11SCOPE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSCOPE_TENANT\x10\x01\x12\x12\n\x0eSCOPE_PLATFORM\x10\x02*\x84\x01\n\x08JsonForm\x12\x19\n\x15JSON_FORM_UNSPECIFIED\x10\x00\x12\x12\n\x0eJSON_FORM_NULL\x10\x01\x12\x18\n\x14JSON_FORM_OMIT_EMPTY\x10\x02\x12\x1b\n\x17JSON_FORM_NULL_IF_EMPTY\x10\x03\x12\x12\n\x0eJSON_FORM_LIST\x10\x04:M\n\x06method\x12\x1e.google.protobuf.MethodOptions\x18\xb9\x8e\x03 \x01(\x0b\x32\x13.pdp.v1.MethodRulesR\x06method:H\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xbb\x8e\x03 \x01(\x0b\x32\x0e.pdp.v1.AccessR\x06\x61\x63\x63\x65ss:I\n\x05\x66ield\x12\x1d.google.protobuf.FieldOptions\x18\xba\x8e\x03 \x01(\x0b\x32\x12.pdp.v1.FieldRulesR\x05\x66ieldB\x0eZ\x0cpdp/v1;pdpv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14pdp/v1/options.proto\x12\x06pdp.v1\x1a google/protobuf/descriptor.proto\x1a\x19pdp/v1/error_reason.proto\"s\n\x0bMethodRules\x12%\n\x0esuccess_status\x18\x01 \x01(\x05R\rsuccessStatus\x12%\n\x0einvalid_status\x18\x02 \x01(\x05R\rinvalidStatus\x12\x16\n\x06writes\x18\x03 \x01(\x08R\x06writes\"q\n\x06\x41\x63\x63\x65ss\x12 \n\x04role\x18\x01 \x01(\x0e\x32\x0c.pdp.v1.RoleR\x04role\x12#\n\x05scope\x18\x02 \x01(\x0e\x32\r.pdp.v1.ScopeR\x05scope\x12 \n\x04\x61lso\x18\x03 \x03(\x0e\x32\x0c.pdp.v1.RoleR\x04\x61lso\"\xb0\x01\n\nFieldRules\x12$\n\x04json\x18\x01 \x01(\x0e\x32\x10.pdp.v1.JsonFormR\x04json\x12-\n\x07invalid\x18\x02 \x01(\x0e\x32\x13.pdp.v1.ErrorReasonR\x07invalid\x12 \n\x0cjson_text_of\x18\x03 \x01(\tR\njsonTextOf\x12+\n\x06inside\x18\x04 \x03(\x0e\x32\x13.pdp.v1.ErrorReasonR\x06inside*\x83\x01\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0c\n\x08ROLE_PEP\x10\x01\x12\x10\n\x0cROLE_AUDITOR\x10\x02\x12\x0f\n\x0bROLE_EDITOR\x10\x03\x12\x0e\n\nROLE_ADMIN\x10\x04\x12\x11\n\rROLE_APPROVER\x10\x05\x12\x11\n\rROLE_FOLLOWER\x10\x06*D\n\x05Scope\x12\x15\n\x11SCOPE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSCOPE_TENANT\x10\x01\x12\x12\n\x0eSCOPE_PLATFORM\x10\x02*\x84\x01\n\x08JsonForm\x12\x19\n\x15JSON_FORM_UNSPECIFIED\x10\x00\x12\x12\n\x0eJSON_FORM_NULL\x10\x01\x12\x18\n\x14JSON_FORM_OMIT_EMPTY\x10\x02\x12\x1b\n\x17JSON_FORM_NULL_IF_EMPTY\x10\x03\x12\x12\n\x0eJSON_FORM_LIST\x10\x04:M\n\x06method\x12\x1e.google.protobuf.MethodOptions\x18\xb9\x8e\x03 \x01(\x0b\x32\x13.pdp.v1.MethodRulesR\x06method:H\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xbb\x8e\x03 \x01(\x0b\x32\x0e.pdp.v1.AccessR\x06\x61\x63\x63\x65ss:I\n\x05\x66ield\x12\x1d.google.protobuf.FieldOptions\x18\xba\x8e\x03 \x01(\x0b\x32\x12.pdp.v1.FieldRulesR\x05\x66ieldB\x0eZ\x0cpdp/v1;pdpv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,12 +34,12 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pdp_client._gen.pdp.v1.opti
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'Z\014pdp/v1;pdpv1'
-  _globals['_ROLE']._serialized_start=504
-  _globals['_ROLE']._serialized_end=616
-  _globals['_SCOPE']._serialized_start=618
-  _globals['_SCOPE']._serialized_end=686
-  _globals['_JSONFORM']._serialized_start=689
-  _globals['_JSONFORM']._serialized_end=821
+  _globals['_ROLE']._serialized_start=505
+  _globals['_ROLE']._serialized_end=636
+  _globals['_SCOPE']._serialized_start=638
+  _globals['_SCOPE']._serialized_end=706
+  _globals['_JSONFORM']._serialized_start=709
+  _globals['_JSONFORM']._serialized_end=841
   _globals['_METHODRULES']._serialized_start=93
   _globals['_METHODRULES']._serialized_end=208
   _globals['_ACCESS']._serialized_start=210

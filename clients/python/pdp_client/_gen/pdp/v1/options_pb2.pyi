@@ -45,11 +45,15 @@ class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType],
     """
     ROLE_APPROVER: _Role.ValueType  # 5
     """ROLE_APPROVER answers requests that wait for an approval."""
+    ROLE_FOLLOWER: _Role.ValueType  # 6
+    """ROLE_FOLLOWER receives the policies of a tenant, to decide by them, and may
+    do what a PEP may do. No other role includes it.
+    """
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
     """Role is a set of permissions of a credential. An editor may also do what an
-    auditor and a PEP may do, and an admin may also do what an editor and an
-    approver may do.
+    auditor and a PEP may do, an admin may also do what an editor and an
+    approver may do, and a follower may also do what a PEP may do.
     """
 
 ROLE_UNSPECIFIED: Role.ValueType  # 0
@@ -69,6 +73,10 @@ tenants.
 """
 ROLE_APPROVER: Role.ValueType  # 5
 """ROLE_APPROVER answers requests that wait for an approval."""
+ROLE_FOLLOWER: Role.ValueType  # 6
+"""ROLE_FOLLOWER receives the policies of a tenant, to decide by them, and may
+do what a PEP may do. No other role includes it.
+"""
 Global___Role: _TypeAlias = Role  # noqa: Y015
 
 class _Scope:

@@ -94,8 +94,12 @@ def _all_policies(reader: Reader, tenant_id: str) -> list[FollowedPolicy]:
 def _changes(
     reader: Reader, tenant_id: str, since: int, revision: int
 ) -> list[FollowedPolicy] | None:
-    """Returns what has changed, each policy once; None if there are too many changes to read."""
-    latest: dict[tuple[str, str, str], FollowedPolicy] = {}
+    """Returns what has changed; None if there are too many changes to read.
+
+    Each policy comes once. One that was created comes as removed first: it may have been there
+    before, and then its place in the order is another one now.
+    """
+    latest: dict[tuple[str, str, str], list[FollowedPolicy]] = {}
     read = 0
     while since < revision:
         page = reader.changes(since, _PAGE)
@@ -107,7 +111,14 @@ def _changes(
         for change in page:
             if change.tenant_id in {PLATFORM, tenant_id} and change.kind in FOLLOWED_KINDS:
                 key = (change.tenant_id, change.kind, change.entity_id)
-                latest.pop(key, None)
-                latest[key] = of_change(change)
+                policy, states = of_change(change), latest.get(key, [])
+                if change.op == "create":
+                    latest.pop(key, None)
+                    states = [policy._replace(body=None)]
+                latest[key] = [*states[:1], policy] if _is_removed(states) else [policy]
         since = page[-1].revision
-    return list(latest.values())
+    return [policy for states in latest.values() for policy in states]
+
+
+def _is_removed(states: list[FollowedPolicy]) -> bool:
+    return bool(states) and states[0].body is None

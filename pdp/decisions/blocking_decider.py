@@ -28,6 +28,7 @@ from pdp.decisions.request_requirements import check_requirements
 from pdp.domain.ids import new_id
 from pdp.engine.dlp.named_entities import texts_of, with_findings
 from pdp.engine.evaluate import evaluate, stopped
+from pdp.errors import ServerNeeded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -81,14 +82,19 @@ class BlockingDecider(DecisionSteps):
 
         Raises:
             InvalidArgument: the request does not have what the tenant's settings require.
+            ServerNeeded: this process cannot decide it.
         """
         try:
             snapshot = self._snapshot(request.tenant_id)
+        except ServerNeeded:
+            raise
         except Exception as error:  # any error leaves nothing to decide on
             return self._answer(*self.undecidable(request, error))
         check_requirements(snapshot, request, arrived=arrived)
         try:
             pending = self._run_steps(snapshot, request)
+        except ServerNeeded:
+            raise
         except Exception as error:  # a meter or a model failed
             pending = self.undecidable(request, error)
         return self._answer(*pending)
@@ -98,14 +104,19 @@ class BlockingDecider(DecisionSteps):
 
         Raises:
             InvalidArgument: the request does not have what the tenant's settings require.
+            ServerNeeded: this process cannot decide it.
         """
         try:
             snapshot = self._snapshot(request.tenant_id)
+        except ServerNeeded:
+            raise
         except Exception as error:  # any error leaves nothing to decide on
             return self._answer(*self.undecidable(request, error))
         check_requirements(snapshot, request)
         try:
             pending = self._run_payload(snapshot, with_model(request, payload), payload, history)
+        except ServerNeeded:
+            raise
         except Exception as error:  # a meter or a model failed
             pending = self.undecidable(request, error)
         return self._answer(*pending)

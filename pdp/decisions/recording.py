@@ -13,7 +13,7 @@ from pdp.decisions.recording_level import sample_rate
 from pdp.domain.decision import Fault
 from pdp.domain.layers import ENGINE
 from pdp.engine.evaluate import failed_decision
-from pdp.errors import StoreUnavailable
+from pdp.errors import ServerNeeded, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -79,8 +79,12 @@ class DecisionRecorder:
         recorder._sink = group
         try:
             yield recorder
-        finally:
+        except ServerNeeded:  # the server decides all of them, and records them
+            raise
+        except BaseException:
             group.put()
+            raise
+        group.put()
 
     def take(
         self,

@@ -50,6 +50,7 @@
     ├── RevisionUnavailable
     ├── DeadlineExceeded
     ├── StoreUnavailable
+    │   └── ServerNeeded         a follower cannot decide a request by itself
     ├── InternalError            a fault of the server; the log has the cause
     └── ConfigError              the process cannot start with these settings
 
@@ -123,6 +124,7 @@ from pdp.errors.service import (
     DeadlineExceeded,
     InternalError,
     RevisionUnavailable,
+    ServerNeeded,
     StoreUnavailable,
 )
 
@@ -174,6 +176,7 @@ __all__ = [
     "RouteNotFound",
     "RuleNotFound",
     "RuleRequired",
+    "ServerNeeded",
     "StoreUnavailable",
     "SystemPolicyReadonly",
     "TenantMismatch",

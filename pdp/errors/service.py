@@ -23,6 +23,18 @@ class StoreUnavailable(PdpError):
     reason = "STORE_UNAVAILABLE"
 
 
+class ServerNeeded(StoreUnavailable):
+    """A follower cannot decide a request by itself: the server that it follows must.
+
+    Attributes:
+        cause: why, in a few words without values: a label of metrics.
+    """
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(f"only the server that is followed can decide this: {cause}")
+        self.cause = cause
+
+
 class InternalError(PdpError):
     """The server has a fault. The log has its cause; the caller does not get it."""
 

@@ -42,6 +42,8 @@ from pdp_client._gen.pdp.v1.policy_file_pb2 import *  # noqa: F403
 from pdp_client._gen.pdp.v1.policy_file_pb2_grpc import *  # noqa: F403
 from pdp_client._gen.pdp.v1.policy_pack_pb2 import *  # noqa: F403
 from pdp_client._gen.pdp.v1.policy_pack_pb2_grpc import *  # noqa: F403
+from pdp_client._gen.pdp.v1.policy_pb2 import *  # noqa: F403
+from pdp_client._gen.pdp.v1.policy_pb2_grpc import *  # noqa: F403
 from pdp_client._gen.pdp.v1.scope_pb2 import *  # noqa: F403
 from pdp_client._gen.pdp.v1.siem_pb2 import *  # noqa: F403
 from pdp_client._gen.pdp.v1.siem_pb2_grpc import *  # noqa: F403
@@ -73,6 +75,8 @@ from pdp_client.failures import CallFailed as CallFailed
 from pdp_client.failures import FieldViolation as FieldViolation
 from pdp_client.failures import Unavailable as Unavailable
 from pdp_client.guard import Guard as Guard
+from pdp_client.local import Local as Local
+from pdp_client.local import LocalState as LocalState
 from pdp_client.redaction import redact_json as redact_json
 from pdp_client.redaction import redact_json_text as redact_json_text
 from pdp_client.redaction import redact_text as redact_text

@@ -120,7 +120,9 @@ class AsyncClient:
             CallFailed: the server refused the request.
             ValueError: the mapping is not a request.
         """
-        return await self._run(self._core.decide(request), timeout, on_failure, traceparent)
+        return await self._run(
+            self._core.decide(self._core.request(request)), timeout, on_failure, traceparent
+        )
 
     async def decide_payload(
         self,
@@ -150,8 +152,8 @@ class AsyncClient:
             CallFailed: the server refused the request.
             ValueError: the body has no form in JSON, or the mapping is not a request.
         """
-        plan = self._core.decide_payload(format, body, request, history, answers)
-        return await self._run(plan, timeout, on_failure, traceparent)
+        message = self._core.payload_request(format, body, request, history, answers)
+        return await self._run(self._core.decide(message), timeout, on_failure, traceparent)
 
     async def decide_batch(
         self,
@@ -162,7 +164,8 @@ class AsyncClient:
         traceparent: str = "",
     ) -> tuple[Decision, ...]:
         """Returns the decisions on many requests of one tenant, in their order; see `decide`."""
-        return await self._run(self._core.decide_batch(requests), timeout, on_failure, traceparent)
+        messages = [self._core.request(each) for each in requests]
+        return await self._run(self._core.decide_batch(messages), timeout, on_failure, traceparent)
 
     async def simulate(
         self,

@@ -89,7 +89,7 @@ class Core:
         settings = Tls(tls, ca_file, client_cert_file, client_key_file, server_name)
         self.endpoints = Endpoints(addresses, settings, self._resilience)
         self.timeout = positive(timeout)
-        self._tenant = tenant
+        self.tenant = tenant
         self._budget = RetryBudget(self._resilience)
         self._waiting = WaitingCalls(self._resilience)
         self.telemetry = Telemetry()
@@ -125,29 +125,30 @@ class Core:
         """
         message = request_of(request)
         message.request_id = message.request_id or uuid.uuid4().hex
-        message.tenant_id = message.tenant_id or self._tenant
+        message.tenant_id = message.tenant_id or self.tenant
         return message
 
-    def decide(self, request: RequestLike) -> Plan[Decision]:
-        """Plans a call of `Decide`."""
-        return self._decide(self.request(request))
-
-    def decide_payload(
+    def payload_request(
         self,
         payload_format: str,
         body: object,
         request: RequestLike | None,
         history: str,
         answers: str,
-    ) -> Plan[Decision]:
-        """Plans a call of `Decide` for a payload."""
+    ) -> pb.DecideRequest:
+        """Returns a request for a payload; see `request`.
+
+        Raises:
+            ValueError: the body has no form in JSON, or the mapping is not a request.
+        """
         message = self.request(request or {})
         message.payload.CopyFrom(
             pb.Payload(format=payload_format, body=body_of(body), history=history, answers=answers)
         )
-        return self._decide(message)
+        return message
 
-    def _decide(self, message: pb.DecideRequest) -> Plan[Decision]:
+    def decide(self, message: pb.DecideRequest) -> Plan[Decision]:
+        """Plans a call of `Decide`."""
         return Plan(
             DECIDE,
             message,
@@ -158,11 +159,10 @@ class Core:
             outcome=lambda decision: decision.outcome,
         )
 
-    def decide_batch(self, requests: Sequence[RequestLike]) -> Plan[tuple[Decision, ...]]:
+    def decide_batch(self, messages: Sequence[pb.DecideRequest]) -> Plan[tuple[Decision, ...]]:
         """Plans a call of `DecideBatch`."""
-        messages = [self.request(each) for each in requests]
         tenants = {each.tenant_id for each in messages}
-        tenant = tenants.pop() if len(tenants) == 1 else self._tenant
+        tenant = tenants.pop() if len(tenants) == 1 else self.tenant
         batch = pb.DecideBatchRequest(tenant_id=tenant, requests=messages)
 
         def finish(response: pb.DecideBatchResponse) -> tuple[Decision, ...]:

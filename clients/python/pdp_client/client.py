@@ -20,6 +20,8 @@ from pdp_client.calls import (
     positive,
 )
 from pdp_client.failures import Unavailable
+from pdp_client.local import Local, LocalDecisions
+from pdp_client.results import decision_of
 from pdp_client.streams import StreamState, TextStream, released
 
 if TYPE_CHECKING:
@@ -27,9 +29,11 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from pdp_client._gen.pdp.v1.decide_pb2 import DecideRequest
     from pdp_client._gen.pdp.v1.simulate_pb2 import Overlay
     from pdp_client.credentials import Metadata
     from pdp_client.endpoints import Endpoint
+    from pdp_client.local import LocalState
     from pdp_client.requests import RequestLike
     from pdp_client.resilience import Resilience
     from pdp_client.results import Decision, Simulation
@@ -57,6 +61,7 @@ class Client:
         tenant: str = "",
         timeout: float = DEFAULT_TIMEOUT_S,
         resilience: Resilience | None = None,
+        local: bool | Local = False,
     ) -> None:
         """Reads the files of TLS. The client connects at the first call.
 
@@ -76,8 +81,11 @@ class Client:
             tenant: the tenant of requests that name none.
             timeout: how many seconds a call may take, including the time to connect.
             resilience: retries, the circuit breaker and the bound on waiting calls.
+            local: whether to decide in this process by the policies of the server, or how. It needs
+                the package `pdp`, and a credential with the role `follower`.
 
         Raises:
+            ImportError: `local` is set, but the package `pdp` is not installed.
             OSError: a file cannot be read, or has no certificate or key that can be used.
             ValueError: the arguments contradict each other.
         """
@@ -97,6 +105,16 @@ class Client:
         self._stubs: list[Stubs[grpc.Channel]] = [
             Stubs(_channel(each)) for each in self._core.endpoints.all
         ]
+        self._local: LocalDecisions | None = None
+        if local:
+            settings = local if isinstance(local, Local) else Local()
+            channels = [each.channel for each in self._stubs]
+            self._local = LocalDecisions(settings, channels, self._credential)
+
+    @property
+    def local_state(self) -> LocalState | None:
+        """How the client is doing that decides by itself; None if it asks the server only."""
+        return None if self._local is None else self._local.state(self._core.tenant)
 
     def decide(
         self,
@@ -118,7 +136,7 @@ class Client:
             CallFailed: the server refused the request.
             ValueError: the mapping is not a request.
         """
-        return self._run(self._core.decide(request), timeout, on_failure, traceparent)
+        return self._decided(self._core.request(request), timeout, on_failure, traceparent)
 
     def decide_payload(
         self,
@@ -148,8 +166,8 @@ class Client:
             CallFailed: the server refused the request.
             ValueError: the body has no form in JSON, or the mapping is not a request.
         """
-        plan = self._core.decide_payload(format, body, request, history, answers)
-        return self._run(plan, timeout, on_failure, traceparent)
+        message = self._core.payload_request(format, body, request, history, answers)
+        return self._decided(message, timeout, on_failure, traceparent)
 
     def decide_batch(
         self,
@@ -160,7 +178,15 @@ class Client:
         traceparent: str = "",
     ) -> tuple[Decision, ...]:
         """Returns the decisions on many requests of one tenant, in their order; see `decide`."""
-        return self._run(self._core.decide_batch(requests), timeout, on_failure, traceparent)
+        messages = [self._core.request(each) for each in requests]
+        decisions = [self._decided_here(each) for each in messages]
+        asked = [each for each, known in zip(messages, decisions, strict=True) if known is None]
+        if asked or not messages:
+            plan = self._core.decide_batch(asked)
+            answers = self._run(plan, timeout, on_failure, traceparent)
+            rest = iter(answers)
+            decisions = [next(rest) if known is None else known for known in decisions]
+        return tuple(each for each in decisions if each is not None)
 
     def simulate(
         self,
@@ -225,8 +251,14 @@ class Client:
         yield from released(stream, iter(chunks))
 
     def wait_until_ready(self, timeout: float | None = None) -> bool:
-        """Returns whether all servers are connected and serve, at the latest after the timeout."""
-        deadline = time.monotonic() + (self._core.timeout if timeout is None else timeout)
+        """Returns whether all servers are connected and serve, at the latest after the timeout.
+
+        A client that decides by itself waits for the policies of its tenant instead.
+        """
+        timeout_s = self._core.timeout if timeout is None else timeout
+        if self._local is not None:
+            return self._local.wait(self._core.tenant, timeout_s)
+        deadline = time.monotonic() + timeout_s
         for each in self._stubs:
             ready = grpc.channel_ready_future(each.channel)
             try:
@@ -236,6 +268,24 @@ class Client:
             finally:
                 ready.cancel()
         return True
+
+    def _decided(
+        self,
+        message: DecideRequest,
+        timeout: float | None,
+        on_failure: OnFailure,
+        traceparent: str,
+    ) -> Decision:
+        decision = self._decided_here(message)
+        if decision is not None:
+            return decision
+        plan = self._core.decide(message)
+        return self._run(plan, timeout, on_failure, traceparent)
+
+    def _decided_here(self, message: DecideRequest) -> Decision | None:
+        """Returns the decision on a request; None if the server must decide it."""
+        response = None if self._local is None else self._local.decide(message)
+        return None if response is None else decision_of(response, message)
 
     def _run(
         self, plan: Plan[R], timeout: float | None, on_failure: OnFailure, traceparent: str
@@ -271,6 +321,8 @@ class Client:
 
     def close(self) -> None:
         """Closes the connections. Calls that run are cancelled."""
+        if self._local is not None:
+            self._local.close()
         for each in self._stubs:
             each.channel.close()
 

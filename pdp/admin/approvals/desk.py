@@ -52,6 +52,9 @@ class WorkspaceDesk:
         self.expired = 0
         """Approvals that were closed because the same request came after their time."""
 
+    def check(self) -> None:
+        """Lets requests be held."""
+
     async def open(self, draft: ApprovalDraft) -> Approval:
         """Opens an approval; see `ApprovalDesk.open`."""
         opening: Opening = await self._commit(draft.tenant_id, partial(open_approval, draft=draft))
@@ -133,6 +136,9 @@ class StoreDesk:
         """Takes the store, and the lock of those who use it."""
         self._store = store
         self._storing = storing
+
+    def check(self) -> None:
+        """Lets requests be held."""
 
     async def open(self, draft: ApprovalDraft) -> Approval:
         """Opens an approval; see `ApprovalDesk.open`."""

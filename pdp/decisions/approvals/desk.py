@@ -22,6 +22,7 @@ from pdp.decisions.approvals.holding import (
 )
 from pdp.domain.approval import APPROVAL_UNAVAILABLE, CONFIRMATION_KIND, KIND, ApprovalFailed
 from pdp.domain.decision import HELD, Outcome
+from pdp.errors import ServerNeeded
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -39,7 +40,14 @@ Run = Callable[..., Awaitable[Any]]
 
 
 class ApprovalDesk(Protocol):
-    """Opens, reads and uses approvals. Each method waits for the store."""
+    """Opens, reads and uses approvals. Each method but `check` waits for the store."""
+
+    def check(self) -> None:
+        """Checks that requests can be held here.
+
+        Raises:
+            ServerNeeded: another process has the approvals.
+        """
 
     async def open(self, draft: ApprovalDraft) -> Approval:
         """Opens an approval, or returns the open one of the same input and caller.
@@ -69,6 +77,9 @@ class ApprovalDesk(Protocol):
 
 class NoDesk:
     """No approvals: nothing is opened, and no token lets anything pass."""
+
+    def check(self) -> None:
+        """Lets requests be held; then they are stopped."""
 
     async def open(self, draft: ApprovalDraft) -> Approval:
         """Raises ApprovalFailed."""
@@ -155,14 +166,20 @@ class HoldSteps:
             request: the request; for a payload, the one that is recorded.
             decision: the decision.
             grants: what the tokens of the request have let pass.
+
+        Raises:
+            ServerNeeded: another process has the approvals.
         """
         if request.without_approval:
             return decision
         try:
             if decision.outcome in HELD:
+                self._desk.check()
                 return await self._held(snapshot, request, decision, grants)
             if grants.uses and decision.allowed:
                 await self._desk.use(request.tenant_id, grants.uses)
+        except ServerNeeded:
+            raise
         except ApprovalFailed as error:
             return stopped_by(decision, error.problem)
         except Exception as error:  # whatever failed, nothing was committed that lets it pass

@@ -1,0 +1,120 @@
+"""Keeps the signed updates of a tenant on disk, for the time when the server cannot be reached.
+
+Two files: `NAME.policies` has all policies and the updates since, `NAME.latest` the newest update
+without changes, which says how old the policies are. What is read from them is verified like what
+comes from the server, so that nobody else can change it.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from google.protobuf.message import DecodeError
+
+from pdp._gen.pdp.v1 import policy_pb2 as pb
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+MAX_CHANGES_BYTES: Final = 4 << 20
+"""Bytes of changes after which the file should be written anew, with all policies."""
+
+_LENGTH_BYTES: Final = 4
+_MODE: Final = 0o600
+
+
+class BundleFile:
+    """The files of one tenant. Used by one thread.
+
+    Attributes:
+        grown: whether the changes take so much space that all policies should be sent again.
+    """
+
+    def __init__(self, directory: Path, name: str) -> None:
+        """Takes the directory, and the name of the files in it."""
+        self._whole = directory / f"{name}.policies"
+        self._latest = directory / f"{name}.latest"
+        self._changes_bytes = 0
+        self.grown = False
+
+    def read(self) -> Iterator[pb.WatchResponse]:
+        """Yields the messages that were kept; an incomplete last one is left out.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        for path in (self._whole, self._latest):
+            if path.exists():
+                yield from self._messages(path.read_bytes())
+
+    def replace(self, parts: Sequence[pb.WatchResponse]) -> None:
+        """Keeps an update with all policies in place of everything before.
+
+        Raises:
+            OSError: the file cannot be written. What was kept before is still there.
+        """
+        _write(self._whole, parts)
+        self._latest.unlink(missing_ok=True)
+        self._changes_bytes, self.grown = 0, False
+
+    def append(self, parts: Sequence[pb.WatchResponse]) -> None:
+        """Keeps an update that builds on those before.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        content = b"".join(map(_encoded, parts))
+        self.grown = True  # unless all of it is written
+        with self._whole.open("ab") as file:
+            file.write(content)
+        self._changes_bytes += len(content)
+        self.grown = self._changes_bytes > MAX_CHANGES_BYTES
+
+    def confirm(self, parts: Sequence[pb.WatchResponse]) -> None:
+        """Keeps an update without changes, which says that the policies are still in force.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        _write(self._latest, parts)
+
+    def remove(self) -> None:
+        """Removes what was kept.
+
+        Raises:
+            OSError: the files cannot be removed.
+        """
+        self._whole.unlink(missing_ok=True)
+        self._latest.unlink(missing_ok=True)
+
+    def _messages(self, content: bytes) -> Iterator[pb.WatchResponse]:
+        at = 0
+        while at < len(content):
+            start = at + _LENGTH_BYTES
+            end = start + int.from_bytes(content[at:start], "big")
+            try:
+                message = pb.WatchResponse.FromString(content[start:end])
+            except DecodeError:
+                message = None
+            if message is None or end > len(content):  # the process ended while it wrote
+                self.grown = True
+                return
+            yield message
+            at = end
+
+
+def _write(path: Path, parts: Iterable[pb.WatchResponse]) -> None:
+    new = path.with_name(f"{path.name}.new")
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _MODE), "wb") as file:
+        for part in parts:
+            file.write(_encoded(part))
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+
+
+def _encoded(message: pb.WatchResponse) -> bytes:
+    content = message.SerializeToString()
+    return len(content).to_bytes(_LENGTH_BYTES, "big") + content

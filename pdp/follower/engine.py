@@ -1,0 +1,174 @@
+"""Decides in this process by followed policies, for programs with threads."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from pdp.audit.acknowledgements import ThreadAcknowledgements
+from pdp.bootstrap.recording import Recording, RecordingOptions
+from pdp.decisions.blocking_decider import BlockingDecider
+from pdp.decisions.record_builder import MAX_TEXT
+from pdp.domain.audit_log import Retention
+from pdp.domain.ids import new_id
+from pdp.errors import ServerNeeded, WorkLimitExceeded
+from pdp.follower.place import Place
+from pdp.follower.reporter import Reporter
+from pdp.follower.stand_ins import ServerDesk, ServerFinder, ServerMeter
+from pdp.follower.tenants import FollowedTenants
+from pdp.messages.conversion import to_request, to_response
+from pdp.messages.payloads import to_payload
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pdp._gen.pdp.v1 import decide_pb2 as pb
+    from pdp.domain.decision import Decision
+    from pdp.engine.snapshot import Snapshot
+    from pdp.follower.central import Central
+    from pdp.follower.options import FollowOptions
+    from pdp.follower.tenants import TenantState
+
+RECORD_BYTES: Final = 2 * MAX_TEXT
+"""What a record takes at most on disk, nearly always."""
+
+_log: Final = logging.getLogger("pdp.follower")
+
+
+class FollowerState(NamedTuple):
+    """How a follower is doing.
+
+    Attributes:
+        tenants: how each tenant is followed.
+        decided: decisions that were made here.
+        passed_on: requests that the server had to decide.
+        unsent: records that wait to be reported.
+        report_problem: why reports fail now; empty if they do not.
+    """
+
+    tenants: Mapping[str, TenantState]
+    decided: int
+    passed_on: int
+    unsent: int
+    report_problem: str
+
+
+def recording_options(options: FollowOptions) -> RecordingOptions:
+    """Returns how a follower records: in its directory, without a limit by age."""
+    return RecordingOptions(
+        f"sqlite:///{options.directory / 'records.db'}",
+        durable=options.durable,
+        retention=Retention(None, max(1, options.max_unsent) * RECORD_BYTES),
+    )
+
+
+class FollowerEngine:
+    """Decides by the policies that a server has; any number of threads may call it.
+
+    A process that has made one must not go on after a fork.
+    """
+
+    def __init__(self, central: Central, options: FollowOptions) -> None:
+        """Opens the log of records. A tenant is followed from the first request for it.
+
+        Args:
+            central: the server.
+            options: how to follow it.
+
+        Raises:
+            ConfigError: the directory or the log of records cannot be used.
+            StoreUnavailable: the log of records cannot be read or written now.
+        """
+        self._place = Place.claim(options.directory)
+        options = replace(options, directory=self._place.directory)
+        self._recording = Recording(recording_options(options), ThreadAcknowledgements())
+        self._reporter = Reporter(
+            self._recording.log, central, self._place.position_file, options.max_unsent
+        )
+        self._tenants = FollowedTenants(central, options)
+        self._decider = BlockingDecider(
+            self._snapshot,
+            ServerMeter(),
+            ServerFinder().find_now,
+            self._recording.records,
+            _log_faults,
+            desk=ServerDesk(),
+        )
+        self._decided = self._passed_on = 0
+
+    def decide(self, message: pb.DecideRequest) -> pb.DecideResponse:
+        """Decides a request.
+
+        Args:
+            message: the request. Without a tenant, it is for that of the credential.
+
+        Raises:
+            ServerNeeded: the server must decide it.
+            InvalidArgument: a value is out of bounds; it names all invalid fields.
+        """
+        try:
+            response = to_response(self._decide(message), message)
+        except ServerNeeded:
+            self._passed_on += 1
+            raise
+        self._decided += 1
+        return response
+
+    def _decide(self, message: pb.DecideRequest) -> Decision:
+        if message.tokens or message.want_input_hash:
+            raise ServerNeeded("token")
+        if self._reporter.is_full:
+            raise ServerNeeded("unsent records")
+        arrived = time.time()
+        snapshot = self._tenants.snapshot(message.tenant_id)
+        if message.min_revision > snapshot.revision:
+            raise ServerNeeded("revision")
+        request_id = message.request_id or new_id()
+        request = to_request(message, snapshot.tenant_id, request_id, takes_payload=True)
+        if message.HasField("payload"):
+            payload = to_payload(message)
+            return self._decider.decide_payload(request, payload, history=message.payload.history)
+        return self._decider.decide(request, arrived)
+
+    def _snapshot(self, tenant_id: str) -> Snapshot:
+        return self._tenants.snapshot(tenant_id)
+
+    def wait_until_followed(self, tenant_id: str, timeout_s: float, revision: int = 0) -> bool:
+        """Follows a tenant, and waits until its policies are here.
+
+        Args:
+            tenant_id: the tenant; empty for that of the credential.
+            timeout_s: how long to wait.
+            revision: the revision that they must have at least.
+
+        Returns:
+            Whether they are here.
+        """
+        return self._tenants.follow(tenant_id).wait(revision, timeout_s)
+
+    def state(self) -> FollowerState:
+        """Returns how this follower is doing."""
+        return FollowerState(
+            self._tenants.states(),
+            self._decided,
+            self._passed_on,
+            self._reporter.unsent,
+            self._reporter.problem,
+        )
+
+    def close(self) -> None:
+        """Ends all streams, reports what can be reported in a short time, and closes the log."""
+        self._tenants.close()
+        self._recording.recorder.close()
+        self._reporter.close()
+        self._recording.close()
+        self._place.release()
+
+
+def _log_faults(decision: Decision) -> None:
+    for fault in decision.faults:
+        error: Any = fault.error
+        kind = error.bound if isinstance(error, WorkLimitExceeded) else type(error).__name__
+        _log.error("could not judge %s: %s in %s", decision.request_id, kind, fault.layer)

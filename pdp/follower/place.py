@@ -1,0 +1,70 @@
+"""The place of a follower on disk. Processes that share a directory have a place each."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self
+
+from pdp.errors import ConfigError
+from pdp.store.files import create_directory
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAX_PLACES: Final = 64
+"""Followers that share a directory."""
+
+_MODE: Final = 0o600
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A directory that only this process uses, until it ends.
+
+    Attributes:
+        directory: the directory.
+    """
+
+    directory: Path
+    _lock: int
+
+    @classmethod
+    def claim(cls, directory: Path) -> Self:
+        """Returns the first place in a directory that is free.
+
+        A process that starts anew goes on where one that has ended stopped: with its policies, and
+        with the records that it has not reported.
+
+        Raises:
+            ConfigError: the directory cannot be used, or has no free place.
+        """
+        try:
+            for number in range(MAX_PLACES):
+                place = directory / str(number)
+                create_directory(place)
+                lock = os.open(place / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    os.close(lock)
+                else:
+                    return cls(place, lock)
+        except OSError as error:
+            raise ConfigError(
+                f"the directory {directory} cannot be used: {error.strerror}. Name one that this "
+                "process can write to."
+            ) from None
+        raise ConfigError(
+            f"{MAX_PLACES} processes use the directory {directory} already. Name another one."
+        )
+
+    @property
+    def position_file(self) -> Path:
+        """The file with the position up to which records are reported."""
+        return self.directory / "reported"
+
+    def release(self) -> None:
+        """Lets another process have the place."""
+        os.close(self._lock)

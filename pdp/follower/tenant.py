@@ -1,0 +1,234 @@
+"""Follows one tenant: a thread that keeps its policies in step with the server."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import grpc
+
+from pdp._gen.pdp.v1 import policy_pb2 as pb
+from pdp.errors import PdpError, ServerNeeded
+from pdp.follower.bundle_file import BundleFile
+from pdp.follower.central import status_of
+from pdp.follower.replica import apply
+from pdp.follower.updates import UpdateReader, UpdateRefused
+
+if TYPE_CHECKING:
+    from pdp.engine.snapshot import Snapshot
+    from pdp.follower.central import Central
+    from pdp.follower.options import FollowOptions
+    from pdp.follower.replica import PlatformCache, Replica
+    from pdp.follower.updates import ReadUpdate
+
+MIN_PAUSE_S: Final = 0.2
+MAX_PAUSE_S: Final = 5.0
+
+CONFIRM_S: Final = 10.0
+"""How often it is kept on disk that the policies are still in force."""
+
+OWN_TENANT_FILE: Final = "_"
+"""The name of the files of the credential's own tenant, if no request has named it."""
+
+_REFUSALS: Final = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED})
+"""The server has refused the credential: policies that it may no longer see decide nothing."""
+
+_log: Final = logging.getLogger("pdp.follower")
+
+
+class TenantFollower:
+    """The policies of one tenant, as the server last sent them.
+
+    Attributes:
+        problem: why the policies are not in step now; empty if they are.
+    """
+
+    def __init__(
+        self,
+        tenant_id: str,
+        central: Central,
+        options: FollowOptions,
+        platforms: PlatformCache,
+    ) -> None:
+        """Starts the thread.
+
+        Args:
+            tenant_id: the tenant; empty for that of the credential.
+            central: the server.
+            options: how to follow.
+            platforms: the platforms of all tenants.
+        """
+        self._tenant_id = tenant_id
+        self._central = central
+        self._options = options
+        self._platforms = platforms
+        self._file = BundleFile(options.directory, tenant_id or OWN_TENANT_FILE)
+        self._reader = UpdateReader(tenant_id, options.signing_key)
+        self._replica: Replica | None = None
+        self._made_at = 0.0
+        self._fresh_until = 0.0
+        self._confirmed_at = 0.0
+        self._stopping = threading.Event()
+        self._changed = threading.Condition()
+        self._stream: Any = None
+        self.problem = "no policies have arrived yet"
+        self._thread = threading.Thread(target=self._run, name="pdp-follow", daemon=True)
+        self._thread.start()
+
+    @property
+    def replica(self) -> Replica | None:
+        """The policies; None if there are none that may be used."""
+        return self._replica
+
+    @property
+    def age_s(self) -> float:
+        """How long ago the policies were last known to be in force; infinite without policies."""
+        return float("inf") if self._replica is None else max(0.0, time.time() - self._made_at)
+
+    def snapshot(self) -> Snapshot:
+        """Returns the compiled policies.
+
+        Raises:
+            ServerNeeded: there are none, they are too old, or the server must decide by them.
+        """
+        replica = self._replica
+        if replica is None:
+            raise ServerNeeded("no policies")
+        if time.monotonic() >= self._fresh_until:
+            raise ServerNeeded("old policies")
+        if replica.keyed:
+            raise ServerNeeded("keyed redaction")
+        return replica.snapshot
+
+    def wait(self, revision: int, timeout_s: float) -> bool:
+        """Waits until a revision is in force here; returns False if the time is over first."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._revision >= revision, timeout_s)
+
+    @property
+    def _revision(self) -> int:
+        return -1 if self._replica is None else self._replica.revision
+
+    def stop(self) -> None:
+        """Ends the stream; does not wait for the thread."""
+        self._stopping.set()
+        stream = self._stream
+        if stream is not None:
+            stream.cancel()
+
+    def join(self, timeout_s: float) -> None:
+        """Waits for the thread to end."""
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        self._load()
+        failures = 0
+        while not self._stopping.is_set():
+            try:
+                for message in self._open():
+                    self._take(message)
+                    failures = 0
+            except grpc.RpcError as error:
+                self._fail(*_reason(error))
+            except (UpdateRefused, PdpError) as error:
+                self._fail(str(error), is_refused=True)
+            except Exception as error:  # the thread must go on: it brings each kill switch
+                self._fail(f"an update failed ({type(error).__name__})", is_refused=True)
+            failures += 1
+            self._stopping.wait(_pause_s(failures))
+
+    def _open(self) -> Any:
+        """Starts the stream from the policies that are here, or with all policies."""
+        replica = self._replica
+        request = pb.WatchRequest()
+        if replica is not None and not self._file.grown:
+            request.installation, request.revision = replica.installation, replica.revision
+        # What is left of an update that was cut off does not belong to this stream.
+        self._reader = UpdateReader(self._tenant_id, self._reader.public_key)
+        self._stream = self._central.watch(self._tenant_id, request)
+        if self._stopping.is_set():
+            self._stream.cancel()
+        return self._stream
+
+    def _take(self, message: pb.WatchResponse) -> None:
+        read = self._reader.feed(message)
+        if read is None:
+            return
+        self._put_in_force(read)
+        try:
+            self._keep(read)
+        except OSError as error:
+            self._report(f"the policies cannot be kept on disk: {error.strerror}")
+        if self._file.grown:
+            self._stream.cancel()
+
+    def _put_in_force(self, read: ReadUpdate) -> None:
+        replica = apply(self._replica, read, self._platforms)
+        age_s = max(0.0, time.time() - read.made_at)
+        with self._changed:
+            self._made_at = read.made_at
+            self._fresh_until = time.monotonic() + self._options.max_age_s - age_s
+            self._replica = replica
+            self.problem = ""
+            self._changed.notify_all()
+
+    def _keep(self, read: ReadUpdate) -> None:
+        update = read.update
+        if not update.since:
+            self._file.replace(read.parts)
+        elif update.policies or update.revision > update.since:
+            self._file.append(read.parts)
+        elif time.monotonic() - self._confirmed_at >= CONFIRM_S:
+            self._file.confirm(read.parts)
+            self._confirmed_at = time.monotonic()
+
+    def _load(self) -> None:
+        """Takes over what was kept, as far as it is signed and understood."""
+        try:
+            for message in self._file.read():
+                read = self._reader.feed(message)
+                if read is not None:
+                    self._put_in_force(read)
+        except (UpdateRefused, PdpError, OSError) as error:
+            self._set_aside()
+            self._report(f"what was kept on disk is not used: {error}")
+        except Exception as error:  # a fault must not end the thread
+            self._set_aside()
+            self._report(f"what was kept on disk is not used ({type(error).__name__})")
+        self._reader = UpdateReader(self._tenant_id, self._reader.public_key)
+        if self._replica is None:
+            self._reader = UpdateReader(self._tenant_id, self._options.signing_key)
+
+    def _fail(self, problem: str, is_refused: bool = False) -> None:
+        if self._stopping.is_set():
+            return
+        if is_refused:
+            self._set_aside()
+        self._report(problem)
+
+    def _set_aside(self) -> None:
+        """Decides nothing by the policies until all of them have been sent again."""
+        with self._changed:
+            self._replica = None
+
+    def _report(self, problem: str) -> None:
+        """Notes a problem, and logs it once."""
+        if problem != self.problem:
+            _log.warning("tenant %s is not in step: %s", self._tenant_id or "-", problem)
+        self.problem = problem
+
+
+def _reason(error: grpc.RpcError) -> tuple[str, bool]:
+    """Returns why a stream has ended, and whether the credential was refused."""
+    code, details = status_of(error)
+    if code in _REFUSALS:
+        return f"the server refuses the credential: {details}", True
+    return f"the server cannot be reached ({code.name if code else 'no status'})", False
+
+
+def _pause_s(failures: int) -> float:
+    limit = min(MAX_PAUSE_S, MIN_PAUSE_S * 2 ** min(failures - 1, 10))
+    return random.uniform(limit / 2, limit)  # noqa: S311 - it spreads the load, nothing else

@@ -1,0 +1,114 @@
+"""The tenants that a follower follows. It begins to when it is asked about one."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, NamedTuple
+
+from pdp.errors import ServerNeeded
+from pdp.follower.replica import PlatformCache
+from pdp.follower.tenant import TenantFollower
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pdp.engine.snapshot import Snapshot
+    from pdp.follower.central import Central
+    from pdp.follower.options import FollowOptions
+
+CLOSE_S = 5.0
+"""How long closing waits for each thread."""
+
+
+class TenantState(NamedTuple):
+    """How a tenant is followed.
+
+    Attributes:
+        revision: the revision of its policies; 0 without policies that may be used.
+        age_s: how long ago the policies were last known to be in force; infinite without policies.
+        problem: why they are not in step now; empty if they are.
+    """
+
+    revision: int
+    age_s: float
+    problem: str
+
+
+class FollowedTenants:
+    """Snapshots of the tenants that are followed, for any number of threads."""
+
+    def __init__(self, central: Central, options: FollowOptions) -> None:
+        """Takes the server, and how to follow it."""
+        self._central = central
+        self._options = options
+        self._platforms = PlatformCache()
+        self._tenants: dict[str, TenantFollower] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def follow(self, tenant_id: str) -> TenantFollower:
+        """Returns how a tenant is followed; begins to follow it if that is new.
+
+        Args:
+            tenant_id: the tenant; empty for that of the credential.
+
+        Raises:
+            ServerNeeded: too many tenants are followed already.
+        """
+        return self._tenants.get(tenant_id) or self._own(tenant_id) or self._begin(tenant_id)
+
+    def snapshot(self, tenant_id: str) -> Snapshot:
+        """Returns the compiled policies of a tenant.
+
+        Raises:
+            ServerNeeded: they are not here, or the server must decide by them.
+        """
+        return self.follow(tenant_id).snapshot()
+
+    def states(self) -> Mapping[str, TenantState]:
+        """Returns how each tenant is followed."""
+        return {
+            tenant_id: TenantState(
+                each.replica.revision if each.replica else 0, each.age_s, each.problem
+            )
+            for tenant_id, each in list(self._tenants.items())
+        }
+
+    def close(self) -> None:
+        """Ends all streams and threads."""
+        with self._lock:
+            self._closed = True
+            tenants = list(self._tenants.values())
+        for each in tenants:
+            each.stop()
+        for each in tenants:
+            each.join(CLOSE_S)
+
+    def _own(self, tenant_id: str) -> TenantFollower | None:
+        """Returns what follows the credential's own tenant, if that is the given one."""
+        own = self._tenants.get("")
+        if own is None or own.replica is None or own.replica.tenant_id != tenant_id:
+            return None
+        return self._tenants.setdefault(tenant_id, own)
+
+    def _begin(self, tenant_id: str) -> TenantFollower:
+        with self._lock:
+            known = self._tenants.get(tenant_id)
+            if known is not None:
+                return known
+            if self._closed:
+                raise ServerNeeded("closed")
+            if len(self._tenants) >= self._options.max_tenants:
+                self._forget_one()
+            begun = TenantFollower(tenant_id, self._central, self._options, self._platforms)
+            self._tenants[tenant_id] = begun
+            return begun
+
+    def _forget_one(self) -> None:
+        """Makes room: a tenant without usable policies goes; one with policies never does."""
+        for tenant_id, each in self._tenants.items():
+            if each.replica is None:
+                each.stop()
+                del self._tenants[tenant_id]
+                return
+        raise ServerNeeded("too many tenants")

@@ -117,8 +117,6 @@ class FollowerEngine:
         return response
 
     def _decide(self, message: pb.DecideRequest) -> Decision:
-        if message.tokens or message.want_input_hash:
-            raise ServerNeeded("token")
         if self._reporter.is_full:
             raise ServerNeeded("unsent records")
         arrived = time.time()
@@ -127,6 +125,8 @@ class FollowerEngine:
             raise ServerNeeded("revision")
         request_id = message.request_id or new_id()
         request = to_request(message, snapshot.tenant_id, request_id, takes_payload=True)
+        if request.tokens or request.want_input_hash:
+            raise ServerNeeded("token")
         if message.HasField("payload"):
             payload = to_payload(message)
             return self._decider.decide_payload(request, payload, history=message.payload.history)

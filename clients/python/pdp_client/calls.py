@@ -7,8 +7,8 @@ for each attempt which address it goes to, how long it may take, and whether ano
 from __future__ import annotations
 
 import os
+import secrets
 import time
-import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Self, TypeVar
@@ -124,7 +124,7 @@ class Core:
             ValueError: the contract has no such field, or a value is not of its type.
         """
         message = request_of(request)
-        message.request_id = message.request_id or uuid.uuid4().hex
+        message.request_id = message.request_id or secrets.token_hex(16)
         message.tenant_id = message.tenant_id or self.tenant
         return message
 

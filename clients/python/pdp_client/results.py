@@ -28,6 +28,11 @@ _PASSING: Final = frozenset(
 
 _STATUS_UNAVAILABLE: Final = 503
 
+_NAMES: Final = {
+    number: name.removeprefix("OUTCOME_") for name, number in pb.Outcome.items() if number
+}
+"""The names of the outcomes."""
+
 
 @dataclass(frozen=True, slots=True)
 class RedactedSpan:
@@ -222,10 +227,11 @@ def decision_of(response: pb.DecideResponse, request: pb.DecideRequest) -> Decis
         Unavailable: the answer has an unknown outcome, contradicts itself, or is for another
             request.
     """
-    if response.outcome not in pb.Outcome.values() or not response.outcome:
-        raise Unavailable(f"the answer has an outcome that is not known: {response.outcome}")
-    if response.allowed != (response.outcome in _PASSING):
-        name = _outcome_name(response)
+    outcome = response.outcome
+    name = _NAMES.get(outcome)
+    if name is None:
+        raise Unavailable(f"the answer has an outcome that is not known: {outcome}")
+    if response.allowed != (outcome in _PASSING):
         raise Unavailable(f"the answer has allowed {response.allowed} with the outcome {name}")
     if request.request_id and response.request_id != request.request_id:
         raise Unavailable("the answer is for another request")
@@ -251,7 +257,7 @@ def _decision(
 ) -> Decision:
     retry_after = response.retry_after_s if response.HasField("retry_after_s") else None
     return Decision(
-        outcome=_outcome_name(response),
+        outcome=_NAMES[response.outcome],
         allowed=response.allowed,
         message=response.message,
         reason_code=response.reason_code,
@@ -270,10 +276,6 @@ def _decision(
     )
 
 
-def _outcome_name(response: pb.DecideResponse) -> str:
-    return pb.Outcome.Name(response.outcome).removeprefix("OUTCOME_")
-
-
 def _match(match: pb.Match) -> MatchedPolicy:
     return MatchedPolicy(
         match.layer,
@@ -287,7 +289,12 @@ def _match(match: pb.Match) -> MatchedPolicy:
     )
 
 
+_NO_OBLIGATIONS: Final = Obligations()
+
+
 def _obligations(response: pb.DecideResponse) -> Obligations:
+    if not response.obligations:
+        return _NO_OBLIGATIONS
     redact: list[Redaction] = []
     fields: list[str] = []
     prompts: list[ConfirmationPrompt] = []

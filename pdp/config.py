@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+from base64 import b64decode
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, get_args
@@ -76,6 +77,52 @@ def _is_loopback_ip(host: str) -> bool:
         return False
 
 
+def _check_follow_url(text: str) -> str:
+    if text and not _is_follow_url(text):
+        raise ValueError(
+            f"{text!r} cannot be used. Use https://HOST:PORT, http only for a loopback address, or "
+            "unix:PATH."
+        )
+    return text
+
+
+def _is_follow_url(text: str) -> bool:
+    if text.startswith("unix:"):
+        return len(text) > len("unix:")
+    try:
+        url = urlsplit(text)
+        has_port = url.port is not None
+    except ValueError:
+        return False
+    is_bare = not (url.path or url.query or url.fragment or url.username or url.password)
+    return has_port and is_bare and _is_public_url(text)
+
+
+def _check_signing_key(text: str) -> str:
+    try:
+        is_key = not text or len(b64decode(text, validate=True)) == _SIGNING_KEY_BYTES
+    except ValueError:
+        is_key = False
+    if not is_key:
+        raise ValueError(
+            f"{text!r} is no signing key. Use what `pdp policies signing-key` prints: 32 bytes in "
+            "base64."
+        )
+    return text
+
+
+def _check_tenants(text: str) -> str:
+    for tenant_id in filter(None, text.split(",")):
+        if not is_tenant_id(tenant_id):
+            raise ValueError(
+                f"{tenant_id!r} is not the id of a tenant. Use ids of A-Z a-z 0-9 . _ - and commas."
+            )
+    return text
+
+
+_SIGNING_KEY_BYTES: Final = 32
+
+
 def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
@@ -105,6 +152,9 @@ Address = Annotated[str, AfterValidator(_check_address)]
 LiteLLMField = Annotated[str, AfterValidator(_check_litellm_field)]
 StoreUrl = Annotated[str, AfterValidator(_check_url)]
 PublicUrl = Annotated[str, AfterValidator(_check_public_url)]
+FollowUrl = Annotated[str, AfterValidator(_check_follow_url)]
+SigningKey = Annotated[str, AfterValidator(_check_signing_key)]
+TenantList = Annotated[str, AfterValidator(_check_tenants)]
 NamedPath = Annotated[Path, BeforeValidator(_check_path)]
 
 
@@ -225,6 +275,38 @@ class Settings(BaseSettings):
     )
     audit_key_file: NamedPath | None = Field(
         None, description="File with a secret that makes the log's hash chain unforgeable."
+    )
+    follow: FollowUrl = Field(
+        "",
+        description="Decide by the policies of another server: https://HOST:PORT or unix:PATH of "
+        "its gRPC.",
+    )
+    follow_tenants: TenantList = Field(
+        "", description="Tenants to follow from the start, by commas; others at their first call."
+    )
+    follow_key_file: NamedPath | None = Field(
+        None, description="File with the API key for that server, of the role follower."
+    )
+    follow_ca_file: NamedPath | None = Field(
+        None, description="Authorities of that server's certificate, PEM; without it the public."
+    )
+    follow_cert_file: NamedPath | None = Field(
+        None, description="The client certificate for that server, PEM."
+    )
+    follow_cert_key_file: NamedPath | None = Field(
+        None, description="The key of that client certificate, PEM."
+    )
+    follow_signing_key: SigningKey = Field(
+        "", description="The key that must have signed the policies; if empty, any, by TLS alone."
+    )
+    follow_max_age_s: float = Field(
+        3600.0, gt=0, description="Seconds after which policies decide nothing any more."
+    )
+    follow_max_tenants: int = Field(
+        16, ge=1, le=1000, description="Tenants that are followed; for others the server is asked."
+    )
+    follow_max_unsent: int = Field(
+        50_000, ge=1, le=10_000_000, description="Records that may wait to be reported."
     )
     tls_cert_file: NamedPath | None = Field(
         None, description="The server's certificate and its issuers, PEM; turns TLS on."
@@ -412,6 +494,7 @@ def check_auth(settings: Settings) -> None:
         ConfigError: such a setting is used; the message says what to do.
     """
     _check_local_tenant(settings)
+    _check_following(settings)
     if settings.auth != "dev":
         _check_credentials(settings)
     if settings.auth != "required":
@@ -429,6 +512,33 @@ def _check_local_tenant(settings: Settings) -> None:
         raise ConfigError(
             f"PDP_LOCAL_TENANT: {problem}: with PDP_AUTH=local-pep, a call without a credential "
             "acts for this one tenant. Use 1 to 128 characters of A-Z a-z 0-9 . _ -"
+        )
+
+
+def _check_following(settings: Settings) -> None:
+    others = [
+        f"PDP_{name.upper()}"
+        for name in sorted(settings.model_fields_set)
+        if name.startswith("follow_")
+    ]
+    if not settings.follow:
+        if others:
+            raise ConfigError(
+                f"{others[0]}: is used only with PDP_FOLLOW. Set that, or leave it out."
+            )
+        return
+    if settings.workers != 1:
+        raise ConfigError(
+            "PDP_WORKERS: a server that follows another one has one process. Start several servers."
+        )
+    if (settings.follow_cert_file is None) != (settings.follow_cert_key_file is None):
+        raise ConfigError(
+            "PDP_FOLLOW_CERT_FILE, PDP_FOLLOW_CERT_KEY_FILE: belong together. Set both or none."
+        )
+    if settings.follow_key_file is None and settings.follow_cert_file is None:
+        raise ConfigError(
+            "PDP_FOLLOW_KEY_FILE: is required: only a credential of the role follower gets "
+            "policies. Set it, or PDP_FOLLOW_CERT_FILE."
         )
 
 

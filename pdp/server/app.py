@@ -18,81 +18,29 @@ from pdp.audit.acknowledgements import LoopAcknowledgements
 from pdp.bootstrap.policies import create_publisher, load_risk_table, open_policies
 from pdp.bootstrap.recording import Recording, RecordingOptions
 from pdp.config import Settings, check_auth
-from pdp.detect.ner import NerEngine, open_engine
+from pdp.domain.api_key import KIND as KEY_KIND
 from pdp.domain.static_policy import KIND
 from pdp.server import garbage
 from pdp.server.exports import ExportSubsystem
+from pdp.server.following import run_follower
 from pdp.server.recent_tenants import RecentTenants
+from pdp.server.resources import open_models, open_tracing
 from pdp.server.security import Security
+from pdp.server.state import Readiness, ServerInfo
 from pdp.server.transports import cancel, start_transports
 from pdp.server.wiring import Wiring, wire
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 
-    from pdp.audit.recorder import Recorder
-    from pdp.decisions.record_builder import Recordable
     from pdp.publisher import Publisher
     from pdp.server.worker import Worker
-    from pdp.transport.call import Endpoint
 
 SWITCH_INTERVAL_S: Final = 0.0002
 """How long a thread may keep the interpreter while the event loop waits for it. By default it is 5
 ms, several times for each call."""
 
 _log: Final = structlog.get_logger("pdp.server")
-
-
-class Readiness:
-    """Whether the server accepts calls; read by `/readyz`.
-
-    Attributes:
-        open: the policies are loaded, and the server listens.
-        draining: the server stops.
-        models: returns the state of each model, by its kind.
-        recorder: records decisions; None until it is created.
-        exports: returns the state of the exports, by their names in `/readyz`.
-    """
-
-    def __init__(self) -> None:
-        self.open = False
-        self.draining = False
-        self.models: Callable[[], Mapping[str, str]] = dict
-        self.recorder: Recorder[Recordable] | None = None
-        self.exports: Callable[[], Mapping[str, str]] = dict
-
-    @property
-    def serving(self) -> bool:
-        """Whether the server accepts calls. It does not if decisions can no longer be recorded."""
-        return self.open and (self.recorder is None or self.recorder.alive)
-
-    def checks(self) -> Mapping[str, str]:
-        """Returns the state of each part that readiness depends on."""
-        return {
-            "snapshot": "loaded" if self.open or self.draining else "not loaded",
-            "drain": "draining" if self.draining else "no",
-            **({"audit": self.recorder.status()} if self.recorder else {}),
-            **{f"model_{kind}": state for kind, state in self.models().items()},
-            **self.exports(),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class ServerInfo:
-    """A running server.
-
-    Attributes:
-        grpc_address, http_address: the addresses that it listens on, with the actual ports.
-        revision: the revision of the policies in force.
-        system_policies: how many policies ship with the product.
-        locked: credentials are required, but there are none yet.
-    """
-
-    grpc_address: str
-    http_address: str
-    revision: int
-    system_policies: int
-    locked: bool = False
 
 
 @asynccontextmanager
@@ -176,11 +124,11 @@ async def _assemble(stack: AsyncExitStack, settings: Settings, worker: Worker | 
     publisher = create_publisher(store, risk, settings.tenant_cache_mb)
     workspace = Workspace(store, publisher)
     stack.callback(workspace.close)
-    ner = _models(settings)
+    ner = open_models(settings)
     stack.callback(ner.close)
-    security = Security(settings, publisher)
+    security = Security(settings, lambda: publisher.platform.policies.of_kind(KEY_KIND))
     await security.start()
-    around = _tracing(stack, settings)
+    around = open_tracing(stack, settings)
     recording, exports = _recording(stack, settings)
     wiring = wire(
         publisher,
@@ -218,23 +166,6 @@ def _recording(stack: AsyncExitStack, settings: Settings) -> tuple[Recording, Ex
     return recording, exports
 
 
-def _tracing(stack: AsyncExitStack, settings: Settings) -> Callable[[Endpoint], Endpoint] | None:
-    if not settings.otel_endpoint:
-        return None
-    from pdp import __version__  # noqa: PLC0415 - reads package metadata
-    from pdp.transport.tracing import Tracing  # noqa: PLC0415 - only if tracing is on
-
-    tracing = Tracing(settings.otel_endpoint, version=__version__)
-    stack.push_async_callback(asyncio.to_thread, tracing.close)
-    return tracing.wrap
-
-
-def _models(settings: Settings) -> NerEngine:
-    return open_engine(
-        settings.ner_model_dir, settings.gliner_model_dir, settings.ner_budget_ms / 1000
-    )
-
-
 async def serve(
     settings: Settings,
     announce: Callable[[ServerInfo], None],
@@ -260,7 +191,7 @@ async def serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, _on_signal, number, stop)
-    async with run_server(settings, worker) as info:
+    async with run_follower(settings) if settings.follow else run_server(settings, worker) as info:
         announce(info)
         await stop.wait()
         _log.info("draining", seconds=settings.drain_s)

@@ -10,30 +10,29 @@ from pdp.auth.keys import KeyRing
 from pdp.auth.local_pep import LocalPepAuthenticator
 from pdp.auth.principal import DevelopmentAuthenticator
 from pdp.auth.rate_limits import RateLimiter
-from pdp.domain.api_key import KIND
 from pdp.transport.admission import Services
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pdp.auth.jwt import TokenVerifier
     from pdp.auth.key_source import KeySource
     from pdp.config import Settings
-    from pdp.publisher import Publisher
+    from pdp.domain.api_key import ApiKey
     from pdp.transport.metrics import Metrics
 
 
 class Security:
     """The credentials of callers, and the updates of their keys."""
 
-    def __init__(self, settings: Settings, publisher: Publisher) -> None:
-        """Takes the settings, and the publisher, whose platform snapshot has the API keys.
+    def __init__(self, settings: Settings, api_keys: Callable[[], Mapping[str, ApiKey]]) -> None:
+        """Takes the settings, and what returns the API keys that are in force, by their ids.
 
         Raises:
             ConfigError: a file in the settings cannot be used.
         """
         self._settings = settings
-        self._keys = KeyRing(lambda: publisher.platform.policies.of_kind(KIND))
+        self._keys = KeyRing(api_keys)
         self._clients = read_clients(settings.clients_file)
         self._source: KeySource | None = None
         self._tokens: TokenVerifier | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, cast
 
 import structlog
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
 TENANT_HEADER: Final = "x-tenant-id"
 REQUEST_ID_HEADER: Final = "x-request-id"
+UNTRUSTED_GROUPS_HEADER: Final = "x-untrusted-groups"
+"""A follower that passes on a request of a caller whose groups it does not trust sends it."""
+
 MAX_REQUEST_ID_LENGTH: Final = 256
 
 _log: Final = structlog.get_logger("pdp.calls")
@@ -80,10 +83,13 @@ def authenticated(method: Method, services: Services) -> Check:
 
     def check(call: Call) -> None:
         try:
-            call.principal = authenticate(call.metadata, call.peer)
+            principal = authenticate(call.metadata, call.peer)
         except Unauthenticated:
             call.reply["www-authenticate"] = "Bearer"
             raise
+        if call.metadata.get(UNTRUSTED_GROUPS_HEADER):
+            principal = replace(principal, groups_trusted=False)
+        call.principal = principal
 
     def check_repeatedly(call: Call) -> None:
         check(call)

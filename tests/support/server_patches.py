@@ -115,7 +115,7 @@ def _hang_model() -> None:
     from pdp.detect.ner import NerEngine  # noqa: PLC0415 - as above
     from pdp.detect.ner.worker import ModelWorker  # noqa: PLC0415 - as above
     from pdp.domain.dlp_rule import LLM, NER  # noqa: PLC0415 - as above
-    from pdp.server import app  # noqa: PLC0415 - as above
+    from pdp.server import resources  # noqa: PLC0415 - as above
 
     class Hanging:
         labels = None
@@ -124,10 +124,10 @@ def _hang_model() -> None:
             while True:
                 threading.Event().wait()
 
-    def models(_settings: Any) -> NerEngine:
+    def models(*_arguments: Any) -> NerEngine:
         return NerEngine({NER: ModelWorker("hanging", Hanging)}, {LLM: "there is none"}, 0.05)
 
-    app._models = models  # type: ignore[assignment] # a test's own
+    resources.open_engine = models  # type: ignore[attr-defined,assignment] # a test's own
 
 
 if __name__ == "__main__":

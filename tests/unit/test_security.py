@@ -12,7 +12,7 @@ from pdp.admin.workspace import Workspace
 from pdp.auth.keys import KeyRing
 from pdp.bootstrap.policies import create_publisher, open_policies
 from pdp.config import load
-from pdp.domain.api_key import ApiKey
+from pdp.domain.api_key import KIND, ApiKey
 from pdp.domain.risk import DEFAULT_RISK_TABLE
 from pdp.errors import InternalError, PdpError, RateLimited, Unauthenticated
 from pdp.server.security import Security
@@ -36,7 +36,10 @@ class Node:
         self.publisher = create_publisher(self.store, DEFAULT_RISK_TABLE)
         self.workspace = Workspace(self.store, self.publisher)
         self.keys = ApiKeys(self.workspace)
-        self.security = Security(load({"auth": "required", **settings}), self.publisher)
+        self.security = Security(
+            load({"auth": "required", **settings}),
+            lambda: self.publisher.platform.policies.of_kind(KIND),
+        )
         self.wiring = wire(self.publisher, self.workspace, secure=self.security.services)
 
     async def decide(self, key: str, message: Message | None = None) -> Message:

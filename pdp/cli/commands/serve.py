@@ -27,6 +27,7 @@ Examples:
   pdp serve --auth dev
   PDP_AUTH=dev PDP_DATA_DIR=/var/lib/pdp pdp serve --grpc-listen unix:/run/pdp.sock
   pdp serve --config pdp.toml --workers 4
+  pdp serve --follow https://pdp.internal:50051 --follow-key-file follower.key
 """
 
 _METAVARS: Final = {
@@ -78,6 +79,16 @@ _METAVARS: Final = {
     "audit_max_mb": "MEBIBYTES",
     "change_log_days": "DAYS",
     "audit_key_file": "FILE",
+    "follow": "URL",
+    "follow_tenants": "TENANT,…",
+    "follow_key_file": "FILE",
+    "follow_ca_file": "FILE",
+    "follow_cert_file": "FILE",
+    "follow_cert_key_file": "FILE",
+    "follow_signing_key": "BASE64",
+    "follow_max_age_s": "SECONDS",
+    "follow_max_tenants": "NUMBER",
+    "follow_max_unsent": "NUMBER",
 }
 
 

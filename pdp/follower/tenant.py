@@ -30,8 +30,9 @@ MAX_PAUSE_S: Final = 5.0
 CONFIRM_S: Final = 10.0
 """How often it is kept on disk that the policies are still in force."""
 
-OWN_TENANT_FILE: Final = "_"
-"""The name of the files of the credential's own tenant, if no request has named it."""
+OWN_TENANT_FILE: Final = "~own"
+"""The name of the files of the credential's own tenant, if no request has named it. It is the id of
+no tenant."""
 
 _REFUSALS: Final = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED})
 """The server has refused the credential: policies that it may no longer see decide nothing."""

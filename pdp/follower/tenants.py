@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
+from pdp.domain.tenant import is_tenant_id
 from pdp.errors import ServerNeeded
 from pdp.follower.replica import PlatformCache
 from pdp.follower.tenant import TenantFollower
@@ -53,7 +54,7 @@ class FollowedTenants:
             tenant_id: the tenant; empty for that of the credential.
 
         Raises:
-            ServerNeeded: too many tenants are followed already.
+            ServerNeeded: too many tenants are followed already, or it is the id of no tenant.
         """
         return self._tenants.get(tenant_id) or self._own(tenant_id) or self._begin(tenant_id)
 
@@ -92,6 +93,8 @@ class FollowedTenants:
         return self._tenants.setdefault(tenant_id, own)
 
     def _begin(self, tenant_id: str) -> TenantFollower:
+        if tenant_id and not is_tenant_id(tenant_id):  # files have its name
+            raise ServerNeeded("tenant")
         with self._lock:
             known = self._tenants.get(tenant_id)
             if known is not None:

@@ -52,6 +52,20 @@ Exit codes:
   78  the database cannot be used
 """
 
+_SIGNING_KEY: Final = """
+\b
+Exit codes:
+  0   the key was printed
+  2   an option is missing or does not exist
+  4   the server or the database is not available now
+  78  the database cannot be used
+
+\b
+Examples:
+  export PDP_FOLLOW_SIGNING_KEY="$(pdp policies signing-key)"
+  pdp policies signing-key --server pdp.internal:50051 --tls
+"""
+
 _ROLLBACK: Final = f"""{_CODES}
 \b
 Examples:
@@ -322,6 +336,17 @@ def _lint(
 
 
 @spread
+def _signing_key(target: PolicyTargetOptions, *, as_json: Json = False) -> None:
+    """Print the public key of the policies that followers get.
+
+    Give it to them, so that they take policies of this server only, also from their disk.
+    """
+    from pdp.cli.run.policies import signing_key  # noqa: PLC0415 - as above
+
+    signing_key(target, as_json=as_json)
+
+
+@spread
 def _promote(
     target: PolicyTargetOptions,
     *,
@@ -398,6 +423,7 @@ def group() -> Any:
     app.command("import", epilog=_IMPORT)(_import)
     app.command("diff", epilog=_DIFF)(_diff)
     app.command("sync", epilog=_SYNC)(_sync)
+    app.command("signing-key", epilog=_SIGNING_KEY)(_signing_key)
     app.command("rollback", epilog=_ROLLBACK)(_rollback)
     app.command("lint", epilog=_LINT)(_lint)
     app.command("promote", epilog=_PROMOTE)(_promote)

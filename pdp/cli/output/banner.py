@@ -33,6 +33,11 @@ _LOCKED: Final = (
     "key, which is valid at once, with: "
     "pdp keys create --role admin --tenant '*' --database-url {url}"
 )
+_LOCKED_FOLLOWER: Final = (
+    "NO CALLER HAS ACCESS: credentials are required, and the API keys of the server that is "
+    "followed are not sent to this one. Set PDP_AUTH=local-pep, or accept tokens or client "
+    "certificates"
+)
 _CLEAR: Final = (
     "credentials are sent unencrypted to {addresses}: set PDP_TLS_CERT_FILE and PDP_TLS_KEY_FILE, "
     "or make the address reachable only for a proxy that terminates TLS"
@@ -51,7 +56,7 @@ def announce(settings: Settings, up: Mapping[str, Any]) -> None:
 
     Args:
         settings: the settings of the server.
-        up: the fields of `pdp.server.app.ServerInfo`.
+        up: the fields of `pdp.server.state.ServerInfo`.
     """
     http = up["http_address"]
     scheme = "http" if settings.tls_cert_file is None else "https"
@@ -60,9 +65,7 @@ def announce(settings: Settings, up: Mapping[str, Any]) -> None:
         "grpc": up["grpc_address"],
         "http": url,
         "docs": url if http.startswith("unix:") else url + DOCS_PATH,
-        "database": settings.store_url,
-        "revision": up["revision"],
-        "system_policies": up["system_policies"],
+        **_policies(settings, up),
         "workers": settings.workers,
         "tls": settings.tls_cert_file is not None,
         "seconds": round(process_age(), 2),
@@ -73,6 +76,17 @@ def announce(settings: Settings, up: Mapping[str, Any]) -> None:
     # One write: the thread that writes logs must not write between two lines.
     sys.stderr.write("\n".join(lines) + "\n")
     sys.stderr.flush()
+
+
+def _policies(settings: Settings, up: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns where the policies come from."""
+    if settings.follow:
+        return {"follows": settings.follow}
+    return {
+        "database": settings.store_url,
+        "revision": up["revision"],
+        "system_policies": up["system_policies"],
+    }
 
 
 def installed_version() -> str:
@@ -111,9 +125,14 @@ def _drawn(facts: Mapping[str, Any], _auth: str, warnings: Sequence[str]) -> lis
         f"  gRPC      {facts['grpc']}",
         f"  HTTP      {facts['http']}",
         f"  Docs      {facts['docs']}",
-        f"  Database  {facts['database']}, revision {facts['revision']}",
-        f"  Policies  {facts['system_policies']} system policies",
     ]
+    if "follows" in facts:
+        lines.append(f"  Policies  those of {facts['follows']}")
+    else:
+        lines += [
+            f"  Database  {facts['database']}, revision {facts['revision']}",
+            f"  Policies  {facts['system_policies']} system policies",
+        ]
     if facts["workers"] > 1:
         lines.append(f"  Workers   {facts['workers']}")
     for each in warnings:
@@ -129,7 +148,9 @@ def _warnings(settings: Settings, up: Mapping[str, Any]) -> Iterator[str]:
     if settings.auth == "dev":
         yield _LOUD
         return
-    if up["locked"]:
+    if up["locked"] and settings.follow:
+        yield _LOCKED_FOLLOWER
+    elif up["locked"]:
         yield _LOCKED.format(url=shlex.quote(settings.store_url))
     open_to = [
         address

@@ -244,3 +244,14 @@ def _finish(
         print_changes(answer, place_of)
         print(summary_of(answer))
     sys.exit(Exit.NO if tells_change and answer["changes"] else Exit.OK)
+
+
+def signing_key(target: PolicyTargetOptions, *, as_json: bool) -> None:
+    """Prints the public key of the policies that followers get."""
+    with exit_on_failure(as_json=as_json), connect(target) as client:
+        answer = call(client, "GetSigningKey", {}, "")
+    if as_json:
+        print_json(answer)
+    else:
+        print(answer["public_key"])
+    sys.exit(Exit.OK)

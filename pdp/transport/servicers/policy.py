@@ -89,13 +89,14 @@ class PolicyServicer:
             while not self._ending.is_set():
                 began = time.time()
                 update = await self._feed.since(tenant_id, installation, revision)
-                installation, revision = update.installation, update.revision
                 due_s = sent_at + HEARTBEAT_S - time.monotonic()
                 if update.policies or not update.since or due_s <= 0:
                     for part in await self._parts(update, began, signer):
                         yield part
                     sent_at, due_s = time.monotonic(), HEARTBEAT_S
-                await self._next_change(revision, due_s)
+                    installation, revision = update.installation, update.revision
+                # What was not sent concerns other tenants. The next update builds on the last one.
+                await self._next_change(update.revision, due_s)
         finally:
             self.streams -= 1
 
@@ -106,9 +107,8 @@ class PolicyServicer:
 
     async def _next_change(self, revision: int, timeout_s: float) -> None:
         """Waits until a later revision is in force, for a time, or until the streams end."""
-        newer = max(revision, self._policies.revision) + 1
         waits = [
-            asyncio.ensure_future(self._policies.reach(newer, timeout_s)),
+            asyncio.ensure_future(self._policies.reach(revision + 1, timeout_s)),
             asyncio.ensure_future(self._ending.wait()),
         ]
         try:

@@ -71,7 +71,7 @@ class FollowerEngine:
     """
 
     def __init__(self, central: Central, options: FollowOptions) -> None:
-        """Opens the log of records. A tenant is followed from the first request for it.
+        """Opens the log of records. A tenant is followed from the first request for it, or before.
 
         Args:
             central: the server.
@@ -134,6 +134,17 @@ class FollowerEngine:
 
     def _snapshot(self, tenant_id: str) -> Snapshot:
         return self._tenants.snapshot(tenant_id)
+
+    def follow(self, tenant_id: str) -> None:
+        """Begins to follow a tenant, before the first request for it.
+
+        Args:
+            tenant_id: the tenant; empty for that of the credential.
+
+        Raises:
+            ServerNeeded: too many tenants are followed already, or it is the id of no tenant.
+        """
+        self._tenants.follow(tenant_id)
 
     def wait_until_followed(self, tenant_id: str, timeout_s: float, revision: int = 0) -> bool:
         """Follows a tenant, and waits until its policies are here.

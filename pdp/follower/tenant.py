@@ -133,11 +133,11 @@ class TenantFollower:
                     self._take(message)
                     failures = 0
             except grpc.RpcError as error:
-                self._fail(*_reason(error))
+                self._end(error)
             except (UpdateRefused, PdpError) as error:
-                self._fail(str(error), is_refused=True)
+                self._refuse(str(error))
             except Exception as error:  # the thread must go on: it brings each kill switch
-                self._fail(f"an update failed ({type(error).__name__})", is_refused=True)
+                self._refuse(f"an update failed ({type(error).__name__})")
             failures += 1
             self._stopping.wait(_pause_s(failures))
 
@@ -158,7 +158,7 @@ class TenantFollower:
         read = self._reader.feed(message)
         if read is None:
             return
-        self._put_in_force(read)
+        self._put_in_force(apply(self._replica, read, self._platforms), read.made_at)
         try:
             self._keep(read)
         except OSError as error:
@@ -166,11 +166,10 @@ class TenantFollower:
         if self._file.grown:
             self._stream.cancel()
 
-    def _put_in_force(self, read: ReadUpdate) -> None:
-        replica = apply(self._replica, read, self._platforms)
-        age_s = max(0.0, time.time() - read.made_at)
+    def _put_in_force(self, replica: Replica, made_at: float) -> None:
+        age_s = max(0.0, time.time() - made_at)
         with self._changed:
-            self._made_at = read.made_at
+            self._made_at = made_at
             self._fresh_until = time.monotonic() + self._options.max_age_s - age_s
             self._replica = replica
             self.problem = ""
@@ -187,47 +186,50 @@ class TenantFollower:
             self._confirmed_at = time.monotonic()
 
     def _load(self) -> None:
-        """Takes over what was kept, as far as it is signed and understood."""
+        """Takes over what was kept, if all of it is signed and understood."""
+        replica, made_at = None, 0.0
         try:
             for message in self._file.read():
                 read = self._reader.feed(message)
                 if read is not None:
-                    self._put_in_force(read)
+                    replica, made_at = apply(replica, read, self._platforms), read.made_at
         except (UpdateRefused, PdpError, OSError) as error:
-            self._set_aside()
             self._report(f"what was kept on disk is not used: {error}")
         except Exception as error:  # a fault must not end the thread
-            self._set_aside()
             self._report(f"what was kept on disk is not used ({type(error).__name__})")
-        self._reader = UpdateReader(self._tenant_id, self._reader.public_key)
-        if self._replica is None:
-            self._reader = UpdateReader(self._tenant_id, self._options.signing_key)
+        else:
+            if replica is not None:  # not before: what came first may have been changed later
+                self._put_in_force(replica, made_at)
+                return
+        self._reader = UpdateReader(self._tenant_id, self._options.signing_key)
 
-    def _fail(self, problem: str, is_refused: bool = False) -> None:
+    def _end(self, error: grpc.RpcError) -> None:
+        """Notes why a stream has ended. Without the server, the policies stay in force."""
+        code, details = status_of(error)
         if self._stopping.is_set():
             return
-        if is_refused:
-            self._set_aside()
-        self._report(problem)
+        if code not in _REFUSALS:
+            self._report(f"the server cannot be reached ({code.name if code else 'no status'})")
+            return
+        self._refuse(f"the server refuses the credential: {details}")
+        try:
+            self._file.remove()  # what it may no longer see
+        except OSError as failure:
+            self._report(f"the policies cannot be removed from the disk: {failure.strerror}")
 
-    def _set_aside(self) -> None:
+    def _refuse(self, problem: str) -> None:
         """Decides nothing by the policies until all of them have been sent again."""
         with self._changed:
             self._replica = None
+        # The connection is that of the server, so it may have another key, unless one is set.
+        self._reader = UpdateReader(self._tenant_id, self._options.signing_key)
+        self._report(problem)
 
     def _report(self, problem: str) -> None:
         """Notes a problem, and logs it once."""
         if problem != self.problem:
             _log.warning("tenant %s is not in step: %s", self._tenant_id or "-", problem)
         self.problem = problem
-
-
-def _reason(error: grpc.RpcError) -> tuple[str, bool]:
-    """Returns why a stream has ended, and whether the credential was refused."""
-    code, details = status_of(error)
-    if code in _REFUSALS:
-        return f"the server refuses the credential: {details}", True
-    return f"the server cannot be reached ({code.name if code else 'no status'})", False
 
 
 def _pause_s(failures: int) -> float:

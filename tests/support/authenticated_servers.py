@@ -80,9 +80,14 @@ class AuthenticatedServer:
 
 def first_admin_key(data_dir: Path) -> str:
     """Creates the first key of a database, as `pdp keys create` does; returns it."""
+    return create_key(data_dir, "admin", "*")
+
+
+def create_key(data_dir: Path, role: str, tenant: str) -> str:
+    """Creates a key in a database by `pdp keys create`; returns it."""
     url = f"sqlite:///{data_dir}/pdp.db"
     creation = servers.run_pdp(
-        "keys", "create", "--role", "admin", "--tenant", "*", PDP_DATABASE_URL=url
+        "keys", "create", "--role", role, "--tenant", tenant, PDP_DATABASE_URL=url
     )
     assert creation.returncode == 0, creation.stderr
     return creation.stdout.splitlines()[-1]

@@ -109,7 +109,7 @@ class Client:
         if local:
             settings = local if isinstance(local, Local) else Local()
             channels = [each.channel for each in self._stubs]
-            self._local = LocalDecisions(settings, channels, self._credential)
+            self._local = LocalDecisions(settings, channels, self._credential, self._core.tenant)
 
     @property
     def local_state(self) -> LocalState | None:

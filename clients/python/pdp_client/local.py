@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -68,13 +69,15 @@ class LocalDecisions:
         settings: Local,
         channels: Sequence[grpc.Channel],
         credential: Callable[[], Metadata],
+        tenant: str,
     ) -> None:
-        """Opens what is kept on disk.
+        """Opens what is kept on disk, and begins to follow a tenant.
 
         Args:
             settings: how to decide.
             channels: a channel to each server.
             credential: returns the metadata with the credential.
+            tenant: the tenant; empty for that of the credential.
 
         Raises:
             ImportError: the package `pdp` is not installed.
@@ -105,6 +108,8 @@ class LocalDecisions:
             self._engine: Any = FollowerEngine(Central(channels, credential), options)
         except ConfigError as error:
             raise ValueError(error.message) from None
+        with suppress(ServerNeeded):
+            self._engine.follow(tenant)
 
     def decide(self, message: pb.DecideRequest) -> pb.DecideResponse | None:
         """Returns the answer to a request; None if the server must decide it.
@@ -129,7 +134,7 @@ class LocalDecisions:
         """Returns how the policies of a tenant are."""
         whole = self._engine.state()
         followed = whole.tenants.get(tenant)
-        revision, age, problem = followed or (0, float("inf"), "no request has come yet")
+        revision, age, problem = followed or (0, float("inf"), "the tenant is not followed")
         return LocalState(
             revision,
             age,

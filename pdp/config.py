@@ -285,7 +285,7 @@ class Settings(BaseSettings):
         "", description="Tenants to follow from the start, by commas; others at their first call."
     )
     follow_key_file: NamedPath | None = Field(
-        None, description="File with the API key for that server, of the role follower."
+        None, description="File with the API key or token for that server, of the role follower."
     )
     follow_ca_file: NamedPath | None = Field(
         None, description="Authorities of that server's certificate, PEM; without it the public."
@@ -535,10 +535,10 @@ def _check_following(settings: Settings) -> None:
         raise ConfigError(
             "PDP_FOLLOW_CERT_FILE, PDP_FOLLOW_CERT_KEY_FILE: belong together. Set both or none."
         )
-    if settings.follow_key_file is None and settings.follow_cert_file is None:
+    if settings.follow_key_file is None:
         raise ConfigError(
             "PDP_FOLLOW_KEY_FILE: is required: only a credential of the role follower gets "
-            "policies. Set it, or PDP_FOLLOW_CERT_FILE."
+            "policies. Set it to a file with such an API key, or token."
         )
 
 

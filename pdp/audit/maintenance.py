@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from pdp.errors import PdpError
@@ -22,13 +23,17 @@ INTERVAL_S: Final = 60.0
 PAUSE_S: Final = 0.25
 """The pause between two steps of a removal. Steps are short, so that appends do not wait long."""
 
+RetentionSource = Callable[[], "Retention"]
+"""Returns when records expire, each time that some may be removed."""
+
 _log: Final = logging.getLogger("pdp.audit")
 
 
 class RetentionTask:
     """Removes expired records in short steps, on the recorder's thread."""
 
-    def __init__(self, log: AuditLog, retention: Retention) -> None:
+    def __init__(self, log: AuditLog, retention: Retention | RetentionSource) -> None:
+        """Takes the log, and when its records expire: fixed, or what a function returns then."""
         self._log = log
         self._retention = retention
         self._due_at = time.monotonic() + PAUSE_S
@@ -48,7 +53,8 @@ class RetentionTask:
     def run(self) -> None:
         """Runs one step. Logs the total after the last step of a removal."""
         try:
-            removed, early = self._log.retain(self._retention, time.time())
+            retention = self._retention() if callable(self._retention) else self._retention
+            removed, early = self._log.retain(retention, time.time())
         except PdpError as error:
             _log.error("expired decision records cannot be removed: %s", error.message)
             removed = early = 0

@@ -21,7 +21,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from pdp.audit.failure_log import FailureLog
-from pdp.audit.maintenance import RetentionTask
+from pdp.audit.maintenance import RetentionSource, RetentionTask
 from pdp.audit.record_json import encode_record
 from pdp.errors import PdpError
 
@@ -113,7 +113,7 @@ class Recorder(Generic[T]):
         acknowledgements: Acknowledgements | None,
         *,
         bound: int,
-        retention: Retention,
+        retention: Retention | RetentionSource,
         count: Callable[..., None] = _count_nothing,
     ) -> None:
         """Starts the thread.

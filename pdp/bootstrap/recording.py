@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pdp.audit.acknowledgements import Acknowledgements
+    from pdp.audit.maintenance import RetentionSource
     from pdp.config import Settings
     from pdp.decisions.record_builder import Recordable
     from pdp.domain.audit_log import AuditLog
@@ -61,7 +62,7 @@ class RecordingOptions:
     url: str
     durable: bool = True
     bound: int = 10_000
-    retention: Retention = DEFAULT_RETENTION
+    retention: Retention | RetentionSource = DEFAULT_RETENTION
     key: bytes = b""
 
     @classmethod

@@ -2,7 +2,7 @@
 
 Two files: `NAME.policies` has all policies and the updates since, `NAME.latest` the newest update
 without changes, which says how old the policies are. What is read from them is verified like what
-comes from the server, so that nobody else can change it.
+comes from the server: another program that changes it only makes it useless.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ class BundleFile:
     """The files of one tenant. Used by one thread.
 
     Attributes:
-        grown: whether the changes take so much space that all policies should be sent again.
+        is_due: whether all policies should be sent again, because the changes take much space or
+            could not be written.
+        is_broken: whether a change could not be written, so that nothing can be added.
     """
 
     def __init__(self, directory: Path, name: str) -> None:
@@ -37,7 +39,7 @@ class BundleFile:
         self._whole = directory / f"{name}.policies"
         self._latest = directory / f"{name}.latest"
         self._changes_bytes = 0
-        self.grown = False
+        self.is_due = self.is_broken = False
 
     def read(self) -> Iterator[pb.WatchResponse]:
         """Yields the messages that were kept; an incomplete last one is left out.
@@ -45,9 +47,17 @@ class BundleFile:
         Raises:
             OSError: the file cannot be read.
         """
-        for path in (self._whole, self._latest):
-            if path.exists():
-                yield from self._messages(path.read_bytes())
+        if self._whole.exists():
+            yield from self._messages(self._whole.read_bytes())
+
+    def read_latest(self) -> Iterator[pb.WatchResponse]:
+        """Yields the newest update without changes. It may build on policies that have changed.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        if self._latest.exists():
+            yield from self._messages(self._latest.read_bytes())
 
     def replace(self, parts: Sequence[pb.WatchResponse]) -> None:
         """Keeps an update with all policies in place of everything before.
@@ -57,20 +67,24 @@ class BundleFile:
         """
         _write(self._whole, parts)
         self._latest.unlink(missing_ok=True)
-        self._changes_bytes, self.grown = 0, False
+        self._changes_bytes = 0
+        self.is_due = self.is_broken = False
 
     def append(self, parts: Sequence[pb.WatchResponse]) -> None:
-        """Keeps an update that builds on those before.
+        """Keeps an update that builds on those before. Does nothing if it is broken.
 
         Raises:
             OSError: the file cannot be written.
         """
+        if self.is_broken:
+            return
         content = b"".join(map(_encoded, parts))
-        self.grown = True  # unless all of it is written
+        self.is_due = self.is_broken = True  # unless all of it is written
         with self._whole.open("ab") as file:
             file.write(content)
         self._changes_bytes += len(content)
-        self.grown = self._changes_bytes > MAX_CHANGES_BYTES
+        self.is_due = self._changes_bytes > MAX_CHANGES_BYTES
+        self.is_broken = False
 
     def confirm(self, parts: Sequence[pb.WatchResponse]) -> None:
         """Keeps an update without changes, which says that the policies are still in force.
@@ -99,7 +113,7 @@ class BundleFile:
             except DecodeError:
                 message = None
             if message is None or end > len(content):  # the process ended while it wrote
-                self.grown = True
+                self.is_due = self.is_broken = True
                 return
             yield message
             at = end

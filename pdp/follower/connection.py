@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import grpc
 import grpc.aio
 
+from pdp.domain.api_key import MARK
 from pdp.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Connection:
 
     target: str
     _credentials: grpc.ChannelCredentials | None
-    _key_file: Path | None
+    _key_file: Path
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -48,6 +49,8 @@ class Connection:
         Raises:
             ConfigError: a file cannot be read, or is empty.
         """
+        if settings.follow_key_file is None:
+            raise ConfigError("PDP_FOLLOW_KEY_FILE: is required. Set it.")
         connection = cls(
             settings.follow if settings.follow.startswith("unix:") else _host(settings.follow),
             _credentials(settings) if settings.follow.startswith("https:") else None,
@@ -62,12 +65,12 @@ class Connection:
         Raises:
             ConfigError: the file cannot be read, or is empty.
         """
-        if self._key_file is None:
-            return ()
         key = _contents(self._key_file, "PDP_FOLLOW_KEY_FILE").decode("ascii", "replace").strip()
         if not key or not key.isprintable():
             raise ConfigError(f"PDP_FOLLOW_KEY_FILE: {self._key_file} holds no key. Write the key.")
-        return (("x-api-key", key),)
+        return (
+            (("x-api-key", key),) if key.startswith(MARK) else (("authorization", f"Bearer {key}"),)
+        )
 
     def channel(self) -> grpc.Channel:
         """Returns a channel for threads; the caller closes it."""

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pdp.audit.acknowledgements import ThreadAcknowledgements
 from pdp.bootstrap.recording import Recording, RecordingOptions
 from pdp.decisions.blocking_decider import BlockingDecider
-from pdp.decisions.record_builder import MAX_TEXT
-from pdp.domain.audit_log import Retention
 from pdp.domain.ids import new_id
 from pdp.errors import ServerNeeded, WorkLimitExceeded
 from pdp.follower.place import Place
-from pdp.follower.reporter import Reporter
+from pdp.follower.reporter import Reporter, SpoolRetention
 from pdp.follower.stand_ins import ServerDesk, ServerFinder, ServerMeter
 from pdp.follower.tenants import FollowedTenants
 from pdp.messages.conversion import to_request, to_response
@@ -30,9 +28,6 @@ if TYPE_CHECKING:
     from pdp.follower.central import Central
     from pdp.follower.options import FollowOptions
     from pdp.follower.tenants import TenantState
-
-RECORD_BYTES: Final = 2 * MAX_TEXT
-"""What a record takes at most on disk, nearly always."""
 
 _log: Final = logging.getLogger("pdp.follower")
 
@@ -55,12 +50,12 @@ class FollowerState(NamedTuple):
     report_problem: str
 
 
-def recording_options(options: FollowOptions) -> RecordingOptions:
-    """Returns how a follower records: in its directory, without a limit by age."""
+def recording_options(options: FollowOptions, retention: SpoolRetention) -> RecordingOptions:
+    """Returns how a follower records: in its directory, until the records are reported."""
     return RecordingOptions(
         f"sqlite:///{options.directory / 'records.db'}",
         durable=options.durable,
-        retention=Retention(None, max(1, options.max_unsent) * RECORD_BYTES),
+        retention=retention,
     )
 
 
@@ -83,8 +78,9 @@ class FollowerEngine:
         """
         self._place = Place.claim(options.directory)
         options = replace(options, directory=self._place.directory)
-        self._recording = Recording(recording_options(options), ThreadAcknowledgements())
-        self._reporter = Reporter(
+        retention = SpoolRetention()
+        self._recording = Recording(recording_options(options, retention), ThreadAcknowledgements())
+        retention.reporter = self._reporter = Reporter(
             self._recording.log, central, self._place.position_file, options.max_unsent
         )
         self._tenants = FollowedTenants(central, options)

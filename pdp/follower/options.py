@@ -18,7 +18,7 @@ class FollowOptions:
     """How a follower follows.
 
     Attributes:
-        directory: where it keeps policies and records; only its owner may use it.
+        directory: the directory of policies and records; only its owner may use it.
         max_age_s: how old policies may be, in seconds. Older ones decide nothing.
         signing_key: the public key of the policies, 32 bytes; empty to accept the one that the
             server sends.

@@ -34,8 +34,8 @@ class Place:
     def claim(cls, directory: Path) -> Self:
         """Returns the first place in a directory that is free.
 
-        A process that starts anew goes on where one that has ended stopped: with its policies, and
-        with the records that it has not reported.
+        A process that starts anew takes over from one that has ended: its policies, and the records
+        that it has not reported.
 
         Raises:
             ConfigError: the directory cannot be used, or has no free place.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import grpc
 import msgspec
 
+from pdp.domain.audit_log import RecordFilter, Retention
 from pdp.follower.central import status_of
 
 if TYPE_CHECKING:
@@ -30,8 +31,13 @@ POLL_S: Final = 0.25
 RETRY_S: Final = 2.0
 """The pause after a report that failed."""
 
+KEEP_S: Final = 60.0
+"""How long reported records stay in the log."""
+
 CLOSE_S: Final = 5.0
 """How long closing goes on with reports."""
+
+_MODE: Final = 0o600
 
 _log: Final = logging.getLogger("pdp.follower")
 
@@ -40,12 +46,54 @@ class _RecordTenant(msgspec.Struct):
     tenant_id: str
 
 
+class Waiting(msgspec.Struct):
+    """Records of a tenant that the server does not take now.
+
+    Attributes:
+        after: the sequence after which they are in the log.
+        count: how many they are.
+    """
+
+    after: int
+    count: int = 0
+
+
+class Positions(msgspec.Struct):
+    """What the server has.
+
+    Attributes:
+        last: the sequence up to which all records are reported, but those that wait.
+        waiting: the records that wait, by tenant.
+    """
+
+    last: int = 0
+    waiting: dict[str, Waiting] = msgspec.field(default_factory=dict)
+
+
+class SpoolRetention:
+    """When records leave the log: some time after all of them were reported.
+
+    Attributes:
+        reporter: reports them; None until there is one, and then nothing is removed.
+    """
+
+    def __init__(self) -> None:
+        self.reporter: Reporter | None = None
+
+    def __call__(self) -> Retention:
+        """Returns when records expire now."""
+        if self.reporter is None or self.reporter.unsent:
+            return Retention(None, None)
+        return Retention(KEEP_S, None)
+
+
 class Reporter:
     """Sends records in the order of the log, each until the server has it.
 
     Attributes:
         reported: how many records the server has taken.
         refused: how many records the server has refused for good; they stay in this log.
+        unsent: how many records wait to be reported.
         problem: why reports fail now; empty if they do not.
     """
 
@@ -55,19 +103,21 @@ class Reporter:
         Args:
             log: the log; nothing else reads it.
             central: the server.
-            file: keeps the position up to which records are reported.
+            file: keeps what is reported.
             max_unsent: see `FollowOptions`.
 
         Raises:
             OSError: the file cannot be read.
+            StoreUnavailable: the log cannot be read.
         """
         self._log = log
         self._central = central
         self._file = file
         self._max_unsent = max_unsent
-        self._position = _read_position(file)
+        self._positions = _read_positions(file)
         self._closing = threading.Event()
         self.reported = self.refused = self.unsent = 0
+        self._count()
         self.problem = ""
         self._decoder = msgspec.json.Decoder(_RecordTenant)
         self._thread = threading.Thread(target=self._run, name="pdp-report", daemon=True)
@@ -87,8 +137,11 @@ class Reporter:
         while True:
             is_last = self._closing.is_set()
             try:
-                self._report_all()
-                self._note("")
+                self._report_new()
+                for tenant_id in list(self._positions.waiting):
+                    self._report_waiting(tenant_id)
+                tenants = ", ".join(self._positions.waiting)
+                self._note(f"the server takes no records of {tenants}" if tenants else "")
             except grpc.RpcError as error:
                 code, _ = status_of(error)
                 self._note(f"the server cannot be reached ({code.name if code else 'no status'})")
@@ -98,13 +151,51 @@ class Reporter:
                 return
             self._closing.wait(RETRY_S if self.problem else POLL_S)
 
-    def _report_all(self) -> None:
-        while records := self._log.read_on(self._position, MAX_RECORDS):
-            self.unsent = max(0, self._log.last() - self._position)
+    def _report_new(self) -> None:
+        """Reports what the log has since the last time, tenant by tenant."""
+        positions = self._positions
+        while records := self._log.read_on(positions.last, MAX_RECORDS):
+            self._count()
             for tenant_id, group in groupby(records, self._tenant_of):
-                for page in _pages(list(group)):
-                    self._report(tenant_id, page)
-        self.unsent = 0
+                own = list(group)
+                if tenant_id in positions.waiting:
+                    positions.waiting[tenant_id].count += len(own)
+                elif not self._report_all(tenant_id, own):
+                    # The credential may not report for this tenant. The others go on.
+                    positions.waiting[tenant_id] = Waiting(own[0].sequence - 1, len(own))
+                positions.last = own[-1].sequence
+                self._write()
+        self._count()
+
+    def _report_waiting(self, tenant_id: str) -> None:
+        """Tries again to report the records of a tenant that wait."""
+        waiting = self._positions.waiting[tenant_id]
+        while waiting.after < self._positions.last:
+            page = self._log.follow(RecordFilter(tenant_id), after=waiting.after, limit=MAX_RECORDS)
+            own = [each for each in page.records if each.sequence <= self._positions.last]
+            if own and not self._report_all(tenant_id, own):
+                return
+            ends = own[-1].sequence if own else 0
+            waiting.after = max(ends, self._positions.last if page.more is None else page.more)
+            waiting.count = max(0, waiting.count - len(own))
+            self._write()
+        del self._positions.waiting[tenant_id]
+        self._write()
+        self._count()
+
+    def _report_all(self, tenant_id: str, records: Sequence[StoredRecord]) -> bool:
+        """Reports records; returns False if the server takes none of the tenant.
+
+        It takes a record once, so they may be reported again.
+        """
+        try:
+            for page in _pages(records):
+                self._report(tenant_id, page)
+        except grpc.RpcError as error:
+            if status_of(error)[0] is not grpc.StatusCode.PERMISSION_DENIED:
+                raise
+            return False
+        return True
 
     def _report(self, tenant_id: str, records: Sequence[StoredRecord]) -> None:
         try:
@@ -120,16 +211,31 @@ class Reporter:
                 return
             self.refused += 1
             _log.error("the server refuses record %d: %s", records[0].sequence, details)
-        self._position = records[-1].sequence
-        _write_position(self._file, self._position)
 
     def _tenant_of(self, record: StoredRecord) -> str:
         return self._decoder.decode(record.body).tenant_id
+
+    def _count(self) -> None:
+        waiting = sum(each.count for each in self._positions.waiting.values())
+        self.unsent = max(0, self._log.last() - self._positions.last) + waiting
 
     def _note(self, problem: str) -> None:
         if problem and problem != self.problem:
             _log.warning("decisions are not reported: %s", problem)
         self.problem = problem
+
+    def _write(self) -> None:
+        new = self._file.with_name(f"{self._file.name}.new")
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _MODE), "wb") as file:
+            file.write(msgspec.json.encode(self._positions))
+        new.replace(self._file)
+
+
+def _read_positions(file: Path) -> Positions:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Positions)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return Positions()  # the server takes each record once
 
 
 def _pages(records: Sequence[StoredRecord]) -> list[list[StoredRecord]]:
@@ -143,16 +249,3 @@ def _pages(records: Sequence[StoredRecord]) -> list[list[StoredRecord]]:
             size = len(each.body)
         pages[-1].append(each)
     return pages
-
-
-def _read_position(file: Path) -> int:
-    try:
-        return int(file.read_text())
-    except (FileNotFoundError, ValueError):
-        return 0  # the server takes each record once
-
-
-def _write_position(file: Path, position: int) -> None:
-    new = file.with_name(f"{file.name}.new")
-    new.write_text(str(position))
-    os.replace(new, file)

@@ -30,6 +30,9 @@ MAX_PAUSE_S: Final = 5.0
 CONFIRM_S: Final = 10.0
 """How often it is kept on disk that the policies are still in force."""
 
+RENEW_S: Final = 60.0
+"""How often all policies are sent again, at most, because the files need them."""
+
 OWN_TENANT_FILE: Final = "~own"
 """The name of the files of the credential's own tenant, if no request has named it. It is the id of
 no tenant."""
@@ -71,7 +74,8 @@ class TenantFollower:
         self._replica: Replica | None = None
         self._made_at = 0.0
         self._fresh_until = 0.0
-        self._confirmed_at = 0.0
+        self._confirmed_at = self._renew_at = 0.0
+        self._is_renewing = False
         self._stopping = threading.Event()
         self._changed = threading.Condition()
         self._stream: Any = None
@@ -105,13 +109,14 @@ class TenantFollower:
         return replica.snapshot
 
     def wait(self, revision: int, timeout_s: float) -> bool:
-        """Waits until a revision is in force here; returns False if the time is over first."""
+        """Waits until a revision may be used here; returns False if the time is over first."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._revision >= revision, timeout_s)
+            return self._changed.wait_for(lambda: self._has(revision), timeout_s)
 
-    @property
-    def _revision(self) -> int:
-        return -1 if self._replica is None else self._replica.revision
+    def _has(self, revision: int) -> bool:
+        replica = self._replica
+        is_fresh = time.monotonic() < self._fresh_until
+        return replica is not None and is_fresh and replica.revision >= revision
 
     def stop(self) -> None:
         """Ends the stream; does not wait for the thread."""
@@ -145,7 +150,8 @@ class TenantFollower:
         """Starts the stream from the policies that are here, or with all policies."""
         replica = self._replica
         request = pb.WatchRequest()
-        if replica is not None and not self._file.grown:
+        self._is_renewing = False
+        if replica is not None and not self._file.is_due:
             request.installation, request.revision = replica.installation, replica.revision
         # What is left of an update that was cut off does not belong to this stream.
         self._reader = UpdateReader(self._tenant_id, self._reader.public_key)
@@ -163,7 +169,9 @@ class TenantFollower:
             self._keep(read)
         except OSError as error:
             self._report(f"the policies cannot be kept on disk: {error.strerror}")
-        if self._file.grown:
+        if self._file.is_due and time.monotonic() >= self._renew_at:
+            self._renew_at = time.monotonic() + RENEW_S
+            self._is_renewing = True
             self._stream.cancel()
 
     def _put_in_force(self, replica: Replica, made_at: float) -> None:
@@ -193,6 +201,7 @@ class TenantFollower:
                 read = self._reader.feed(message)
                 if read is not None:
                     replica, made_at = apply(replica, read, self._platforms), read.made_at
+            made_at = max(made_at, self._confirmed(replica))
         except (UpdateRefused, PdpError, OSError) as error:
             self._report(f"what was kept on disk is not used: {error}")
         except Exception as error:  # a fault must not end the thread
@@ -203,10 +212,25 @@ class TenantFollower:
                 return
         self._reader = UpdateReader(self._tenant_id, self._options.signing_key)
 
+    def _confirmed(self, replica: Replica | None) -> float:
+        """Returns when policies of the disk were last known to be in force; 0 if unknown.
+
+        Raises:
+            UpdateRefused: what is kept is not signed, or not understood.
+        """
+        for message in self._file.read_latest():
+            read = self._reader.feed(message)
+            if read is not None and replica is not None:
+                update = read.update
+                is_same = update.revision == update.since == replica.revision
+                if is_same and update.installation == replica.installation and not update.policies:
+                    return read.made_at
+        return 0.0
+
     def _end(self, error: grpc.RpcError) -> None:
         """Notes why a stream has ended. Without the server, the policies stay in force."""
         code, details = status_of(error)
-        if self._stopping.is_set():
+        if self._stopping.is_set() or self._is_renewing:
             return
         if code not in _REFUSALS:
             self._report(f"the server cannot be reached ({code.name if code else 'no status'})")

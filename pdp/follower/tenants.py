@@ -101,7 +101,7 @@ class FollowedTenants:
                 return known
             if self._closed:
                 raise ServerNeeded("closed")
-            if len(self._tenants) >= self._options.max_tenants:
+            if len(set(self._tenants.values())) >= self._options.max_tenants:
                 self._forget_one()
             begun = TenantFollower(tenant_id, self._central, self._options, self._platforms)
             self._tenants[tenant_id] = begun

@@ -19,7 +19,7 @@ from pdp.follower.connection import Connection
 from pdp.follower.engine import recording_options
 from pdp.follower.options import FollowOptions
 from pdp.follower.place import Place
-from pdp.follower.reporter import Reporter
+from pdp.follower.reporter import Reporter, SpoolRetention
 from pdp.follower.stand_ins import ServerDesk, ServerFinder, ServerMeter
 from pdp.follower.tenants import FollowedTenants
 from pdp.messages.conversion import MAX_REVISION
@@ -49,8 +49,12 @@ if TYPE_CHECKING:
     from pdp.transport.call import Call, Endpoint
 
 _NO_KEYS: Final[Mapping[str, Any]] = {}
-_FORWARDED: Final = "forwarded"
-"""The key of whether the messages of a stream are passed on, in its session."""
+_OWN: Final = "texts decided on here"
+_PASSED_ON: Final = "texts passed on"
+"""The keys of the ids of texts in the session of a stream."""
+
+MAX_TEXTS: Final = 1000
+"""Texts in chunks that one call passes on at once. This server refuses what is beyond."""
 
 
 class FollowedPolicies:
@@ -123,15 +127,34 @@ class FollowerHandlers:
             return await self._forwarder.call(call, message)
 
     async def stream_message(self, call: Call, message: Message) -> Message:
-        """Answers a message of a stream; all of them here, or all by the server."""
+        """Answers a message of a stream. A text in chunks is decided on in one place."""
+        body = cast("pb.DecideStreamRequest", message)
         session = call.session or Session()
-        is_forwarded = session.state.get(_FORWARDED)
-        if is_forwarded is None:
-            request = cast("pb.DecideStreamRequest", message).request
-            is_forwarded = session.state[_FORWARDED] = not self._decides(call, request)
-        if is_forwarded:
+        if body.HasField("chunk"):
+            return await self._chunk(call, session, body)
+        try:
+            self._check(call, body.request)
+            return await self._servicer.stream_message(call, message)
+        except ServerNeeded:
             return await self._forwarder.exchange(call, session, message)
-        return await self._servicer.stream_message(call, message)
+
+    async def _chunk(self, call: Call, session: Session, body: pb.DecideStreamRequest) -> Message:
+        passed_on: set[str] = session.state.setdefault(_PASSED_ON, set())
+        own: set[str] = session.state.setdefault(_OWN, set())
+        stream_id = body.chunk.stream_id
+        if stream_id not in own and stream_id not in passed_on:
+            is_own = len(passed_on) >= MAX_TEXTS or self._decides(call, body.request)
+            (own if is_own else passed_on).add(stream_id)
+        if stream_id in own:
+            answer = await self._servicer.stream_message(call, body)
+        else:
+            answer = cast(
+                "pb.DecideStreamResponse", await self._forwarder.exchange(call, session, body)
+            )
+        if answer.release.closed:
+            own.discard(stream_id)
+            passed_on.discard(stream_id)
+        return answer
 
     def _check(self, call: Call, request: pb.DecideRequest) -> None:
         """Raises ServerNeeded if a request says itself that the server must decide it."""
@@ -210,11 +233,14 @@ async def _assemble(
     stack.callback(place.release)
     options = _options(settings, place)
     central = Central([channel], connection.credential)
+    retention = SpoolRetention()
     recording = Recording(
-        recording_options(options), LoopAcknowledgements(asyncio.get_running_loop())
+        recording_options(options, retention), LoopAcknowledgements(asyncio.get_running_loop())
     )
     stack.push_async_callback(asyncio.to_thread, recording.close)
-    reporter = Reporter(recording.log, central, place.position_file, options.max_unsent)
+    retention.reporter = reporter = Reporter(
+        recording.log, central, place.position_file, options.max_unsent
+    )
     stack.push_async_callback(asyncio.to_thread, reporter.close)
     stack.push_async_callback(asyncio.to_thread, recording.recorder.close)
     tenants = FollowedTenants(central, options)

@@ -123,6 +123,23 @@ def test_what_it_cannot_decide_is_passed_on(central: CentralServer, tmp_path: Pa
         assert client.decide({"content": "hello", "subject": {"user_id": "bob"}}).allowed
 
 
+def test_a_stream_of_requests_is_decided_one_by_one(central: CentralServer, tmp_path: Path) -> None:
+    with (
+        follower(central, tmp_path / "f") as server,
+        pdp.connect(server.grpc_address) as channel,
+    ):
+        asked = [
+            pdp.DecideRequest(content=pdp.Content(text="hello"), want_input_hash=wants)
+            for wants in (False, True, False)
+        ]
+        stub: Any = pdp.DecideServiceStub(channel)
+        messages = [pdp.DecideStreamRequest(request=each) for each in asked]
+        answers = list(stub.DecideStream(iter(messages), timeout=TIMEOUT_S))
+        assert [each.response.allowed for each in answers] == [True, True, True]
+        assert [bool(each.response.input_hash) for each in answers] == [False, True, False]
+        assert server.metric("pdp_calls_forwarded_total") == 1
+
+
 def test_a_second_person_approves(central: CentralServer, tmp_path: Path) -> None:
     tenant = ApprovalTenant(central.running, TENANT)
     with (
@@ -244,6 +261,7 @@ def test_tls_to_the_other_server(tmp_path: Path) -> None:
         ({"PDP_FOLLOW_SIGNING_KEY": "AAAA"}, "PDP_FOLLOW_SIGNING_KEY"),
         ({"PDP_FOLLOW_TENANTS": "a,b c"}, "PDP_FOLLOW_TENANTS"),
         ({"PDP_FOLLOW_CERT_FILE": "/nowhere/cert"}, "PDP_FOLLOW_CERT_KEY_FILE"),
+        ({"PDP_FOLLOW_KEY_FILE": ""}, "PDP_FOLLOW_KEY_FILE"),
         ({"PDP_FOLLOW_MAX_AGE_S": "0"}, "PDP_FOLLOW_MAX_AGE_S"),
         ({"PDP_WORKERS": "2"}, "PDP_WORKERS"),
     ],

@@ -134,8 +134,22 @@ def test_it_starts_while_the_server_is_down(central: CentralServer, tmp_path: Pa
         assert client.decide({"content": "hello"}, timeout=SHORT_S).reason_code == pdp.UNAVAILABLE
 
 
+def test_it_starts_from_policies_that_were_confirmed_before_they_changed(
+    central: CentralServer, tmp_path: Path
+) -> None:
+    with begin(central.client(tmp_path / "f")) as client:
+        wait_until(lambda: list((tmp_path / "f").rglob("*.latest")), "they are confirmed")
+        wait_for_revision(client, central.block("platypus"))
+    central.stop()
+    with begin(central.client(tmp_path / "f")) as client:
+        assert client.decide({"content": "hello"}).allowed
+        assert not client.decide({"content": "a platypus"}).allowed
+
+
 def test_old_policies_decide_nothing(central: CentralServer, tmp_path: Path) -> None:
-    with begin(central.client(tmp_path / "f", max_age=1e-6)) as client:
+    with central.client(tmp_path / "f", max_age=1e-6) as client:
+        wait_until(lambda: state_of(client).revision > 0, "the policies are here")
+        assert not client.wait_until_ready(0)
         assert client.decide({"content": "hello"}).allowed  # by the server
         assert state_of(client).asked == 1
         central.stop()

@@ -71,7 +71,7 @@ class CentralServer:
         """Returns a client that decides by itself.
 
         Args:
-            directory: where it keeps policies and records.
+            directory: the directory of policies and records.
             **settings: fields of `pdp.Local`.
         """
         local = pdp.Local(directory=directory, **settings)

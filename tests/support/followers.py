@@ -24,7 +24,7 @@ def follower_engine(
     Args:
         address: of the server's gRPC.
         key: an API key with the role `follower`.
-        directory: where it keeps policies and records.
+        directory: the directory of policies and records.
         **options: fields of `FollowOptions`.
     """
     with open_channel(address) as channel:

@@ -23,8 +23,8 @@ class Local:
     """How a client decides by itself.
 
     Attributes:
-        directory: where it keeps policies, and records until the server has them. Processes may
-            share it.
+        directory: the directory of policies, and of records until the server has them. Processes
+            may share it.
         max_age: how old policies may be, in seconds. With older ones, the server is asked.
         signing_key: the public key of the policies, 32 bytes; see `pdp policies signing-key`. Empty
             to accept the one that the server sends.

@@ -12,7 +12,7 @@ from pdp.decisions.batches import Batches, BatchItem, LargeItem
 from pdp.decisions.decider import InvalidItem
 from pdp.decisions.payload_streams import CallPayloadStreams
 from pdp.domain.ids import new_id
-from pdp.errors import InvalidArgument, PdpError, TenantMismatch, Violation
+from pdp.errors import InvalidArgument, PdpError, ServerNeeded, TenantMismatch, Violation
 from pdp.messages.conversion import MAX_REVISION, to_request, to_response
 from pdp.messages.payloads import to_payload
 from pdp.messages.validation import validate
@@ -157,6 +157,9 @@ class DecideServicer:
         """Answers one message of a stream: a whole request, or a chunk of a text or of events.
 
         Every message is answered, so that the stream goes on.
+
+        Raises:
+            ServerNeeded: a whole request must be decided by the server that this one follows.
         """
         body = cast("pb.DecideStreamRequest", message)
         if body.HasField("chunk"):
@@ -165,6 +168,8 @@ class DecideServicer:
         try:
             request = await self._stream_request(call, item)
             decision = await self._decide(call, request, item, "request.")
+        except ServerNeeded:
+            raise
         except PdpError as error:
             decision = await self._decider.refuse(_invalid_item(call, item.request_id, error))
         return pb.DecideStreamResponse(response=to_response(decision, item))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pdp.audit.record_json import encode_record
@@ -104,10 +106,31 @@ class Reports:
     def _record(self, body: str, field: str) -> DecisionRecord:
         try:
             record = DecisionRecord.from_json(json.loads(body))
+            _check_values(record)
             self._check(record)
             encode_record(record)  # what cannot be written must not fail in the recorder
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
+        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError):
             raise InvalidArgument.of(Violation(field, "is no record of a decision")) from None
         if not record.decision_id:
             raise InvalidArgument.of(Violation(field, "has no decision_id"))
         return record
+
+
+def _check_values(value: Any) -> None:
+    """Checks that no part of a record lacks a value that it must have, or has no finite one.
+
+    Raises:
+        ValueError: a value is null, or a number that is not finite.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("a number is not finite")
+    if isinstance(value, Mapping):
+        for each in value.values():
+            _check_values(each)
+    elif isinstance(value, (tuple, list)):
+        kinds = getattr(type(value), "__annotations__", {})
+        for name, each in zip(getattr(value, "_fields", ()), value, strict=False):
+            if each is None and "None" not in str(kinds[name]):
+                raise ValueError(f"{name} is null")
+        for each in value:
+            _check_values(each)

@@ -47,8 +47,14 @@ class BundleFile:
         Raises:
             OSError: the file cannot be read.
         """
-        if self._whole.exists():
-            yield from self._messages(self._whole.read_bytes())
+        if not self._whole.exists():
+            return
+        self._changes_bytes = 0
+        for message in self._messages(self._whole.read_bytes()):
+            if _is_change(message):
+                self._changes_bytes += len(_encoded(message))
+            yield message
+        self.is_due = self.is_due or self._changes_bytes > MAX_CHANGES_BYTES
 
     def read_latest(self) -> Iterator[pb.WatchResponse]:
         """Yields the newest update without changes. It may build on policies that have changed.
@@ -80,7 +86,7 @@ class BundleFile:
             return
         content = b"".join(map(_encoded, parts))
         self.is_due = self.is_broken = True  # unless all of it is written
-        with self._whole.open("ab") as file:
+        with os.fdopen(os.open(self._whole, os.O_WRONLY | os.O_APPEND), "ab") as file:
             file.write(content)
         self._changes_bytes += len(content)
         self.is_due = self._changes_bytes > MAX_CHANGES_BYTES
@@ -127,6 +133,13 @@ def _write(path: Path, parts: Iterable[pb.WatchResponse]) -> None:
         file.flush()
         os.fsync(file.fileno())
     new.replace(path)
+
+
+def _is_change(message: pb.WatchResponse) -> bool:
+    try:
+        return pb.PolicyUpdate.FromString(message.update).from_revision > 0
+    except DecodeError:  # the reader of the messages refuses it
+        return False
 
 
 def _encoded(message: pb.WatchResponse) -> bytes:

@@ -12,7 +12,7 @@ from pdp.bootstrap.recording import Recording, RecordingOptions
 from pdp.decisions.blocking_decider import BlockingDecider
 from pdp.domain.ids import new_id
 from pdp.errors import ServerNeeded, WorkLimitExceeded
-from pdp.follower.place import Place
+from pdp.follower.claimed_directory import ClaimedDirectory
 from pdp.follower.reporter import Reporter, SpoolRetention
 from pdp.follower.stand_ins import ServerDesk, ServerFinder, ServerMeter
 from pdp.follower.tenants import FollowedTenants
@@ -76,13 +76,14 @@ class FollowerEngine:
             ConfigError: the directory or the log of records cannot be used.
             StoreUnavailable: the log of records cannot be read or written now.
         """
-        self._place = Place.claim(options.directory)
+        self._place = ClaimedDirectory.claim(options.directory)
         options = replace(options, directory=self._place.directory)
         retention = SpoolRetention()
         self._recording = Recording(recording_options(options, retention), ThreadAcknowledgements())
         retention.reporter = self._reporter = Reporter(
             self._recording.log, central, self._place.position_file, options.max_unsent
         )
+        self._recording.recorder.subscribe(self._reporter)
         self._tenants = FollowedTenants(central, options)
         self._decider = BlockingDecider(
             self._snapshot,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pdp.domain.audit_log import AuditLog, StoredRecord
+    from pdp.domain.decision_record import Recorded
     from pdp.follower.central import Central
 
 MAX_RECORDS: Final = 256
@@ -93,7 +94,7 @@ class Reporter:
     Attributes:
         reported: how many records the server has taken.
         refused: how many records the server has refused for good; they stay in this log.
-        unsent: how many records wait to be reported.
+        name: for the recorder, of which it is a consumer.
         problem: why reports fail now; empty if they do not.
     """
 
@@ -116,12 +117,22 @@ class Reporter:
         self._max_unsent = max_unsent
         self._positions = _read_positions(file)
         self._closing = threading.Event()
-        self.reported = self.refused = self.unsent = 0
+        self.name = "reporter"
+        self.reported = self.refused = self._counted = self._added = 0
         self._count()
         self.problem = ""
         self._decoder = msgspec.json.Decoder(_RecordTenant)
         self._thread = threading.Thread(target=self._run, name="pdp-report", daemon=True)
         self._thread.start()
+
+    def consume(self, batch: Sequence[Recorded]) -> None:
+        """Counts records that are new in the log: a report that takes long must not hide them."""
+        self._added += len(batch)
+
+    @property
+    def unsent(self) -> int:
+        """How many records wait to be reported."""
+        return self._counted + self._added
 
     @property
     def is_full(self) -> bool:
@@ -217,7 +228,8 @@ class Reporter:
 
     def _count(self) -> None:
         waiting = sum(each.count for each in self._positions.waiting.values())
-        self.unsent = max(0, self._log.last() - self._positions.last) + waiting
+        self._added = 0
+        self._counted = max(0, self._log.last() - self._positions.last) + waiting
 
     def _note(self, problem: str) -> None:
         if problem and problem != self.problem:

@@ -218,8 +218,10 @@ class TenantFollower:
         Raises:
             UpdateRefused: what is kept is not signed, or not understood.
         """
+        # What is left of an update that was cut off is no part of this one.
+        reader = UpdateReader(self._tenant_id, self._reader.public_key)
         for message in self._file.read_latest():
-            read = self._reader.feed(message)
+            read = reader.feed(message)
             if read is not None and replica is not None:
                 update = read.update
                 is_same = update.revision == update.since == replica.revision

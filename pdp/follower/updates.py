@@ -122,10 +122,22 @@ def _of(part: pb.PolicyUpdate) -> tuple[Any, ...]:
     )
 
 
+def _body(state: pb.PolicyState) -> dict[str, Any] | None:
+    if not state.body_json:
+        return None
+    try:
+        body = json.loads(state.body_json)
+    except (ValueError, RecursionError):
+        body = None
+    if not isinstance(body, dict):
+        raise UpdateRefused("a policy is not a JSON object")
+    return body
+
+
 def _policies(part: pb.PolicyUpdate) -> Iterator[FollowedPolicy]:
     for state in part.states:
         if state.kind not in FOLLOWED_KINDS:
             # Without it, decisions could be more permissive than those of the server.
             raise UpdateRefused(f"an update has policies of kind {state.kind}; update this program")
-        body = json.loads(state.body_json) if state.body_json else None
+        body = _body(state)
         yield FollowedPolicy(state.platform, state.kind, state.id, state.revision, body)

@@ -18,7 +18,7 @@ from pdp.follower.central import Central
 from pdp.follower.connection import Connection
 from pdp.follower.engine import recording_options
 from pdp.follower.options import FollowOptions
-from pdp.follower.place import Place
+from pdp.follower.claimed_directory import ClaimedDirectory
 from pdp.follower.reporter import Reporter, SpoolRetention
 from pdp.follower.stand_ins import ServerDesk, ServerFinder, ServerMeter
 from pdp.follower.tenants import FollowedTenants
@@ -229,7 +229,7 @@ async def _assemble(
     stack.callback(channel.close)
     aio_channel = connection.aio_channel()
     stack.push_async_callback(aio_channel.close)
-    place = Place.claim(settings.data_dir / "follow")
+    place = ClaimedDirectory.claim(settings.data_dir / "follow")
     stack.callback(place.release)
     options = _options(settings, place)
     central = Central([channel], connection.credential)
@@ -241,6 +241,7 @@ async def _assemble(
     retention.reporter = reporter = Reporter(
         recording.log, central, place.position_file, options.max_unsent
     )
+    recording.recorder.subscribe(reporter)
     stack.push_async_callback(asyncio.to_thread, reporter.close)
     stack.push_async_callback(asyncio.to_thread, recording.recorder.close)
     tenants = FollowedTenants(central, options)
@@ -268,7 +269,7 @@ async def _assemble(
     return tenants, served, readiness
 
 
-def _options(settings: Settings, place: Place) -> FollowOptions:
+def _options(settings: Settings, place: ClaimedDirectory) -> FollowOptions:
     return FollowOptions(
         place.directory,
         max_age_s=settings.follow_max_age_s,

@@ -124,7 +124,7 @@ class TestReading:
 
 class TestCutFiles:
     def test_a_cut_file_gives_the_whole_messages_before_the_cut(self, tmp_path: Path) -> None:
-        """For every possible cut. Where it is within a message, all policies are asked for."""
+        """For every possible cut. If it is within a message, all policies are asked for."""
         messages = [*WHOLE, *CHANGES]
         writer = BundleFile(tmp_path, "acme")
         writer.replace(WHOLE)
@@ -307,7 +307,7 @@ class TestFiles:
         assert modes == {"acme.policies": 0o600, "acme.latest": 0o600}
 
     def test_a_file_that_is_gone_is_not_begun_with_a_change(self, tmp_path: Path) -> None:
-        """Nobody could use the change alone, so all policies are asked for."""
+        """The change alone is of no use, so all policies are asked for."""
         file = BundleFile(tmp_path, "acme")
         before = os.umask(0)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from contextlib import ExitStack, closing
 from itertools import pairwise
@@ -16,6 +17,8 @@ from hypothesis import strategies as st
 from pdp._gen.pdp.v1 import audit_pb2
 from pdp.decisions import reports
 from pdp.domain.audit_log import StoredRecord
+from pdp.domain.decision_record import DecisionRecord, Recorded
+from pdp.domain.org_policy import DEFAULT_ORG_POLICY
 from pdp.errors import ConfigError, StoreUnavailable
 from pdp.follower import reporter as reporters
 from pdp.follower.reporter import Reporter
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pdp.domain.audit_log import AuditLog
+
+RECORDED: Final = Recorded(DecisionRecord.from_json(json.loads(body(0))), DEFAULT_ORG_POLICY)
 
 INVALID: Final = grpc.StatusCode.INVALID_ARGUMENT
 
@@ -430,7 +435,7 @@ class TestBound:
         reporter = spool.start(max_unsent=3)
         try:
             assert asked.wait(TIMEOUT_S)
-            spool.append(5)
+            reporter.consume([RECORDED] * 5)
             assert reporter.is_full
         finally:
             end.set()

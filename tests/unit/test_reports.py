@@ -343,6 +343,7 @@ OPTIONAL: Final = {
     ("redacted_text",),
     ("redacted_arguments",),
     ("redacted_arguments", "query"),
+    ("redacted_arguments", "rows"),
     *(("redacted_arguments", "rows", number) for number in range(4)),
     ("subject", "risk_score"),
     ("target", "sensitivity_level"),
@@ -378,8 +379,8 @@ def assert_log_works(server: Server, count: int) -> None:
 class TestOtherValues:
     """A record with a wrong value is refused.
 
-    If it were taken, the recorder could fail on it, and the follower would send it again for ever;
-    or nobody could read the log any more.
+    If it were taken, the recorder could fail on it, and the follower would never stop sending it;
+    or the log could not be read any more.
     """
 
     @given(st.sampled_from(PLACES), _values)

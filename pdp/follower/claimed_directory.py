@@ -1,4 +1,4 @@
-"""The place of a follower on disk. Processes that share a directory have a place each."""
+"""The directory of a follower. Processes that share one have a directory each in it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MODE: Final = 0o600
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ClaimedDirectory:
     """A directory that only this process uses, until it ends.
 
     Attributes:
@@ -32,13 +32,13 @@ class Place:
 
     @classmethod
     def claim(cls, directory: Path) -> Self:
-        """Returns the first place in a directory that is free.
+        """Returns the first directory in another one that no process uses.
 
         A process that starts anew takes over from one that has ended: its policies, and the records
         that it has not reported.
 
         Raises:
-            ConfigError: the directory cannot be used, or has no free place.
+            ConfigError: the directory cannot be used, or is full.
         """
         try:
             for number in range(MAX_PLACES):
@@ -66,5 +66,5 @@ class Place:
         return self.directory / "reported"
 
     def release(self) -> None:
-        """Lets another process have the place."""
+        """Lets another process have the directory."""
         os.close(self._lock)

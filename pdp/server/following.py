@@ -15,10 +15,10 @@ from pdp.decisions.decider import Decider
 from pdp.decisions.text_streams import TextStreams
 from pdp.errors import ServerNeeded, StoreUnavailable
 from pdp.follower.central import Central
+from pdp.follower.claimed_directory import ClaimedDirectory
 from pdp.follower.connection import Connection
 from pdp.follower.engine import recording_options
 from pdp.follower.options import FollowOptions
-from pdp.follower.claimed_directory import ClaimedDirectory
 from pdp.follower.reporter import Reporter, SpoolRetention
 from pdp.follower.stand_ins import ServerDesk, ServerFinder, ServerMeter
 from pdp.follower.tenants import FollowedTenants

@@ -20,13 +20,13 @@ from pdp.audit.acknowledgements import ThreadAcknowledgements
 from pdp.bootstrap.policies import create_publisher, load_risk_table, open_policies
 from pdp.bootstrap.recording import Recording, RecordingOptions
 from pdp.decisions.blocking_decider import BlockingDecider
+from pdp.decisions.fault_log import log_faults
 from pdp.decisions.recording import DecisionRecorder
 from pdp.detect.ner import open_engine
 from pdp.embedded.forks import ForkGuard
 from pdp.embedded.requests import RequestFields, read
 from pdp.embedded.stored_policies import StoredPolicies
 from pdp.embedded.validation import check
-from pdp.errors import WorkLimitExceeded
 from pdp.store import default_audit_url, open_store
 from pdp.usage.stored_meter import StoredMeter
 
@@ -104,7 +104,7 @@ class Engine:
             self._meter,
             self._ner.find_now,
             recorder,
-            _log_faults,
+            log_faults(_log),
             desk=desk,
         )
 
@@ -242,14 +242,6 @@ class Engine:
             if payload is not None:
                 return self._decider.decide_payload(complete, payload, history=history)
             return self._decider.decide(complete, arrived)
-
-
-def _log_faults(decision: Decision) -> None:
-    for fault in decision.faults:
-        # The error's own words may hold parts of the request, so only its type is logged.
-        error = fault.error
-        kind = error.bound if isinstance(error, WorkLimitExceeded) else type(error).__name__
-        _log.error("could not judge %s: %s in %s", decision.request_id, kind, fault.layer)
 
 
 def _open_again(url: str, options: RecordingOptions) -> tuple[Store, Recording]:

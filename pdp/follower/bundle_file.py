@@ -71,6 +71,7 @@ class BundleFile:
         Raises:
             OSError: the file cannot be written. What was kept before is still there.
         """
+        self.is_due = self.is_broken = True  # unless all of it is written
         _write(self._whole, parts)
         self._latest.unlink(missing_ok=True)
         self._changes_bytes = 0

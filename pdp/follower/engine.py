@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.audit.acknowledgements import ThreadAcknowledgements
 from pdp.bootstrap.recording import Recording, RecordingOptions
 from pdp.decisions.blocking_decider import BlockingDecider
+from pdp.decisions.fault_log import log_faults
 from pdp.domain.ids import new_id
-from pdp.errors import ServerNeeded, WorkLimitExceeded
+from pdp.errors import ServerNeeded
 from pdp.follower.claimed_directory import ClaimedDirectory
 from pdp.follower.reporter import Reporter, SpoolRetention
 from pdp.follower.stand_ins import ServerDesk, ServerFinder, ServerMeter
@@ -90,7 +91,7 @@ class FollowerEngine:
             ServerMeter(),
             ServerFinder().find_now,
             self._recording.records,
-            _log_faults,
+            log_faults(_log),
             desk=ServerDesk(),
         )
         self._decided = self._passed_on = 0
@@ -173,10 +174,3 @@ class FollowerEngine:
         self._reporter.close()
         self._recording.close()
         self._place.release()
-
-
-def _log_faults(decision: Decision) -> None:
-    for fault in decision.faults:
-        error: Any = fault.error
-        kind = error.bound if isinstance(error, WorkLimitExceeded) else type(error).__name__
-        _log.error("could not judge %s: %s in %s", decision.request_id, kind, fault.layer)

@@ -312,6 +312,28 @@ def test_a_full_disk_stops_no_changes(
     assert len(following.central.streams) == streams
 
 
+def test_after_a_full_disk_nothing_is_added_to_older_policies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, following: Following
+) -> None:
+    follower = following.begin()
+    identity, had = _identity(follower)
+    with monkeypatch.context() as full:
+
+        def fail(*_: Any) -> None:
+            raise OSError(28, "No space left on device")
+
+        full.setattr("pdp.follower.bundle_file._write", fail)
+        file = BundleFile(tmp_path, TENANT)
+        with pytest.raises(OSError, match="No space"):
+            file.replace(following.central.update())
+    changed = following.central.change()
+    file.append(following.central.update(identity, had))
+    assert file.is_due
+    again = following.start()
+    wait_until(lambda: revision(again) == had, "the older policies are read")
+    assert changed > had
+
+
 def test_files_that_have_grown_are_written_anew_once(
     following: Following, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,68 @@
+"""Every decision case gets the expected decision from a server that follows another one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pdp.cases import ClientTarget
+from pdp.client.remote import RemoteClient
+from tests.e2e.test_decision_cases import cases, installer
+from tests.support import servers
+from tests.support.authenticated_servers import authenticated_server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from pdp.cases import Case, Suite
+    from pdp.cases.runner import InstalledSuite
+
+pytestmark = pytest.mark.xdist_group("follow server cases")
+
+
+class FollowServerTarget(ClientTarget):
+    """Decides by the follower, and administers the server that it follows."""
+
+    def __init__(self, follower: RemoteClient, admin: RemoteClient) -> None:
+        super().__init__(follower)
+        self._admin = ClientTarget(admin)
+
+    def administer(
+        self, tenant_id: str, name: str, body: Mapping[str, object]
+    ) -> tuple[Mapping[str, object], int]:
+        """See `CaseTarget.administer`."""
+        return self._admin.administer(tenant_id, name, body)
+
+
+@pytest.fixture(scope="module")
+def installed(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[Suite], InstalledSuite]]:
+    """A function that installs the policies of a suite on the server that is followed."""
+    folder = tmp_path_factory.mktemp("follow")
+    with authenticated_server(folder / "central") as central:
+        key_file = folder / "follower.key"
+        key_file.write_text(central.key("follower", "*"))
+        following = servers.start(
+            folder / "follower",
+            PDP_FOLLOW=f"http://{central.server.grpc_address}",
+            PDP_FOLLOW_KEY_FILE=str(key_file),
+            PDP_FOLLOW_MAX_TENANTS="1000",
+        )
+        with (
+            following as server,
+            RemoteClient(server.grpc_address, timeout_s=servers.TIMEOUT_S) as follower,
+            central.remote(central.admin) as admin,
+        ):
+            yield from installer(FollowServerTarget(follower, admin))
+
+
+@pytest.mark.usefixtures("same_day")
+@pytest.mark.parametrize(("suite", "case"), list(cases()))
+def test_a_case_gets_the_expected_decision(
+    suite: Suite, case: Case, installed: Callable[[Suite], InstalledSuite]
+) -> None:
+    result = installed(suite).run_case(case)
+    assert not result.problem
+    assert not result.differences

@@ -25,6 +25,7 @@ from pdp.follower.reporter import Reporter
 from pdp.store import open_audit_log
 from pdp.transport.grpc.limits import MAX_MESSAGE_BYTES
 from tests.support.audit_logs import body
+from tests.support.failed_calls import FailedCall
 from tests.support.servers import TIMEOUT_S
 from tests.support.waiting import wait_until
 
@@ -37,38 +38,6 @@ if TYPE_CHECKING:
 RECORDED: Final = Recorded(DecisionRecord.from_json(json.loads(body(0))), DEFAULT_ORG_POLICY)
 
 INVALID: Final = grpc.StatusCode.INVALID_ARGUMENT
-
-
-class CallFailed(grpc.RpcError, grpc.Call):
-    """A call that the server has answered with a status."""
-
-    def __init__(self, code: grpc.StatusCode) -> None:
-        super().__init__()
-        self._code = code
-
-    def code(self) -> grpc.StatusCode:
-        return self._code
-
-    def details(self) -> str:
-        return "no"
-
-    def initial_metadata(self) -> Any:
-        return ()
-
-    def trailing_metadata(self) -> Any:
-        return ()
-
-    def is_active(self) -> bool:
-        return False
-
-    def time_remaining(self) -> float:
-        return 0.0
-
-    def cancel(self) -> bool:
-        return False
-
-    def add_callback(self, callback: Callable[[], None]) -> bool:
-        return False
 
 
 class FakeCentral:
@@ -216,7 +185,7 @@ class TestOrder:
 
 FAILURES: Final = [
     *(
-        CallFailed(code)
+        FailedCall(code)
         for code in grpc.StatusCode
         if code not in {grpc.StatusCode.OK, grpc.StatusCode.INVALID_ARGUMENT}
     ),
@@ -243,7 +212,7 @@ class TestFailures:
         assert (reporter.reported, reporter.refused) == (5, 0)
 
     def test_the_problem_names_the_status(self, spool: Spool) -> None:
-        spool.central.fail(CallFailed(grpc.StatusCode.UNAVAILABLE))
+        spool.central.fail(FailedCall(grpc.StatusCode.UNAVAILABLE))
         spool.append()
         reporter = spool.start()
         wait_until(lambda: reporter.problem, "the report has failed")
@@ -252,7 +221,7 @@ class TestFailures:
     def test_a_record_that_the_server_refuses_is_left_out_alone(self, spool: Spool) -> None:
         spool.append(5)
         bad = spool.bodies[2]
-        spool.central.failure = lambda bodies: CallFailed(INVALID) if bad in bodies else None
+        spool.central.failure = lambda bodies: FailedCall(INVALID) if bad in bodies else None
         reporter = spool.start()
         spool.append(2)
         spool.wait(6)
@@ -263,7 +232,7 @@ class TestFailures:
     def test_records_that_are_all_refused_do_not_stop_the_next_ones(self, spool: Spool) -> None:
         spool.append(3)
         bad = set(spool.bodies)
-        spool.central.failure = lambda bodies: CallFailed(INVALID) if bad & {*bodies} else None
+        spool.central.failure = lambda bodies: FailedCall(INVALID) if bad & {*bodies} else None
         reporter = spool.start()
         wait_until(lambda: reporter.refused == 3, "all are refused")
         spool.append()
@@ -283,8 +252,8 @@ class TestFailures:
 
         def failure(bodies: Sequence[str]) -> Exception | None:
             if bad in bodies:
-                return CallFailed(INVALID)
-            return CallFailed(grpc.StatusCode.UNAVAILABLE) if gone.is_set() else None
+                return FailedCall(INVALID)
+            return FailedCall(grpc.StatusCode.UNAVAILABLE) if gone.is_set() else None
 
         spool.central.failure = failure
         reporter = spool.start()
@@ -352,7 +321,7 @@ class TestPosition:
         monkeypatch.setattr(reporters, "MAX_RECORDS", 2)
         spool.append(7)
         stop = spool.bodies[4]
-        gone = CallFailed(grpc.StatusCode.UNAVAILABLE)
+        gone = FailedCall(grpc.StatusCode.UNAVAILABLE)
         spool.central.failure = lambda bodies: gone if stop in bodies else None
         first = spool.start()
         wait_until(lambda: first.problem, "the server is gone")
@@ -392,7 +361,7 @@ class TestPosition:
         self, spool: Spool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(reporters, "RETRY_S", TIMEOUT_S)
-        spool.central.fail(CallFailed(grpc.StatusCode.UNAVAILABLE))
+        spool.central.fail(FailedCall(grpc.StatusCode.UNAVAILABLE))
         spool.append(3)
         reporter = spool.start()
         wait_until(lambda: reporter.problem, "the server is gone")
@@ -403,7 +372,7 @@ class TestPosition:
 
 class TestBound:
     def test_it_is_full_while_too_many_records_wait(self, spool: Spool) -> None:
-        spool.central.fail(CallFailed(grpc.StatusCode.UNAVAILABLE))
+        spool.central.fail(FailedCall(grpc.StatusCode.UNAVAILABLE))
         reporter = spool.start(max_unsent=3)
         assert not reporter.is_full
         spool.append(2)
@@ -418,7 +387,7 @@ class TestBound:
 
     def test_it_counts_what_an_earlier_process_has_not_reported(self, spool: Spool) -> None:
         spool.append(5)
-        spool.central.fail(CallFailed(grpc.StatusCode.UNAVAILABLE))
+        spool.central.fail(FailedCall(grpc.StatusCode.UNAVAILABLE))
         reporter = spool.start(max_unsent=5)
         wait_until(lambda: reporter.is_full, "five records wait")
 

@@ -22,6 +22,7 @@ from pdp.follower.options import FollowOptions
 from pdp.follower.replica import PlatformCache
 from pdp.follower.tenant import TenantFollower
 from pdp.messages.policy_updates import signed_parts
+from tests.support.failed_calls import FailedCall
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -31,38 +32,6 @@ if TYPE_CHECKING:
     from pdp._gen.pdp.v1 import policy_pb2
 
 TENANT: Final = "acme"
-
-
-class StreamError(grpc.RpcError, grpc.Call):
-    """The error of a stream that has ended."""
-
-    def __init__(self, code: grpc.StatusCode) -> None:
-        super().__init__()
-        self._code = code
-
-    def code(self) -> grpc.StatusCode:
-        return self._code
-
-    def details(self) -> str:
-        return "no words"
-
-    def initial_metadata(self) -> tuple[()]:
-        return ()
-
-    def trailing_metadata(self) -> tuple[()]:
-        return ()
-
-    def is_active(self) -> bool:
-        return False
-
-    def time_remaining(self) -> float:
-        return 0.0
-
-    def cancel(self) -> bool:
-        return False
-
-    def add_callback(self, callback: Any) -> bool:
-        return False
 
 
 class Stream:
@@ -79,7 +48,7 @@ class Stream:
             yield message
 
     def cancel(self) -> None:
-        self.queue.put(StreamError(grpc.StatusCode.CANCELLED))
+        self.queue.put(FailedCall(grpc.StatusCode.CANCELLED))
 
 
 class Central:
@@ -189,7 +158,7 @@ def test_without_policies_it_decides_nothing(following: Following) -> None:
 def test_it_goes_on_from_its_revision_when_a_connection_ends(following: Following) -> None:
     follower = following.begin()
     had = revision(follower)
-    following.central.streams[-1].queue.put(StreamError(grpc.StatusCode.UNAVAILABLE))
+    following.central.streams[-1].queue.put(FailedCall(grpc.StatusCode.UNAVAILABLE))
     request = following.next_request()
     assert request.revision == had
     assert follower.snapshot().revision == had  # meanwhile it decides
@@ -207,7 +176,7 @@ def test_a_refused_credential_sets_the_policies_aside(
 ) -> None:
     follower = following.begin()
     wait_until(lambda: list(tmp_path.glob("*.policies")), "the policies are kept")
-    following.central.streams[-1].queue.put(StreamError(code))
+    following.central.streams[-1].queue.put(FailedCall(code))
     request = following.next_request()
     assert (request.installation, request.revision) == ("", 0)
     assert cause(follower) == "no policies"
@@ -230,7 +199,7 @@ def test_another_key_is_taken_over_a_connection_only_if_none_is_set(following: F
     first = following.central.signer
     follower = following.begin(signing_key=first.public_key)
     following.central.signer = Signer(bytes(32))
-    following.central.streams[-1].queue.put(StreamError(grpc.StatusCode.UNAVAILABLE))
+    following.central.streams[-1].queue.put(FailedCall(grpc.StatusCode.UNAVAILABLE))
     following.next_request()
     following.central.change()
     following.central.send()

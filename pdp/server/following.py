@@ -112,7 +112,7 @@ class FollowerHandlers:
         """Decides a request; see `DecideServicer.decide`."""
         request = cast("pb.DecideRequest", message)
         try:
-            self._check(call, request)
+            self._check(call.tenant_id, request)
             return await self._servicer.decide(call, message)
         except ServerNeeded:
             return await self._forwarder.call(call, message)
@@ -121,7 +121,7 @@ class FollowerHandlers:
         """Decides a batch; see `DecideServicer.batch`."""
         try:
             for request in cast("pb.DecideBatchRequest", message).requests:
-                self._check(call, request)
+                self._check(call.tenant_id, request)
             return await self._servicer.batch(call, message)
         except ServerNeeded:
             return await self._forwarder.call(call, message)
@@ -132,8 +132,10 @@ class FollowerHandlers:
         session = call.session or Session()
         if body.HasField("chunk"):
             return await self._chunk(call, session, body)
+        tenant_id = body.request.tenant_id or call.tenant_id
         try:
-            self._check(call, body.request)
+            if call.principal.may_act_for(tenant_id):  # if not, it is refused here
+                self._check(tenant_id, body.request)
             return await self._servicer.stream_message(call, message)
         except ServerNeeded:
             return await self._forwarder.exchange(call, session, message)
@@ -156,11 +158,11 @@ class FollowerHandlers:
             passed_on.discard(stream_id)
         return answer
 
-    def _check(self, call: Call, request: pb.DecideRequest) -> None:
+    def _check(self, tenant_id: str, request: pb.DecideRequest) -> None:
         """Raises ServerNeeded if a request says itself that the server must decide it."""
         if request.tokens or request.want_input_hash:
             raise ServerNeeded("token")
-        if request.min_revision > self._policies.current(call.tenant_id).revision:
+        if request.min_revision > self._policies.current(tenant_id).revision:
             raise ServerNeeded("revision")
 
     def _decides(self, call: Call, request: pb.DecideRequest) -> bool:

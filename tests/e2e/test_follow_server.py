@@ -140,6 +140,28 @@ def test_a_stream_of_requests_is_decided_one_by_one(central: CentralServer, tmp_
         assert server.metric("pdp_calls_forwarded_total") == 1
 
 
+def test_no_request_for_another_tenant_is_passed_on(central: CentralServer, tmp_path: Path) -> None:
+    central.follower_key = central.running.key("follower", "*")
+    foreign = pdp.DecideRequest(tenant_id="other", tokens=["a token"])
+    text = pdp.DecideRequest(tenant_id="other", want_input_hash=True)
+    with (
+        follower(central, tmp_path / "f") as server,
+        pdp.connect(server.grpc_address) as channel,
+    ):
+        stub: Any = pdp.DecideServiceStub(channel)
+        messages = [
+            pdp.DecideStreamRequest(request=foreign),
+            pdp.DecideStreamRequest(request=text, chunk=pdp.StreamChunk(stream_id="t", text="x")),
+        ]
+        for answer in stub.DecideStream(iter(messages), timeout=TIMEOUT_S):
+            assert answer.response.outcome == pdp.OUTCOME_BLOCK
+            assert answer.response.reason_code == "TENANT_MISMATCH"
+        for body in ({"tenant_id": "other", "tokens": ["a token"]}, {"tenant_id": "other"}):
+            answer = server.request("POST", "/v1/decide", json=body)
+            assert answer.status_code == 403
+        assert server.metric("pdp_calls_forwarded_total") == 0
+
+
 def test_a_second_person_approves(central: CentralServer, tmp_path: Path) -> None:
     tenant = ApprovalTenant(central.running, TENANT)
     with (

@@ -34,7 +34,7 @@ REQUEST: Final = "/v1/agentgateway/request"
 RESPONSE: Final = "/v1/agentgateway/response"
 CARD: Final = "4111 1111 1111 1111"
 DROP: Final = "SELECT 1; DROP TABLE users;"
-PEP_ROLES: Final = {"pep", "editor", "admin"}
+PEP_ROLES: Final = {"pep", "editor", "admin", "follower"}
 Code = ext.AuthorizationError
 
 

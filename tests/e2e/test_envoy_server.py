@@ -31,7 +31,7 @@ from tests.support.servers import TIMEOUT_S
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-PEP_ROLES: Final = {"pep", "editor", "admin"}
+PEP_ROLES: Final = {"pep", "editor", "admin", "follower"}
 WHOLE: Final = (BodyMode.BUFFERED, BodyMode.BUFFERED)
 DUPLEX: Final = (BodyMode.BUFFERED, BodyMode.FULL_DUPLEX_STREAMED)
 UNION: Final = "SELECT name FROM users WHERE id = 1 UNION SELECT password FROM users"

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 PAGE: Final = "integrations/webhooks.md"
 HOOKS: Final = "/v1/hooks"
-PEP_ROLES: Final = {"pep", "editor", "admin"}
+PEP_ROLES: Final = {"pep", "editor", "admin", "follower"}
 CARD: Final = "my card is 4111 1111 1111 1111"
 INJECTION: Final = "SELECT name FROM users UNION SELECT password FROM users"
 

@@ -44,7 +44,7 @@ INJECTION: Final = "SELECT name FROM users UNION SELECT password FROM users"
 CRLF: Final = "\r\n"
 CHAT: Final = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hello"}]}
 
-PEP_ROLES: Final = {"pep", "editor", "admin"}
+PEP_ROLES: Final = {"pep", "editor", "admin", "follower"}
 
 SEES_TEXT: Final = {"content": {"text": "hello"}}
 

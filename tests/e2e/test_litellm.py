@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PATH: Final = "/beta/litellm_basic_guardrail_api"
 CARD: Final = "4111 1111 1111 1111"
 DROP: Final = "SELECT 1; DROP TABLE users;"
-PEP_ROLES: Final = {"pep", "editor", "admin"}
+PEP_ROLES: Final = {"pep", "editor", "admin", "follower"}
 INPUT_TYPES: Final = ("request", "response")
 
 

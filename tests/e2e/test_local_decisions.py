@@ -206,7 +206,7 @@ def test_policies_of_another_server_decide_nothing(central: CentralServer, tmp_p
 
 
 def test_policies_that_were_changed_on_disk_decide_nothing(
-    central: CentralServer, tmp_path: Path
+    central: CentralServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with begin(central.client(tmp_path / "f")) as client:
         wait_for_revision(client, central.block("platypus"))
@@ -216,7 +216,8 @@ def test_policies_that_were_changed_on_disk_decide_nothing(
     assert content.count(b"platypus") > 0
     file.write_bytes(content.replace(b"platypus", b"plotypus"))
     with central.client(tmp_path / "f") as client:
-        wait_until(lambda: "not used" in state_of(client).problem, "the file is refused")
+        wait_until(lambda: "cannot be reached" in state_of(client).problem, "it looks for policies")
+        assert "what was kept on disk is not used: the signature" in caplog.text
         assert client.decide({"content": "hello"}, timeout=SHORT_S).reason_code == pdp.UNAVAILABLE
 
 

@@ -13,7 +13,16 @@ from pdp.auth.client_certificates import ClientTable, read_clients
 from pdp.auth.credentials import CredentialAuthenticator
 from pdp.auth.keys import KeyRing
 from pdp.auth.principal import CredentialRejected, Principal
-from pdp.domain.access import ADMIN, AUDITOR, EDITOR, INCLUDED_ROLES, PEP, ROLES, expand_roles
+from pdp.domain.access import (
+    ADMIN,
+    AUDITOR,
+    EDITOR,
+    FOLLOWER,
+    INCLUDED_ROLES,
+    PEP,
+    ROLES,
+    expand_roles,
+)
 from pdp.domain.api_key import KEY_LENGTH, ApiKey, KeySecret, digest
 from pdp.errors import ConfigError, Unauthenticated
 
@@ -51,8 +60,12 @@ class Ring:
 
 
 def test_a_role_includes_weaker_roles() -> None:
-    """An admin may do what an editor may, and an editor what an auditor and a PEP may."""
-    assert expand_roles([ADMIN]) == set(ROLES)
+    """An admin may do what an editor may, and an editor what an auditor and a PEP may.
+
+    No role includes that of a follower.
+    """
+    assert expand_roles([ADMIN]) == set(ROLES) - {FOLLOWER}
+    assert expand_roles([FOLLOWER]) == {FOLLOWER, PEP}
     assert expand_roles([EDITOR]) == {EDITOR, AUDITOR, PEP}
     assert expand_roles([PEP, "root", ""]) == {PEP}
     assert not INCLUDED_ROLES[PEP] & {AUDITOR, EDITOR, ADMIN}

@@ -6,6 +6,7 @@ import json
 import threading
 from contextlib import ExitStack, closing
 from itertools import pairwise
+from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
@@ -16,12 +17,12 @@ from hypothesis import strategies as st
 
 from pdp._gen.pdp.v1 import audit_pb2
 from pdp.decisions import reports
-from pdp.domain.audit_log import StoredRecord
+from pdp.domain.audit_log import Retention, StoredRecord
 from pdp.domain.decision_record import DecisionRecord, Recorded
 from pdp.domain.org_policy import DEFAULT_ORG_POLICY
 from pdp.errors import ConfigError, StoreUnavailable
 from pdp.follower import reporter as reporters
-from pdp.follower.reporter import Reporter
+from pdp.follower.reporter import Reporter, SpoolRetention
 from pdp.store import open_audit_log
 from pdp.transport.grpc.limits import MAX_MESSAGE_BYTES
 from tests.support.audit_logs import body
@@ -368,6 +369,138 @@ class TestPosition:
         reporter.close()
         assert not reporter._thread.is_alive()
         assert spool.central.failures >= 2  # one more attempt
+
+
+DENIED: Final = FailedCall(grpc.StatusCode.PERMISSION_DENIED)
+
+
+def tenant_of(text: str) -> str:
+    tenant_id: str = json.loads(text)["tenant_id"]
+    return tenant_id
+
+
+class TestDeniedTenants:
+    """The credential may lose a tenant. Its records wait; those of the other tenants go on."""
+
+    def deny(self, spool: Spool, *tenants: str) -> None:
+        spool.central.failure = lambda bodies: DENIED if tenant_of(bodies[0]) in tenants else None
+
+    def test_the_records_of_other_tenants_are_reported(self, spool: Spool) -> None:
+        self.deny(spool, "rival")
+        waiting = spool.append(2, "rival")
+        first = spool.append(3)
+        waiting += spool.append(1, "rival")
+        reporter = spool.start()
+        spool.wait(3)
+        first += spool.append(2)
+        spool.wait(5)
+        problem = "the server takes no records of rival"
+        wait_until(lambda: reporter.problem == problem, "one tenant is denied")
+        wait_until(lambda: reporter.unsent == 3, "three records wait")
+        assert spool.central.records == first
+        spool.central.work()
+        spool.wait(8)
+        assert spool.central.records == [*first, *waiting]
+        wait_until(lambda: not reporter.unsent and not reporter.problem, "nothing waits")
+        assert (reporter.reported, reporter.refused) == (8, 0)
+
+    def test_records_that_wait_count_for_the_bound(self, spool: Spool) -> None:
+        self.deny(spool, "rival")
+        spool.append(4, "rival")
+        spool.append(3)
+        reporter = spool.start(max_unsent=4)
+        spool.wait(3)
+        wait_until(lambda: reporter.unsent == 4, "four records wait")
+        assert reporter.is_full
+        spool.central.work()
+        wait_until(lambda: not reporter.is_full, "the records are reported")
+
+    def test_a_new_process_reports_what_waits(self, spool: Spool) -> None:
+        self.deny(spool, "rival", "other")
+        rival = spool.append(2, "rival")
+        own = spool.append(2)
+        other = spool.append(1, "other")
+        first = spool.start()
+        spool.wait(2)
+        wait_until(lambda: first.unsent == 3, "three records wait")
+        first.close()
+        rival += spool.append(1, "rival")
+        second = spool.start()
+        wait_until(lambda: second.problem, "the records still wait")
+        assert second.unsent == 4
+        self.deny(spool, "other")
+        spool.wait(5)
+        problem = "the server takes no records of other"
+        wait_until(lambda: second.problem == problem, "one tenant is denied")
+        assert second.unsent == 1
+        second.close()
+        spool.central.work()
+        spool.start()
+        spool.wait(6)
+        assert spool.central.records == [*own, *rival, *other]
+
+    def test_what_waits_is_reported_page_by_page(
+        self, spool: Spool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(reporters, "MAX_RECORDS", 2)
+        self.deny(spool, "rival")
+        waiting = []
+        for _ in range(5):
+            waiting += spool.append(1, "rival")
+            spool.append(2)
+        reporter = spool.start()
+        spool.wait(10)
+        wait_until(lambda: reporter.unsent == 5, "five records wait")
+        spool.central.work()
+        spool.wait(15)
+        pages = [bodies for tenant_id, bodies in spool.central.reports if tenant_id == "rival"]
+        assert [each for page in pages for each in page] == waiting
+        assert max(map(len, pages)) == 2
+        wait_until(lambda: not reporter.unsent, "nothing waits")
+
+    @pytest.mark.parametrize("seed", range(5))
+    def test_no_record_is_lost_while_tenants_come_and_go(self, spool: Spool, seed: int) -> None:
+        """The records of each tenant come in their order; some may come twice."""
+        chance = Random(seed)  # noqa: S311 - test data
+        tenants = ("acme", "rival", "other")
+        reporter = spool.start()
+        for _ in range(30):
+            self.deny(spool, *chance.sample(tenants, chance.randrange(4)))
+            spool.append(chance.randrange(1, 4), chance.choice(tenants))
+            if chance.random() < 0.1:
+                reporter.close()
+                reporter = spool.start()
+        spool.central.work()
+        wait_until(lambda: {*spool.bodies} == {*spool.central.records}, "all are reported")
+        wait_until(lambda: not reporter.unsent, "nothing waits")
+        once = list(dict.fromkeys(spool.central.records))
+        for tenant_id in tenants:
+            expected = [each for each in spool.bodies if tenant_of(each) == tenant_id]
+            assert [each for each in once if tenant_of(each) == tenant_id] == expected
+
+
+class TestRetention:
+    def test_records_stay_in_the_log_until_they_are_reported(self, spool: Spool) -> None:
+        retention = SpoolRetention()
+        assert retention() == Retention(None, None)
+        spool.central.fail(FailedCall(grpc.StatusCode.UNAVAILABLE))
+        spool.append(2)
+        retention.reporter = reporter = spool.start()
+        assert retention() == Retention(None, None)
+        spool.central.work()
+        wait_until(lambda: not reporter.unsent, "nothing waits")
+        assert retention() == Retention(reporters.KEEP_S, None)
+        reporter.close()
+        reporter.consume([RECORDED])
+        assert retention() == Retention(None, None)
+
+    def test_records_of_a_denied_tenant_stay_in_the_log(self, spool: Spool) -> None:
+        spool.central.fail(DENIED)
+        spool.append(2)
+        retention = SpoolRetention()
+        retention.reporter = reporter = spool.start()
+        wait_until(lambda: reporter.problem, "the records wait")
+        assert retention() == Retention(None, None)
 
 
 class TestBound:

@@ -89,13 +89,13 @@ def _check_follow_url(text: str) -> str:
 def _is_follow_url(text: str) -> bool:
     if text.startswith("unix:"):
         return len(text) > len("unix:")
-    try:
-        url = urlsplit(text)
-        has_port = url.port is not None
-    except ValueError:
+    if not _is_public_url(text):
         return False
-    is_bare = not (url.path or url.query or url.fragment or url.username or url.password)
-    return has_port and is_bare and _is_public_url(text)
+    url = urlsplit(text)
+    return url.port is not None and not url.path
+
+
+_SIGNING_KEY_BYTES: Final = 32
 
 
 def _check_signing_key(text: str) -> str:
@@ -118,9 +118,6 @@ def _check_tenants(text: str) -> str:
                 f"{tenant_id!r} is not the id of a tenant. Use ids of A-Z a-z 0-9 . _ - and commas."
             )
     return text
-
-
-_SIGNING_KEY_BYTES: Final = 32
 
 
 def _lower(value: Any) -> Any:

@@ -84,20 +84,7 @@ class BlockingDecider(DecisionSteps):
             InvalidArgument: the request does not have what the tenant's settings require.
             ServerNeeded: this process cannot decide it.
         """
-        try:
-            snapshot = self._snapshot(request.tenant_id)
-        except ServerNeeded:
-            raise
-        except Exception as error:  # any error leaves nothing to decide on
-            return self._answer(*self.undecidable(request, error))
-        check_requirements(snapshot, request, arrived=arrived)
-        try:
-            pending = self._run_steps(snapshot, request)
-        except ServerNeeded:
-            raise
-        except Exception as error:  # a meter or a model failed
-            pending = self.undecidable(request, error)
-        return self._answer(*pending)
+        return self._decide(request, lambda snapshot: self._run_steps(snapshot, request), arrived)
 
     def decide_payload(self, request: Request, payload: Payload, *, history: str = "") -> Decision:
         """Decides a payload; see `Decider.decide_payload`.
@@ -106,15 +93,27 @@ class BlockingDecider(DecisionSteps):
             InvalidArgument: the request does not have what the tenant's settings require.
             ServerNeeded: this process cannot decide it.
         """
+
+        def run(snapshot: Snapshot) -> PendingDecision:
+            return self._run_payload(snapshot, with_model(request, payload), payload, history)
+
+        return self._decide(request, run)
+
+    def _decide(
+        self,
+        request: Request,
+        run: Callable[[Snapshot], PendingDecision],
+        arrived: float | None = None,
+    ) -> Decision:
         try:
             snapshot = self._snapshot(request.tenant_id)
         except ServerNeeded:
             raise
         except Exception as error:  # any error leaves nothing to decide on
             return self._answer(*self.undecidable(request, error))
-        check_requirements(snapshot, request)
+        check_requirements(snapshot, request, arrived=arrived)
         try:
-            pending = self._run_payload(snapshot, with_model(request, payload), payload, history)
+            pending = run(snapshot)
         except ServerNeeded:
             raise
         except Exception as error:  # a meter or a model failed

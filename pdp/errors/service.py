@@ -27,7 +27,7 @@ class ServerNeeded(StoreUnavailable):
     """A follower cannot decide a request by itself: the server that it follows must.
 
     Attributes:
-        cause: why, in a few words without values: a label of metrics.
+        cause: why, in a few words without values.
     """
 
     def __init__(self, cause: str) -> None:

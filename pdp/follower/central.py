@@ -17,6 +17,10 @@ Metadata = tuple[tuple[str, str | bytes], ...]
 REPORT_TIMEOUT_S: Final = 30.0
 
 
+class NoCredential(Exception):
+    """There is no credential to send now. The message says why, without any part of it."""
+
+
 class Central:
     """Calls the server over gRPC. Each call goes to the next address."""
 
@@ -42,7 +46,8 @@ class Central:
             request: what the follower has already.
 
         Raises:
-            Exception: the credential cannot be made, or, while iterating, the call has failed.
+            NoCredential: there is no credential.
+            grpc.RpcError: while iterating: the call has failed.
         """
         stub = self._policies[next(self._calls) % len(self._policies)]
         return stub.Watch(request, metadata=self._metadata(tenant_id))
@@ -51,7 +56,8 @@ class Central:
         """Reports records of a tenant, and returns how many are new to the server.
 
         Raises:
-            Exception: see `watch`.
+            NoCredential: there is no credential.
+            grpc.RpcError: the call has failed.
         """
         stub = self._audit[next(self._calls) % len(self._audit)]
         request = audit_pb2.ReportRecordsRequest(records=bodies)
@@ -61,7 +67,12 @@ class Central:
         return response.appended
 
     def _metadata(self, tenant_id: str) -> Metadata:
-        credential = self._credential()
+        try:
+            credential = self._credential()
+        except Exception as error:  # whatever makes it, for instance a function of the program
+            raise NoCredential(
+                f"there is no credential for the server ({type(error).__name__})"
+            ) from error
         return (*credential, ("x-tenant-id", tenant_id)) if tenant_id else credential
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlsplit
@@ -30,17 +31,52 @@ _OPTIONS: Final = (
 )
 
 
+KEY_FRESH_S: Final = 1.0
+"""How long the contents of the file with the credential are used."""
+
+
+class KeyFile:
+    """The file with the credential. It may be replaced while the server runs."""
+
+    def __init__(self, file: Path) -> None:
+        """Takes the file."""
+        self._file = file
+        self._metadata: Metadata = ()
+        self._read_again_at = 0.0
+
+    def metadata(self) -> Metadata:
+        """Returns the metadata with the credential.
+
+        Raises:
+            ConfigError: the file cannot be read, or is empty.
+        """
+        now = time.monotonic()
+        if now >= self._read_again_at:
+            self._metadata = self._read()
+            self._read_again_at = now + KEY_FRESH_S
+        return self._metadata
+
+    def _read(self) -> Metadata:
+        key = _contents(self._file, "PDP_FOLLOW_KEY_FILE").decode("ascii", "replace").strip()
+        if not key or not key.isprintable():
+            raise ConfigError(f"PDP_FOLLOW_KEY_FILE: {self._file} holds no key. Write the key.")
+        if key.startswith(MARK):
+            return (("x-api-key", key),)
+        return (("authorization", f"Bearer {key}"),)
+
+
 @dataclass(frozen=True, slots=True)
 class Connection:
     """How to reach the server.
 
     Attributes:
         target: HOST:PORT, or unix:PATH.
+        key_file: the file with the credential.
     """
 
     target: str
+    key_file: KeyFile
     _credentials: grpc.ChannelCredentials | None
-    _key_file: Path
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -53,24 +89,11 @@ class Connection:
             raise ConfigError("PDP_FOLLOW_KEY_FILE: is required. Set it.")
         connection = cls(
             settings.follow if settings.follow.startswith("unix:") else _host(settings.follow),
+            KeyFile(settings.follow_key_file),
             _credentials(settings) if settings.follow.startswith("https:") else None,
-            settings.follow_key_file,
         )
-        connection.credential()
+        connection.key_file.metadata()
         return connection
-
-    def credential(self) -> Metadata:
-        """Returns the metadata with the credential, as its file has it now.
-
-        Raises:
-            ConfigError: the file cannot be read, or is empty.
-        """
-        key = _contents(self._key_file, "PDP_FOLLOW_KEY_FILE").decode("ascii", "replace").strip()
-        if not key or not key.isprintable():
-            raise ConfigError(f"PDP_FOLLOW_KEY_FILE: {self._key_file} holds no key. Write the key.")
-        return (
-            (("x-api-key", key),) if key.startswith(MARK) else (("authorization", f"Bearer {key}"),)
-        )
 
     def channel(self) -> grpc.Channel:
         """Returns a channel for threads; the caller closes it."""

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.audit.acknowledgements import ThreadAcknowledgements
-from pdp.bootstrap.recording import Recording, RecordingOptions
 from pdp.decisions.blocking_decider import BlockingDecider
 from pdp.decisions.fault_log import log_faults
 from pdp.domain.ids import new_id
 from pdp.errors import ServerNeeded
-from pdp.follower.claimed_directory import ClaimedDirectory
-from pdp.follower.reporter import Reporter, SpoolRetention
+from pdp.follower.following import Following
 from pdp.follower.stand_ins import ServerDesk, ServerFinder, ServerMeter
-from pdp.follower.tenants import FollowedTenants
 from pdp.messages.conversion import to_request, to_response
 from pdp.messages.payloads import to_payload
 
@@ -25,7 +21,6 @@ if TYPE_CHECKING:
 
     from pdp._gen.pdp.v1 import decide_pb2 as pb
     from pdp.domain.decision import Decision
-    from pdp.engine.snapshot import Snapshot
     from pdp.follower.central import Central
     from pdp.follower.options import FollowOptions
     from pdp.follower.tenants import TenantState
@@ -51,15 +46,6 @@ class FollowerState(NamedTuple):
     report_problem: str
 
 
-def recording_options(options: FollowOptions, retention: SpoolRetention) -> RecordingOptions:
-    """Returns how a follower records: in its directory, until the records are reported."""
-    return RecordingOptions(
-        f"sqlite:///{options.directory / 'records.db'}",
-        durable=options.durable,
-        retention=retention,
-    )
-
-
 class FollowerEngine:
     """Decides by the policies that a server has; any number of threads may call it.
 
@@ -67,30 +53,18 @@ class FollowerEngine:
     """
 
     def __init__(self, central: Central, options: FollowOptions) -> None:
-        """Opens the log of records. A tenant is followed from the first request for it, or before.
-
-        Args:
-            central: the server.
-            options: how to follow it.
+        """Opens what the follower has; see `Following`.
 
         Raises:
             ConfigError: the directory or the log of records cannot be used.
             StoreUnavailable: the log of records cannot be read or written now.
         """
-        self._place = ClaimedDirectory.claim(options.directory)
-        options = replace(options, directory=self._place.directory)
-        retention = SpoolRetention()
-        self._recording = Recording(recording_options(options, retention), ThreadAcknowledgements())
-        retention.reporter = self._reporter = Reporter(
-            self._recording.log, central, self._place.position_file, options.max_unsent
-        )
-        self._recording.recorder.subscribe(self._reporter)
-        self._tenants = FollowedTenants(central, options)
+        self._following = Following(central, options, ThreadAcknowledgements())
         self._decider = BlockingDecider(
-            self._snapshot,
+            self._following.snapshot,
             ServerMeter(),
             ServerFinder().find_now,
-            self._recording.records,
+            self._following.recording.records,
             log_faults(_log),
             desk=ServerDesk(),
         )
@@ -115,10 +89,8 @@ class FollowerEngine:
         return response
 
     def _decide(self, message: pb.DecideRequest) -> Decision:
-        if self._reporter.is_full:
-            raise ServerNeeded("unsent records")
         arrived = time.time()
-        snapshot = self._tenants.snapshot(message.tenant_id)
+        snapshot = self._following.snapshot(message.tenant_id)
         if message.min_revision > snapshot.revision:
             raise ServerNeeded("revision")
         request_id = message.request_id or new_id()
@@ -130,9 +102,6 @@ class FollowerEngine:
             return self._decider.decide_payload(request, payload, history=message.payload.history)
         return self._decider.decide(request, arrived)
 
-    def _snapshot(self, tenant_id: str) -> Snapshot:
-        return self._tenants.snapshot(tenant_id)
-
     def follow(self, tenant_id: str) -> None:
         """Begins to follow a tenant, before the first request for it.
 
@@ -142,35 +111,33 @@ class FollowerEngine:
         Raises:
             ServerNeeded: too many tenants are followed already, or it is the id of no tenant.
         """
-        self._tenants.follow(tenant_id)
+        self._following.tenants.follow(tenant_id)
 
-    def wait_until_followed(self, tenant_id: str, timeout_s: float, revision: int = 0) -> bool:
+    def wait_until_followed(self, tenant_id: str, timeout_s: float) -> bool:
         """Follows a tenant, and waits until its policies are here.
 
         Args:
             tenant_id: the tenant; empty for that of the credential.
             timeout_s: how long to wait.
-            revision: the revision that they must have at least.
 
         Returns:
             Whether they are here.
+
+        Raises:
+            ServerNeeded: see `follow`.
         """
-        return self._tenants.follow(tenant_id).wait(revision, timeout_s)
+        return self._following.tenants.follow(tenant_id).wait(0, timeout_s)
 
     def state(self) -> FollowerState:
         """Returns how this follower is doing."""
         return FollowerState(
-            self._tenants.states(),
+            self._following.tenants.states(),
             self._decided,
             self._passed_on,
-            self._reporter.unsent,
-            self._reporter.problem,
+            self._following.reporter.unsent,
+            self._following.reporter.problem,
         )
 
     def close(self) -> None:
         """Ends all streams, reports what can be reported in a short time, and closes the log."""
-        self._tenants.close()
-        self._recording.recorder.close()
-        self._reporter.close()
-        self._recording.close()
-        self._place.release()
+        self._following.close()

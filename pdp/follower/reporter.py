@@ -12,7 +12,7 @@ import grpc
 import msgspec
 
 from pdp.domain.audit_log import RecordFilter, Retention
-from pdp.follower.central import status_of
+from pdp.follower.central import NoCredential, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -156,6 +156,8 @@ class Reporter:
             except grpc.RpcError as error:
                 code, _ = status_of(error)
                 self._note(f"the server cannot be reached ({code.name if code else 'no status'})")
+            except NoCredential as error:
+                self._note(str(error))
             except Exception as error:  # without this thread, nothing would be reported any more
                 self._note(f"records cannot be reported ({type(error).__name__})")
             if is_last:

@@ -13,7 +13,7 @@ import grpc
 from pdp._gen.pdp.v1 import policy_pb2 as pb
 from pdp.errors import PdpError, ServerNeeded
 from pdp.follower.bundle_file import BundleFile
-from pdp.follower.central import status_of
+from pdp.follower.central import NoCredential, status_of
 from pdp.follower.replica import apply
 from pdp.follower.updates import UpdateReader, UpdateRefused
 
@@ -139,6 +139,8 @@ class TenantFollower:
                     failures = 0
             except grpc.RpcError as error:
                 self._end(error)
+            except NoCredential as error:
+                self._report(str(error))
             except (UpdateRefused, PdpError) as error:
                 self._refuse(str(error))
             except Exception as error:  # the thread must go on: it brings each kill switch

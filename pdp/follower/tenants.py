@@ -56,7 +56,7 @@ class FollowedTenants:
         Raises:
             ServerNeeded: too many tenants are followed already, or it is the id of no tenant.
         """
-        return self._tenants.get(tenant_id) or self._own(tenant_id) or self._begin(tenant_id)
+        return self._tenants.get(tenant_id) or self._begin(tenant_id)
 
     def snapshot(self, tenant_id: str) -> Snapshot:
         """Returns the compiled policies of a tenant.
@@ -79,39 +79,44 @@ class FollowedTenants:
         """Ends all streams and threads."""
         with self._lock:
             self._closed = True
-            tenants = list(self._tenants.values())
+            tenants = set(self._tenants.values())
         for each in tenants:
             each.stop()
         for each in tenants:
             each.join(CLOSE_S)
 
-    def _own(self, tenant_id: str) -> TenantFollower | None:
-        """Returns what follows the credential's own tenant, if that is the given one."""
-        own = self._tenants.get("")
-        if own is None or own.replica is None or own.replica.tenant_id != tenant_id:
-            return None
-        return self._tenants.setdefault(tenant_id, own)
-
     def _begin(self, tenant_id: str) -> TenantFollower:
         if tenant_id and not is_tenant_id(tenant_id):  # files have its name
             raise ServerNeeded("tenant")
         with self._lock:
-            known = self._tenants.get(tenant_id)
-            if known is not None:
-                return known
-            if self._closed:
-                raise ServerNeeded("closed")
-            if len(set(self._tenants.values())) >= self._options.max_tenants:
-                self._forget_one()
-            begun = TenantFollower(tenant_id, self._central, self._options, self._platforms)
-            self._tenants[tenant_id] = begun
-            return begun
+            known = self._tenants.get(tenant_id) or self._own(tenant_id)
+            if known is None:
+                if self._closed:
+                    raise ServerNeeded("closed")
+                self._make_room()
+                known = TenantFollower(tenant_id, self._central, self._options, self._platforms)
+            self._tenants[tenant_id] = known
+            return known
 
-    def _forget_one(self) -> None:
-        """Makes room: a tenant without usable policies goes; one with policies never does."""
-        for tenant_id, each in self._tenants.items():
-            if each.replica is None:
-                each.stop()
-                del self._tenants[tenant_id]
-                return
-        raise ServerNeeded("too many tenants")
+    def _own(self, tenant_id: str) -> TenantFollower | None:
+        """Returns what follows the credential's own tenant, if that is the given one."""
+        own = self._tenants.get("")
+        replica = None if own is None else own.replica
+        return own if replica is not None and replica.tenant_id == tenant_id else None
+
+    def _make_room(self) -> None:
+        """Stops to follow a tenant without usable policies, if there are too many tenants.
+
+        Raises:
+            ServerNeeded: all tenants have usable policies.
+        """
+        followers = dict.fromkeys(self._tenants.values())
+        if len(followers) < self._options.max_tenants:
+            return
+        unusable = next((each for each in followers if each.replica is None), None)
+        if unusable is None:
+            raise ServerNeeded("too many tenants")
+        unusable.stop()
+        names = [name for name, each in self._tenants.items() if each is unusable]
+        for name in names:
+            del self._tenants[name]

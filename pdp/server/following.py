@@ -9,19 +9,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from pdp.audit.acknowledgements import LoopAcknowledgements
-from pdp.bootstrap.recording import Recording
 from pdp.config import check_auth
 from pdp.decisions.decider import Decider
 from pdp.decisions.text_streams import TextStreams
 from pdp.errors import ServerNeeded, StoreUnavailable
 from pdp.follower.central import Central
-from pdp.follower.claimed_directory import ClaimedDirectory
 from pdp.follower.connection import Connection
-from pdp.follower.engine import recording_options
+from pdp.follower.following import Following
 from pdp.follower.options import FollowOptions
-from pdp.follower.reporter import Reporter, SpoolRetention
 from pdp.follower.stand_ins import ServerDesk, ServerFinder, ServerMeter
-from pdp.follower.tenants import FollowedTenants
 from pdp.messages.conversion import MAX_REVISION
 from pdp.server import garbage
 from pdp.server.forwarding import Forwarder
@@ -45,6 +41,7 @@ if TYPE_CHECKING:
     from pdp.config import Settings
     from pdp.domain.ner import NerFinder
     from pdp.engine.snapshot import Snapshot
+    from pdp.follower.tenants import FollowedTenants
     from pdp.server.served import Served
     from pdp.transport.call import Call, Endpoint
 
@@ -60,21 +57,11 @@ MAX_TEXTS: Final = 1000
 class FollowedPolicies:
     """The snapshots of followed tenants, as the decider of an event loop reads them."""
 
-    def __init__(self, tenants: FollowedTenants, reporter: Reporter) -> None:
-        self._tenants = tenants
-        self._reporter = reporter
+    def __init__(self, following: Following) -> None:
+        """Takes the policies that are followed; `current` returns their snapshots."""
+        self.current = following.snapshot
         self.revision = MAX_REVISION
         """Each tenant has its own revision, which `FollowerHandlers` compares."""
-
-    def current(self, tenant_id: str) -> Snapshot:
-        """Returns the snapshot of a tenant.
-
-        Raises:
-            ServerNeeded: the server must decide.
-        """
-        if self._reporter.is_full:
-            raise ServerNeeded("unsent records")
-        return self._tenants.snapshot(tenant_id)
 
     async def load(self, tenant_id: str) -> Snapshot:
         """Returns the snapshot of a tenant; see `current`."""
@@ -231,32 +218,21 @@ async def _assemble(
     stack.callback(channel.close)
     aio_channel = connection.aio_channel()
     stack.push_async_callback(aio_channel.close)
-    place = ClaimedDirectory.claim(settings.data_dir / "follow")
-    stack.callback(place.release)
-    options = _options(settings, place)
-    central = Central([channel], connection.credential)
-    retention = SpoolRetention()
-    recording = Recording(
-        recording_options(options, retention), LoopAcknowledgements(asyncio.get_running_loop())
+    following = Following(
+        Central([channel], connection.key_file.metadata),
+        _options(settings),
+        LoopAcknowledgements(asyncio.get_running_loop()),
     )
-    stack.push_async_callback(asyncio.to_thread, recording.close)
-    retention.reporter = reporter = Reporter(
-        recording.log, central, place.position_file, options.max_unsent
-    )
-    recording.recorder.subscribe(reporter)
-    stack.push_async_callback(asyncio.to_thread, reporter.close)
-    stack.push_async_callback(asyncio.to_thread, recording.recorder.close)
-    tenants = FollowedTenants(central, options)
-    stack.push_async_callback(asyncio.to_thread, tenants.close)
-    metrics, forwarder = Metrics(), Forwarder(aio_channel, connection.credential)
-    recording.measure(metrics)
-    _measure(metrics, tenants, reporter, forwarder)
-    policies = FollowedPolicies(tenants, reporter)
+    stack.push_async_callback(asyncio.to_thread, following.close)
+    metrics, forwarder = Metrics(), Forwarder(aio_channel, connection.key_file.metadata)
+    following.recording.measure(metrics)
+    _measure(metrics, following, forwarder)
+    policies = FollowedPolicies(following)
     decider = Decider(
         policies,
         ServerMeter(),
         _finder(stack, settings),
-        recording.records,
+        following.recording.records,
         DecisionObserver(metrics).observe,
         desk=ServerDesk(),
     )
@@ -266,14 +242,14 @@ async def _assemble(
     services, around = security.services(metrics), open_tracing(stack, settings)
     served = serve(handlers, decider, services, wrap=around, settings=settings)
     readiness = Readiness()
-    readiness.recorder = recording.recorder
-    readiness.exports = lambda: _checks(tenants, reporter)
-    return tenants, served, readiness
+    readiness.recorder = following.recording.recorder
+    readiness.exports = lambda: _checks(following)
+    return following.tenants, served, readiness
 
 
-def _options(settings: Settings, place: ClaimedDirectory) -> FollowOptions:
+def _options(settings: Settings) -> FollowOptions:
     return FollowOptions(
-        place.directory,
+        settings.data_dir / "follow",
         max_age_s=settings.follow_max_age_s,
         signing_key=b64decode(settings.follow_signing_key),
         max_tenants=settings.follow_max_tenants,
@@ -288,20 +264,19 @@ def _finder(stack: AsyncExitStack, settings: Settings) -> NerFinder:
     return models if models.has_models else ServerFinder()
 
 
-def _checks(tenants: FollowedTenants, reporter: Reporter) -> Mapping[str, str]:
+def _checks(following: Following) -> Mapping[str, str]:
     """Returns how each tenant is followed, for `/readyz`."""
     states = {
         f"follow_{tenant_id}": each.problem or f"revision {each.revision}, {each.age_s:.0f} s old"
-        for tenant_id, each in tenants.states().items()
+        for tenant_id, each in following.tenants.states().items()
     }
+    reporter = following.reporter
     unsent = f"{reporter.unsent} records wait"
     return {**states, "reports": f"{unsent}: {reporter.problem}" if reporter.problem else unsent}
 
 
-def _measure(
-    metrics: Metrics, tenants: FollowedTenants, reporter: Reporter, forwarder: Forwarder
-) -> None:
-    states = tenants.states
+def _measure(metrics: Metrics, following: Following, forwarder: Forwarder) -> None:
+    states, reporter = following.tenants.states, following.reporter
     metrics.gauge("pdp_followed_tenants", "Tenants that are followed.", lambda: len(states()))
     metrics.gauge(
         "pdp_snapshot_age_seconds",

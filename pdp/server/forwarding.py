@@ -8,9 +8,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 import grpc.aio
+import structlog
 from google.rpc import error_details_pb2, status_pb2
 
-from pdp.errors import InvalidArgument, PdpError, RateLimited, StoreUnavailable, Violation
+from pdp.errors import (
+    ConfigError,
+    InvalidArgument,
+    PdpError,
+    RateLimited,
+    StoreUnavailable,
+    Violation,
+)
 from pdp.transport.admission import TENANT_HEADER, UNTRUSTED_GROUPS_HEADER
 
 if TYPE_CHECKING:
@@ -23,6 +31,8 @@ if TYPE_CHECKING:
 
 TIMEOUT_S: Final = 5.0
 """How long the server may take if the caller sets no deadline."""
+
+_log: Final = structlog.get_logger("pdp.follower")
 
 _STREAM: Final = "forwarded stream"
 _DETAILS: Final = "grpc-status-details-bin"
@@ -98,7 +108,11 @@ class Forwarder:
         return opened
 
     def _metadata(self, call: Call) -> Metadata:
-        metadata = self._credential()
+        try:
+            metadata = self._credential()
+        except ConfigError as error:
+            _log.error("no call can be passed on", reason=error.message)
+            raise StoreUnavailable("there is no credential for the followed server") from None
         if call.tenant_id:
             metadata = (*metadata, (TENANT_HEADER, call.tenant_id))
         if not call.principal.groups_trusted:

@@ -4,31 +4,29 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import quote
 
 import pytest
 
 from pdp._gen.pdp.v1 import decide_pb2
-from pdp.cases import ClientTarget, EngineTarget, find, load
-from pdp.cases.runner import InstalledSuite
+from pdp.cases import ClientTarget, EngineTarget
 from pdp.client import CallFailed
 from pdp.client.local import LocalClient
 from pdp.embedded import Engine
 from pdp.errors import PdpError, Violation
 from pdp.jsonpb import decode, encode
+from tests.support.decision_cases import case_checks, cases, each_case
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     import httpx2
 
     from pdp.cases import Case, CaseTarget, Suite
     from pdp.client.remote import RemoteClient
+    from tests.support.decision_cases import CaseCheck
     from tests.support.servers import Server
-
-SUITES: Final = [load(file) for file in find([Path(__file__).parents[1] / "cases"])]
 
 ROUTES: Final = {
     "CreateModelConfig": ("POST", "/api/admin/models"),
@@ -134,37 +132,15 @@ def target(request: pytest.FixtureRequest) -> CaseTarget:
 
 
 @pytest.fixture(scope="module")
-def installed(target: CaseTarget) -> Iterator[Callable[[Suite], InstalledSuite]]:
-    """A function that installs the policies of a suite on the target, once for all its cases."""
-    yield from installer(target)
+def check(target: CaseTarget) -> Iterator[CaseCheck]:
+    """Checks cases on the target."""
+    yield from case_checks(target)
 
 
 @pytest.fixture(scope="module")
-def installed_for_structs(remote: RemoteClient) -> Iterator[Callable[[Suite], InstalledSuite]]:
-    """The same for a `StructTarget`."""
-    yield from installer(StructTarget(remote))
-
-
-def installer(target: CaseTarget) -> Iterator[Callable[[Suite], InstalledSuite]]:
-    """Yields a function that installs the policies of a suite once; removes them all at the end."""
-    suites: dict[str, InstalledSuite] = {}
-
-    def install(suite: Suite) -> InstalledSuite:
-        if suite.name not in suites:
-            suites[suite.name] = InstalledSuite(suite, target)
-        return suites[suite.name]
-
-    yield install
-    for suite in suites.values():
-        suite.remove()
-
-
-def cases() -> Iterator[Any]:
-    """Yields each case with its suite, as parameters of a test."""
-    for suite in SUITES:
-        for case in suite.cases:
-            name = f"{suite.file.stem}: {case.name}"
-            yield pytest.param(suite, case, id=name.encode("ascii", "replace").decode())
+def check_with_structs(remote: RemoteClient) -> Iterator[CaseCheck]:
+    """Checks cases on a `StructTarget`."""
+    yield from case_checks(StructTarget(remote))
 
 
 def _has_document(case: Case) -> bool:
@@ -173,15 +149,10 @@ def _has_document(case: Case) -> bool:
     return any((attributes, case.request.get("arguments"), case.request.get("context")))
 
 
-@pytest.mark.usefixtures("same_day")
-@pytest.mark.parametrize(("suite", "case"), list(cases()))
-def test_a_case_gets_the_expected_decision(
-    suite: Suite, case: Case, installed: Callable[[Suite], InstalledSuite]
-) -> None:
+@each_case
+def test_a_case_gets_the_expected_decision(suite: Suite, case: Case, check: CaseCheck) -> None:
     """Every target makes the decision that the case expects."""
-    result = installed(suite).run_case(case)
-    assert not result.problem
-    assert not result.differences
+    check(suite, case)
 
 
 @pytest.mark.usefixtures("same_day")
@@ -194,9 +165,7 @@ def test_a_case_gets_the_expected_decision(
     ],
 )
 def test_a_case_with_structs_gets_the_expected_decision(
-    suite: Suite, case: Case, installed_for_structs: Callable[[Suite], InstalledSuite]
+    suite: Suite, case: Case, check_with_structs: CaseCheck
 ) -> None:
     """Over gRPC, documents are Structs or JSON text; only JSON text has exact numbers."""
-    result = installed_for_structs(suite).run_case(case)
-    assert not result.problem
-    assert not result.differences
+    check_with_structs(suite, case)

@@ -8,15 +8,15 @@ import pytest
 
 from pdp.cases import ClientTarget
 from pdp.client.remote import RemoteClient
-from tests.e2e.test_decision_cases import cases, installer
 from tests.support import servers
 from tests.support.authenticated_servers import authenticated_server
+from tests.support.decision_cases import case_checks, each_case
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from pdp.cases import Case, Suite
-    from pdp.cases.runner import InstalledSuite
+    from tests.support.decision_cases import CaseCheck
 
 pytestmark = pytest.mark.xdist_group("follow server cases")
 
@@ -36,10 +36,10 @@ class FollowServerTarget(ClientTarget):
 
 
 @pytest.fixture(scope="module")
-def installed(
+def check(
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Callable[[Suite], InstalledSuite]]:
-    """A function that installs the policies of a suite on the server that is followed."""
+) -> Iterator[CaseCheck]:
+    """Checks cases on a server that follows another one."""
     folder = tmp_path_factory.mktemp("follow")
     with authenticated_server(folder / "central") as central:
         key_file = folder / "follower.key"
@@ -55,14 +55,9 @@ def installed(
             RemoteClient(server.grpc_address, timeout_s=servers.TIMEOUT_S) as follower,
             central.remote(central.admin) as admin,
         ):
-            yield from installer(FollowServerTarget(follower, admin))
+            yield from case_checks(FollowServerTarget(follower, admin))
 
 
-@pytest.mark.usefixtures("same_day")
-@pytest.mark.parametrize(("suite", "case"), list(cases()))
-def test_a_case_gets_the_expected_decision(
-    suite: Suite, case: Case, installed: Callable[[Suite], InstalledSuite]
-) -> None:
-    result = installed(suite).run_case(case)
-    assert not result.problem
-    assert not result.differences
+@each_case
+def test_a_case_gets_the_expected_decision(suite: Suite, case: Case, check: CaseCheck) -> None:
+    check(suite, case)

@@ -72,6 +72,20 @@ def test_a_request_that_is_not_valid_is_an_error(central: CentralServer, tmp_pat
         assert error.value.violations[0].field == "action"
 
 
+def test_a_tenant_that_cannot_be_followed_is_left_to_the_server(
+    central: CentralServer, tmp_path: Path
+) -> None:
+    with central.client(tmp_path / "f", max_tenants=1) as client:
+        assert client.wait_until_ready(TIMEOUT_S)
+        with pytest.raises(pdp.CallFailed) as error:
+            client.decide({"content": "hello", "tenant_id": "other"})
+        assert error.value.reason == "TENANT_MISMATCH"  # of the server
+        assert state_of(client).asked == 1
+    local = pdp.Local(tmp_path / "g")
+    with pdp.Client(central.address, tenant="no tenant", local=local) as client:
+        assert not client.wait_until_ready(TIMEOUT_S)
+
+
 def test_changes_come_into_force(central: CentralServer, tmp_path: Path) -> None:
     with begin(central.client(tmp_path / "f")) as client:
         assert client.decide({"content": "a platypus"}).allowed

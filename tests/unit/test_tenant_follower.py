@@ -18,6 +18,7 @@ from pdp.domain.tenant_settings import ID, KIND
 from pdp.errors import ServerNeeded
 from pdp.follower import tenant as tenant_module
 from pdp.follower.bundle_file import BundleFile
+from pdp.follower.central import NoCredential
 from pdp.follower.options import FollowOptions
 from pdp.follower.replica import PlatformCache
 from pdp.follower.tenant import TenantFollower
@@ -60,10 +61,13 @@ class Central:
         self.requests: list[policy_pb2.WatchRequest] = []
         self.streams: list[Stream] = []
         self.changes = 0
+        self.credential_fails = False
 
     def watch(self, tenant_id: str, request: policy_pb2.WatchRequest) -> Stream:
-        self.requests.append(request)
+        if self.credential_fails:
+            raise NoCredential("there is no credential for the server (OSError)")
         self.streams.append(Stream())
+        self.requests.append(request)
         return self.streams[-1]
 
     def change(self) -> int:
@@ -99,6 +103,7 @@ class Following:
         self._folder = folder
         self.central = Central(folder)
         self.followers: list[TenantFollower] = []
+        self._seen = 0
 
     def start(self, **options: Any) -> TenantFollower:
         """Starts the follower, as a new process does; the last one ends."""
@@ -115,15 +120,14 @@ class Following:
 
     def next_request(self) -> policy_pb2.WatchRequest:
         """Waits for the follower's next stream; returns what it asks for."""
-        seen = len(self.central.requests)
-        wait_until(lambda: len(self.central.requests) > seen, "the follower asks again")
-        return self.central.requests[-1]
+        wait_until(lambda: len(self.central.requests) > self._seen, "the follower asks")
+        self._seen += 1
+        return self.central.requests[self._seen - 1]
 
     def begin(self, **options: Any) -> TenantFollower:
         """Starts the follower, and gives it the policies."""
-        seen = len(self.central.requests)
         follower = self.start(**options)
-        wait_until(lambda: len(self.central.requests) > seen, "the follower asks")
+        self.next_request()
         self.central.send()
         assert follower.wait(1, 60)
         return follower
@@ -181,6 +185,17 @@ def test_a_refused_credential_sets_the_policies_aside(
     assert (request.installation, request.revision) == ("", 0)
     assert cause(follower) == "no policies"
     assert not list(tmp_path.glob("*.policies"))
+
+
+def test_without_a_credential_the_policies_stay_in_force(following: Following) -> None:
+    follower = following.begin()
+    had = revision(follower)
+    following.central.credential_fails = True
+    following.central.streams[-1].queue.put(FailedCall(grpc.StatusCode.UNAVAILABLE))
+    wait_until(lambda: "no credential" in follower.problem, "it is shown")
+    assert follower.snapshot().revision == had
+    following.central.credential_fails = False
+    assert following.next_request().revision == had
 
 
 def test_an_update_that_is_not_signed_sets_the_policies_aside(following: Following) -> None:

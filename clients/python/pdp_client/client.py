@@ -109,7 +109,13 @@ class Client:
         if local:
             settings = local if isinstance(local, Local) else Local()
             channels = [each.channel for each in self._stubs]
-            self._local = LocalDecisions(settings, channels, self._credential, self._core.tenant)
+            try:
+                self._local = LocalDecisions(
+                    settings, channels, self._credential, self._core.tenant
+                )
+            except BaseException:
+                self.close()
+                raise
 
     @property
     def local_state(self) -> LocalState | None:

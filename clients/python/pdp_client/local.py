@@ -127,7 +127,10 @@ class LocalDecisions:
 
     def wait(self, tenant: str, timeout: float) -> bool:
         """Waits for the policies of a tenant; returns whether they are here."""
-        is_here: bool = self._engine.wait_until_followed(tenant, timeout)
+        try:
+            is_here: bool = self._engine.wait_until_followed(tenant, timeout)
+        except self._server_needed:
+            return False
         return is_here
 
     def state(self, tenant: str) -> LocalState:

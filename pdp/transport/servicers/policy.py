@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from pdp._gen.pdp.v1 import policy_pb2 as pb
 from pdp.auth.signatures import Signer
@@ -29,6 +29,22 @@ MAX_STREAMS: Final = 10_000
 """Streams of a server that are open at once."""
 
 
+class _WantedUpdate(NamedTuple):
+    """What a follower asks for: the policies of a tenant since a revision of an installation."""
+
+    tenant_id: str
+    installation: str
+    revision: int
+
+
+class _MadeUpdate(NamedTuple):
+    """An update, when it was read, and its messages; none if it has nothing but a revision."""
+
+    update: PolicyUpdate
+    at: float
+    parts: list[pb.WatchResponse]
+
+
 class PolicyServicer:
     """Sends policies, and changes of them as soon as they are in force."""
 
@@ -49,6 +65,7 @@ class PolicyServicer:
         self._policies = policies
         self._risk_points = risk_points
         self._ending = asyncio.Event()
+        self._making: dict[_WantedUpdate, asyncio.Task[_MadeUpdate]] = {}
         self.streams = 0
 
     def handlers(self) -> Mapping[str, Endpoint]:
@@ -87,11 +104,11 @@ class PolicyServicer:
         self.streams += 1
         try:
             while not self._ending.is_set():
-                began = time.time()
-                update = await self._feed.since(tenant_id, installation, revision)
+                asked = _WantedUpdate(tenant_id, installation, revision)
+                update, at, parts = await self._shared(asked, signer)
                 due_s = sent_at + HEARTBEAT_S - time.monotonic()
-                if update.policies or not update.since or due_s <= 0:
-                    for part in await self._parts(update, began, signer):
+                if parts or due_s <= 0:
+                    for part in parts or await self._signed(update, at, signer):
                         yield part
                     sent_at, due_s = time.monotonic(), HEARTBEAT_S
                     installation, revision = update.installation, update.revision
@@ -100,10 +117,25 @@ class PolicyServicer:
         finally:
             self.streams -= 1
 
-    async def _parts(
-        self, update: PolicyUpdate, began: float, signer: Signer
+    async def _shared(self, asked: _WantedUpdate, signer: Signer) -> _MadeUpdate:
+        """Returns an update. Followers that ask for the same at the same time share it."""
+        task = self._making.get(asked)
+        if task is None:
+            task = self._making[asked] = asyncio.create_task(self._make(asked, signer))
+            task.add_done_callback(lambda _: self._making.pop(asked, None))
+        return await asyncio.shield(task)
+
+    async def _make(self, asked: _WantedUpdate, signer: Signer) -> _MadeUpdate:
+        at = time.time()
+        update = await self._feed.since(*asked)
+        if update.since and not update.policies:
+            return _MadeUpdate(update, at, [])
+        return _MadeUpdate(update, at, await self._signed(update, at, signer))
+
+    async def _signed(
+        self, update: PolicyUpdate, at: float, signer: Signer
     ) -> list[pb.WatchResponse]:
-        return await asyncio.to_thread(signed_parts, update, self._risk_points(), began, signer)
+        return await asyncio.to_thread(signed_parts, update, self._risk_points(), at, signer)
 
     async def _next_change(self, revision: int, timeout_s: float) -> None:
         """Waits until a later revision is in force, for a time, or until the streams end."""

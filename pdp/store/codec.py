@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pdp.errors import InvalidArgument, StoreUnavailable, Violation
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 
 def _is_unicode(text: str) -> bool:
@@ -35,6 +35,15 @@ def check_texts(**texts: str | None) -> None:
             violations.append(Violation(field, "must be valid Unicode"))
     if violations:
         raise InvalidArgument.of(*violations)
+
+
+def can_store(values: Iterable[object]) -> bool:
+    """Returns whether every backend can store the texts among `values`; see `check_texts`."""
+    return all(
+        "\0" not in each and (each.isascii() or _is_unicode(each))
+        for each in values
+        if isinstance(each, str)
+    )
 
 
 def dump(body: Mapping[str, Any]) -> str:

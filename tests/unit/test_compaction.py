@@ -20,7 +20,7 @@ from pdp.domain.tenant import PLATFORM
 from pdp.embedded import Engine
 from pdp.errors import InvalidArgument, StoreUnavailable
 from pdp.policy_files.state import state_at
-from pdp.store.sqlite import compaction as steps
+from pdp.store.sql import compaction as steps
 from tests.support.nodes import DRAFT, Policies, node, node_class, other
 
 if TYPE_CHECKING:

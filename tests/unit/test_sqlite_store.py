@@ -11,7 +11,9 @@ from sqlite_utils import Database
 
 from pdp.domain.stored_entity import StoredEntity
 from pdp.errors import ConfigError, PdpError, StoreUnavailable
-from pdp.store.sqlite import approvals, migrations, schema, transactions
+from pdp.store.sql import approvals, transactions
+from pdp.store.sqlite import migrations, schema
+from pdp.store.sqlite.session import DIALECT
 from pdp.store.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
@@ -264,7 +266,9 @@ def test_pages_are_read_from_an_index_without_sorting(
     count = sql.count("?")
     plan = [
         detail
-        for *_, detail in store._connection.execute(f"EXPLAIN QUERY PLAN {sql}", ("1",) * count)
+        for *_, detail in store._connection.execute(
+            f"EXPLAIN QUERY PLAN {DIALECT.statement(sql)}", ("1",) * count
+        )
     ]
     assert index in plan[0]
     assert not any("ORDER BY" in step for step in plan)

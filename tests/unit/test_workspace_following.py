@@ -24,7 +24,7 @@ from pdp.domain.static_policy import KIND, body_of
 from pdp.domain.stored_entity import StoredEntity
 from pdp.engine.evaluate import evaluate
 from pdp.errors import StoreUnavailable
-from pdp.store.sqlite.transactions import SqliteTransaction
+from pdp.store.sql.transactions import SqlTransaction
 from pdp.transport.call import Call
 from pdp.transport.decision_observer import DecisionObserver
 from pdp.transport.methods import methods
@@ -211,14 +211,14 @@ async def test_a_write_of_an_idle_tenant_does_not_read_the_changes_of_others(
     for number in range(5):
         await node.policies.create(f"another-{number}", "me", DRAFT)
     changes: list[Change] = []
-    read = SqliteTransaction.changes
+    read = SqlTransaction.changes
 
-    def counted(self: SqliteTransaction, since: int, limit: int = 1000) -> Sequence[Change]:
+    def counted(self: SqlTransaction, since: int, limit: int = 1000) -> Sequence[Change]:
         page = read(self, since, limit)
         changes.extend(page)
         return page
 
-    monkeypatch.setattr(SqliteTransaction, "changes", counted)
+    monkeypatch.setattr(SqlTransaction, "changes", counted)
     await node.policies.create("acme", "me", replace(DRAFT, name="No foes", pattern="foe"))
     assert [each.tenant_id for each in changes] == ["acme"]
     assert await node.outcome("foe") is Outcome.BLOCK

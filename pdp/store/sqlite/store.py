@@ -8,12 +8,13 @@ import time
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from pdp.store.sql.transactions import SqlReader, SqlTransaction
 from pdp.store.sqlite import schema
 from pdp.store.sqlite.connections import connect, path_of, prepare_directory
 from pdp.store.sqlite.errors import convert_errors, convert_opening_errors
 from pdp.store.sqlite.file_identity import FileIdentity
 from pdp.store.sqlite.read_connections import ReadConnections
-from pdp.store.sqlite.transactions import SqliteReader, SqliteTransaction
+from pdp.store.sqlite.session import SqliteSession
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,7 +87,7 @@ class SqliteStore:
     def write(self) -> Iterator[Transaction]:
         """See `Store.write`."""
         self._begin("BEGIN IMMEDIATE")
-        transaction = SqliteTransaction(self._connection, time.time())
+        transaction = SqlTransaction(SqliteSession(self._connection), time.time())
         try:
             self._file_identity.check()
             yield transaction
@@ -126,7 +127,7 @@ class SqliteStore:
 @contextmanager
 def _reading(connection: sqlite3.Connection) -> Iterator[Reader]:
     """Returns a view on a connection that has begun a transaction, and ends both."""
-    view = SqliteReader(connection)
+    view = SqlReader(SqliteSession(connection))
     try:
         view.revision()  # SQLite fixes the view at the first statement, not at BEGIN
         yield view

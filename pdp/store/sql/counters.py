@@ -1,42 +1,43 @@
-"""Reads and writes counters through an open SQLite transaction."""
+"""Reads and writes counters through an open transaction."""
 
 from __future__ import annotations
 
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pdp.domain.usage import MAX_COUNT, Counter, CounterId, Counts
 from pdp.store import codec
+from pdp.store.sql.dialect import INT64_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    Rows = list[tuple[Any, ...]]
+    from pdp.store.sql.dialect import Rows
+
     Execute = Callable[..., Rows]
 
-_INT64_MAX: Final = 2**63 - 1
-
+# "window" is a reserved word in some dialects.
 _READ: Final = """
-    SELECT tenant_id, scope, subject_id, window, start, requests, tokens, cost, stamp FROM counters
-    WHERE stamp > ? ORDER BY stamp LIMIT ?
+    SELECT tenant_id, scope, subject_id, "window", start, requests, tokens, cost, stamp
+    FROM counters WHERE stamp > ? ORDER BY stamp LIMIT ?
 """
 _STAMP: Final = "UPDATE counter_stamps SET last = last + ? RETURNING last"
 _ADD: Final = """
     INSERT INTO counters
-        (tenant_id, scope, subject_id, window, start, requests, tokens, cost, stamp)
-    VALUES (?1, ?2, ?3, ?4, ?5, max(0, ?6), max(0, ?7), max(0, ?8), ?9)
-    ON CONFLICT DO UPDATE SET
-        requests = max(0, min(?10, requests + ?6)),
-        tokens = max(0, min(?10, tokens + ?7)),
-        cost = max(0, min(?10, cost + ?8)),
-        stamp = ?9
+        (tenant_id, scope, subject_id, "window", start, requests, tokens, cost, stamp)
+    VALUES (?, ?, ?, ?, ?, GREATEST(0, ?), GREATEST(0, ?), GREATEST(0, ?), ?)
+    ON CONFLICT (tenant_id, scope, subject_id, "window", start) DO UPDATE SET
+        requests = GREATEST(0, LEAST(?, counters.requests + ?)),
+        tokens = GREATEST(0, LEAST(?, counters.tokens + ?)),
+        cost = GREATEST(0, LEAST(?, counters.cost + ?)),
+        stamp = ?
 """
-_FORGET: Final = "DELETE FROM counters WHERE window = ? AND start < ?"
+_FORGET: Final = 'DELETE FROM counters WHERE "window" = ? AND start < ?'
 
 
 def read_counters(execute: Execute, since: int, limit: int) -> Sequence[Counter]:
     """See `Reader.counters`."""
-    rows = execute(_READ, min(since, _INT64_MAX), min(max(limit, 0), _INT64_MAX))
+    rows = execute(_READ, min(since, INT64_MAX), min(max(limit, 0), INT64_MAX))
     return tuple(
         Counter(CounterId(*row[:5]), Counts(*row[5:8]), row[8])  # in the order of the columns
         for row in rows
@@ -55,8 +56,9 @@ def add_counts(execute: Execute, additions: Mapping[CounterId, Counts]) -> None:
     for stamp, (counter, counts) in zip(
         count(last - len(additions) + 1), additions.items(), strict=False
     ):
-        bounded = (max(-MAX_COUNT, min(MAX_COUNT, each)) for each in counts)
-        execute(_ADD, *counter, *bounded, stamp, MAX_COUNT)
+        bounded = [max(-MAX_COUNT, min(MAX_COUNT, each)) for each in counts]
+        sums = [value for each in bounded for value in (MAX_COUNT, each)]
+        execute(_ADD, *counter, *bounded, stamp, *sums, stamp)
 
 
 def forget_counters(execute: Execute, window: str, before: int) -> None:

@@ -1,4 +1,4 @@
-"""Reads and writes through an open SQLite transaction. Entities are the rows of `records`."""
+"""Reads and writes through an open transaction. Entities are the rows of `records`."""
 
 from __future__ import annotations
 
@@ -9,22 +9,19 @@ from pdp.domain.stored_entity import Change, Op, StoredEntity
 from pdp.errors import StoreUnavailable
 from pdp.store import codec
 from pdp.store.port import NO_FIELDS, EntityPage, NameTaken
-from pdp.store.sqlite import approvals
-from pdp.store.sqlite.compaction import BEFORE, compact, removed_changes
-from pdp.store.sqlite.counters import add_counts, forget_counters, read_counters
-from pdp.store.sqlite.errors import convert_errors
+from pdp.store.sql import approvals
+from pdp.store.sql.compaction import BEFORE, compact, removed_changes
+from pdp.store.sql.counters import add_counts, forget_counters, read_counters
+from pdp.store.sql.dialect import INT64_MAX
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Mapping, Sequence
 
     from pdp.domain.usage import Counter, CounterId, Counts
     from pdp.store.port import ChangeFilter, ChangeRetention, Compaction, RemovedChanges
+    from pdp.store.sql.dialect import Parameter, Rows, Session
 
-Rows = list[tuple[Any, ...]]
 Changes = list[Change]  # within the classes, `list` is a method
-
-_INT64_MAX: Final = 2**63 - 1
 
 _GET = """
     SELECT kind, tenant_id, id, body, name, revision, created_at, updated_at FROM records
@@ -102,7 +99,7 @@ _PUT = """
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)
     ON CONFLICT (tenant_id, kind, id) DO UPDATE SET
         name = excluded.name, body = excluded.body, revision = excluded.revision,
-        seq = iif(deleted_at IS NULL, seq, excluded.seq),
+        seq = CASE WHEN records.deleted_at IS NULL THEN records.seq ELSE excluded.seq END,
         created_at = excluded.created_at, updated_at = excluded.updated_at, deleted_at = NULL
 """
 _DELETE = """
@@ -123,7 +120,7 @@ def _change(row: tuple[Any, ...]) -> Change:
 
 def _selection(
     filter_: ChangeFilter, before: int | None, limit: int
-) -> tuple[str, list[str | int]]:
+) -> tuple[str, list[Parameter]]:
     """Returns the statement that selects the newest changes, and its parameters."""
     conditions: dict[str, str | float | None] = {
         "tenant_id = ?": filter_.tenant_id,
@@ -142,7 +139,7 @@ def _selection(
         f"SELECT {_CHANGE_COLUMNS} FROM changes WHERE {where}"  # noqa: S608 - as above
         " ORDER BY revision DESC LIMIT ?"
     )
-    return sql, [*parameters.values(), limit]  # type: ignore[list-item] # SQLite takes floats as well
+    return sql, [*parameters.values(), limit]
 
 
 def _matching(sql: str, fields: Mapping[str, str | bool]) -> tuple[str, list[str | bool]]:
@@ -150,7 +147,10 @@ def _matching(sql: str, fields: Mapping[str, str | bool]) -> tuple[str, list[str
 
     The names of the fields are those of the product's classes, never input.
     """
-    conditions = "".join(f" AND json_extract(body, '$.{name}') = ?" for name in fields)
+    conditions = "".join(
+        f" AND {'TRUTH' if isinstance(value, bool) else 'TEXT'}_FIELD({name}) = ?"
+        for name, value in fields.items()
+    )
     return sql.format(matching=conditions), list(fields.values())
 
 
@@ -163,11 +163,11 @@ def _body(text: str | None) -> dict[str, Any] | None:
     return None if text is None else codec.load(text)
 
 
-class SqliteReader:
-    """A `Reader` on a connection that is in a transaction."""
+class SqlReader:
+    """A `Reader` in the transaction of a session."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+    def __init__(self, session: Session) -> None:
+        self._session = session
         self._ended = False
         self._failed = False
 
@@ -209,8 +209,8 @@ class SqliteReader:
     ) -> EntityPage:
         """See `Reader.page`."""
         sql, values = _matching(_PAGE, matching)
-        bounds = (*values, limit + 1, min(skip, _INT64_MAX))
-        rows = self._select(sql, tenant_id, kind, min(after, _INT64_MAX), *bounds)
+        bounds = (*values, limit + 1, min(skip, INT64_MAX))
+        rows = self._select(sql, tenant_id, kind, min(after, INT64_MAX), *bounds)
         page = rows[:limit]
         last = page[-1][0] if page else after
         return EntityPage(tuple(_entity(row[1:]) for row in page), last, len(rows) > limit)
@@ -235,8 +235,8 @@ class SqliteReader:
         deletions: bool = True,
     ) -> Sequence[Change]:
         """See `Reader.history`."""
-        below, most = (_INT64_MAX if each is None else each for each in (before, limit))
-        bounds = (min(below, _INT64_MAX), deletions, most, skip)
+        below, most = (INT64_MAX if each is None else each for each in (before, limit))
+        bounds = (min(below, INT64_MAX), deletions, most, skip)
         return tuple(map(_change, self._select(_HISTORY, tenant_id, kind, entity_id, *bounds)))
 
     def count_changes(
@@ -249,8 +249,8 @@ class SqliteReader:
 
     def changes(self, since: int, limit: int = 1000) -> Sequence[Change]:
         """See `Reader.changes`."""
-        # SQLite takes a negative limit for no limit, and rejects a number of more than 64 bits.
-        bounds = min(since, _INT64_MAX), min(max(limit, 0), _INT64_MAX)
+        # A negative limit is none or an error, and so is a number of more than 64 bits.
+        bounds = min(since, INT64_MAX), min(max(limit, 0), INT64_MAX)
         return tuple(map(_change, self._select(_CHANGES, *bounds)))
 
     def select_changes(
@@ -285,21 +285,19 @@ class SqliteReader:
         """Ends the view. Every later call raises `RuntimeError`."""
         self._ended = True
 
-    def _select(self, sql: str, *parameters: str | int) -> Rows:
-        try:
-            return self._execute(sql, *parameters)
-        except UnicodeEncodeError:  # a lone surrogate: no stored text contains one
+    def _select(self, sql: str, *parameters: Parameter) -> Rows:
+        if not codec.can_store(parameters):
             return []
+        return self._execute(sql, *parameters)
 
-    def _execute(self, sql: str, *parameters: str | float | None) -> Rows:
-        # After the end, or if SQLite rolled back after an error, a statement would run in a new
-        # transaction.
+    def _execute(self, sql: str, *parameters: Parameter) -> Rows:
+        # After the end, or if the database rolled back after an error, a statement would run in a
+        # new transaction.
         if self._ended:
             raise RuntimeError("the view has ended: its context is closed")
         self.check()
         try:
-            with convert_errors():
-                return self._connection.execute(sql, parameters).fetchall()
+            return self._session.execute(sql, parameters)
         except StoreUnavailable:
             self._failed = True
             raise
@@ -314,17 +312,17 @@ class SqliteReader:
             raise StoreUnavailable("The store failed in this transaction; nothing was written.")
 
 
-class SqliteTransaction(SqliteReader):
-    """A `Transaction` on a connection that holds the write lock of SQLite.
+class SqlTransaction(SqlReader):
+    """A `Transaction` in a session that holds the lock of writers.
 
     Args:
-        connection: is in the transaction.
+        session: is in the transaction.
         now: the time of all changes.
 
     """
 
-    def __init__(self, connection: sqlite3.Connection, now: float) -> None:
-        super().__init__(connection)
+    def __init__(self, session: Session, now: float) -> None:
+        super().__init__(session)
         self._now = now
         self._new_changes: Changes = []
 

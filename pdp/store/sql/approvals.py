@@ -1,13 +1,14 @@
-"""Counts and removes approvals through an open SQLite transaction. They are rows of `records`."""
+"""Counts and removes approvals through an open transaction. They are rows of `records`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Rows = list[tuple[Any, ...]]
+    from pdp.store.sql.dialect import Rows
+
     Execute = Callable[..., Rows]
 
 STEP: Final = 200
@@ -16,25 +17,25 @@ STEP: Final = 200
 TENANTS: Final = 10
 """Tenants with too many approvals that one step looks at."""
 
-# The indices of `migrations.approvals` have these conditions.
+# The indices in the migrations of each database have these conditions.
 _IS_OPEN: Final = """kind = 'approval' AND deleted_at IS NULL
-    AND json_extract(body, '$.state') IN ('pending', 'approved')"""
+    AND TEXT_FIELD(state) IN ('pending', 'approved')"""
 _IS_CLOSED: Final = """kind IN ('approval', 'confirmation')
-    AND json_extract(body, '$.state') NOT IN ('pending', 'approved')"""
+    AND TEXT_FIELD(state) NOT IN ('pending', 'approved')"""
 
 _COUNT_OPEN: Final = f"""
-    SELECT count(*) FROM records INDEXED BY approvals_open WHERE tenant_id = ? AND {_IS_OPEN}
+    SELECT count(*) FROM records USING_INDEX(approvals_open) WHERE tenant_id = ? AND {_IS_OPEN}
 """  # noqa: S608 - the conditions are constants, here and below
-_COUNT_OF_SUBJECT: Final = f"{_COUNT_OPEN} AND json_extract(body, '$.subject') = ?"
+_COUNT_OF_SUBJECT: Final = f"{_COUNT_OPEN} AND TEXT_FIELD(subject) = ?"
 _DUE: Final = f"""
     SELECT kind, tenant_id, id, body, name, revision, created_at, updated_at FROM records
-    WHERE {_IS_OPEN} AND json_extract(body, '$.expires_at') <= ?
-    ORDER BY json_extract(body, '$.expires_at') LIMIT ?
+    WHERE {_IS_OPEN} AND NUMBER_FIELD(expires_at) <= ?
+    ORDER BY NUMBER_FIELD(expires_at) LIMIT ?
 """  # noqa: S608 - as above
 _FORGET: Final = f"""
-    DELETE FROM records WHERE rowid IN (
-        SELECT rowid FROM records
-        WHERE {_IS_CLOSED} AND kind = ? AND json_extract(body, '$.expires_at') < ? LIMIT ?
+    DELETE FROM records WHERE (tenant_id, kind, id) IN (
+        SELECT tenant_id, kind, id FROM records
+        WHERE {_IS_CLOSED} AND kind = ? AND NUMBER_FIELD(expires_at) < ? LIMIT ?
     ) RETURNING id
 """  # noqa: S608 - as above
 _CROWDED: Final = """
@@ -42,8 +43,9 @@ _CROWDED: Final = """
     GROUP BY tenant_id HAVING count(*) > ?
 """
 _TRIM: Final = f"""
-    DELETE FROM records WHERE rowid IN (
-        SELECT rowid FROM records WHERE tenant_id = ? AND kind = 'approval' AND {_IS_CLOSED}
+    DELETE FROM records WHERE (tenant_id, kind, id) IN (
+        SELECT tenant_id, kind, id FROM records
+        WHERE tenant_id = ? AND kind = 'approval' AND {_IS_CLOSED}
         ORDER BY seq LIMIT ?
     ) RETURNING id
 """  # noqa: S608 - as above

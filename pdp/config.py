@@ -47,7 +47,8 @@ def _check_path(value: Any) -> Any:
 
 def _check_url(text: str) -> str:
     if text and not _URL.match(text):
-        raise ValueError(f"{text!r} is not a URL. Use sqlite:///PATH.")
+        named = "the text" if "@" in text else repr(text)  # it may hold a password
+        raise ValueError(f"{named} is not a URL. Use sqlite:///PATH.")
     return text
 
 
@@ -182,7 +183,9 @@ class Settings(BaseSettings):
     )
     data_dir: NamedPath = Field(Path("var"), description="Directory of the default database.")
     database_url: StoreUrl = Field(
-        "", description="sqlite:///PATH; if empty, pdp.db in the data directory."
+        "",
+        description="sqlite:///PATH, or postgresql://HOST/DATABASE; if empty, pdp.db in the data "
+        "directory.",
     )
     auth: Annotated[Literal["dev", "local-pep", "required"], BeforeValidator(_lower)] = Field(
         "required",

@@ -13,6 +13,7 @@ import pytest
 
 from pdp.client.remote import RemoteClient, open_channel
 from tests.support import fork_server, servers
+from tests.support.postgres import PostgresServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +54,21 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]
     """A real server in development mode, shared by all tests: each test uses its own tenant."""
     with servers.start(tmp_path_factory.mktemp("server")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server, shared by all tests: each test uses databases of its own."""
+    with PostgresServer("fsync=off") as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """The URL of a new PostgreSQL database."""
+    url = postgres_server.create_database()
+    yield url
+    postgres_server.drop_database(url)
 
 
 @pytest.fixture

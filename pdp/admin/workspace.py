@@ -281,6 +281,13 @@ class Workspace:
         """
         last_version = -1
         failing = False
+        loop = asyncio.get_running_loop()
+
+        def notice() -> None:
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(self.wake)
+
+        self._store.watch(notice)
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(RETRY_INTERVAL_S if failing else POLL_INTERVAL_S):

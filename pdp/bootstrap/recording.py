@@ -78,12 +78,34 @@ class RecordingOptions:
         """
         days, mib = settings.audit_retention_days, settings.audit_max_mb
         return cls(
-            url=settings.audit_url or default_audit_url(database_url or settings.store_url),
+            url=settings.audit_url
+            or default_audit_url(database_url or settings.store_url)
+            or _log_in(settings.data_dir),
             durable=settings.audit_mode == DURABLE,
             bound=settings.audit_queue,
             retention=Retention(days * _DAY_S if days else None, mib * _MIB if mib else None),
             key=_read_key(settings.audit_key_file),
         )
+
+    @classmethod
+    def beside(cls, database_url: str) -> Self:
+        """Returns the default options for a database: a durable log beside it.
+
+        Beside a database that is not a file, the log is in the data directory of the settings.
+
+        Raises:
+            ConfigError: the URL, or a setting, is not valid.
+        """
+        url = default_audit_url(database_url)
+        if url is None:
+            from pdp.config import load  # noqa: PLC0415 - a third of the time that opening takes
+
+            url = _log_in(load({}).data_dir)
+        return cls(url)
+
+
+def _log_in(directory: Path) -> str:
+    return f"sqlite:///{directory / 'audit.db'}"
 
 
 class Recording:

@@ -14,7 +14,6 @@ from pdp.client.base import CallFailed, Reply, rpc
 from pdp.errors import InternalError, PdpError, RevisionUnavailable, StoreUnavailable
 from pdp.server.security import local_services
 from pdp.server.wiring import wire
-from pdp.store import default_audit_url
 from pdp.transport.call import Call
 from pdp.transport.response_streams import stream_messages
 
@@ -46,7 +45,7 @@ class LocalClient:
         """Opens the database; creates it if it does not exist.
 
         Args:
-            database_url: `sqlite:///PATH`.
+            database_url: see `pdp.store.open_store`.
             risk_file: a TOML file that replaces risk points.
             actor: the actor that the change log names. It may do everything, because it has access
                 to the database itself.
@@ -70,7 +69,7 @@ class LocalClient:
             recorded = None
             if recording:
                 acknowledgements = LoopAcknowledgements(self._runner.get_loop())
-                options = records or RecordingOptions(default_audit_url(database_url))
+                options = records or RecordingOptions.beside(database_url)
                 recorded = Recording(options, acknowledgements)
                 resources.callback(recorded.close)
             if ner is not None:

@@ -27,7 +27,7 @@ from pdp.embedded.forks import ForkGuard
 from pdp.embedded.requests import RequestFields, read
 from pdp.embedded.stored_policies import StoredPolicies
 from pdp.embedded.validation import check
-from pdp.store import default_audit_url, open_store
+from pdp.store import open_store
 from pdp.usage.stored_meter import StoredMeter
 
 if TYPE_CHECKING:
@@ -120,8 +120,8 @@ class Engine:
         """Opens the store; creates it, with this release's catalog, if it does not exist.
 
         Args:
-            database_url: `sqlite:///PATH`. If None, what the server would use: the environment
-                (`PDP_DATABASE_URL`, `PDP_DATA_DIR`), else `sqlite:///var/pdp.db`.
+            database_url: see `pdp.store.open_store`. If None, what the server would use: the
+                environment (`PDP_DATABASE_URL`, `PDP_DATA_DIR`), else `sqlite:///var/pdp.db`.
             risk_file: TOML file that replaces risk points.
             records: how decisions are recorded; if None, durably the database.
             ner: what `pdp.detect.ner.open_engine` returns; None for no models.
@@ -136,7 +136,7 @@ class Engine:
         with ExitStack() as undo:
             store = open_policies(url)
             undo.callback(store.close)
-            options = records or RecordingOptions(default_audit_url(url))
+            options = records or RecordingOptions.beside(url)
             recording = Recording(options, ThreadAcknowledgements())
             undo.callback(recording.close)
             engine = cls(store, create_publisher(store, risk), recording, ner)

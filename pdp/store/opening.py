@@ -44,8 +44,11 @@ class Backend(Protocol):
     def location(self, url: str, setting: str) -> str:
         """Returns the location of the database for messages, without credentials."""
 
-    def default_audit_url(self, database_url: str) -> str:
-        """Returns the URL of the audit log that belongs to a database."""
+    def public_url(self, url: str, setting: str) -> str:
+        """Returns the URL without credentials and parameters."""
+
+    def default_audit_url(self, database_url: str) -> str | None:
+        """Returns the URL of the audit log beside a database; None if it is not a file."""
 
     def database_file(self, url: str, setting: str) -> Path | None:
         """Returns the file of the database; None if it is not a single file."""
@@ -57,12 +60,31 @@ def _sqlite() -> Backend:
     return backend
 
 
+def _postgres() -> Backend:
+    try:
+        from pdp.store.postgres import backend  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        if error.name not in _POSTGRES_PACKAGES:
+            raise
+        raise ConfigError(
+            f"{DATABASE_SETTING}: PostgreSQL needs the extra `postgres`. Install it: "
+            "pip install 'pdp[postgres]'"
+        ) from None
+    return backend
+
+
+_POSTGRES_PACKAGES: Final = frozenset({"psycopg", "psycopg_pool"})
+
+
 class _BackendEntry(NamedTuple):
     form: str
     load: Callable[[], Backend]
 
 
-_BACKENDS: Final[Mapping[str, _BackendEntry]] = {"sqlite": _BackendEntry("sqlite:///PATH", _sqlite)}
+_BACKENDS: Final[Mapping[str, _BackendEntry]] = {
+    "sqlite": _BackendEntry("sqlite:///PATH", _sqlite),
+    "postgresql": _BackendEntry("postgresql://HOST/DATABASE", _postgres),
+}
 """The backends by URL scheme, each with the form of its URLs."""
 
 
@@ -71,7 +93,8 @@ def open_store(url: str, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Store:
 
     Args:
         url: `sqlite:///relative/path.db` or `sqlite:////absolute/path.db`. The path is taken
-            literally, without %-escapes. Missing directories are created.
+            literally, without %-escapes. Missing directories are created. Or a URL of PostgreSQL,
+            `postgresql://USER:PASSWORD@HOST:PORT/DATABASE`, with the parameters of libpq.
         busy_timeout_s: how long to wait for another writer.
 
     Raises:
@@ -118,13 +141,31 @@ def location(url: str, setting: str = DATABASE_SETTING) -> str:
     return _backend(url, setting).location(url, setting)
 
 
-def default_audit_url(database_url: str) -> str:
-    """Returns the URL of the audit log that belongs to a database.
+def public_url(url: str, setting: str = DATABASE_SETTING) -> str:
+    """Returns the URL of a database without credentials and parameters.
+
+    Raises:
+        ConfigError: the URL is not valid.
+    """
+    return _backend(url, setting).public_url(url, setting)
+
+
+def default_audit_url(database_url: str) -> str | None:
+    """Returns the URL of the audit log beside a database; None if the database is not a file.
 
     Raises:
         ConfigError: the URL is not valid.
     """
     return _backend(database_url, DATABASE_SETTING).default_audit_url(database_url)
+
+
+def find_database_file(url: str, setting: str = DATABASE_SETTING) -> Path | None:
+    """Returns the file of a database; None if it is not a single file.
+
+    Raises:
+        ConfigError: the URL is not valid.
+    """
+    return _backend(url, setting).database_file(url, setting)
 
 
 def database_file(url: str, setting: str = DATABASE_SETTING) -> Path:
@@ -133,7 +174,7 @@ def database_file(url: str, setting: str = DATABASE_SETTING) -> Path:
     Raises:
         ConfigError: the URL is not valid, or the database is not a single file.
     """
-    file = _backend(url, setting).database_file(url, setting)
+    file = find_database_file(url, setting)
     if file is None:
         raise ConfigError(
             f"{setting}: this command needs a database in a file. Use the backup tools of your "

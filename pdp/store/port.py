@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from pdp.domain.stored_entity import Change, StoredEntity
@@ -343,13 +343,20 @@ class Store(Protocol):
     def data_version(self) -> int:
         """Returns a number that changes whenever any process commits a change.
 
-        The commits of this store object count as well. The numbers of two stores cannot be
-        compared. The call is cheap enough for 40 calls a second and never waits for a writer. Any
-        thread may call it, also during a transaction.
+        The commits of this store object count at once, those of others within some milliseconds.
+        The numbers of two stores cannot be compared. The call is cheap enough for 40 calls a second
+        and never waits for a writer, nor for a network. Any thread may call it, also during a
+        transaction.
 
         Raises:
             StoreUnavailable: the store cannot be read.
 
+        """
+
+    def watch(self, notice: Callable[[], None]) -> None:
+        """Has `notice` called soon after a commit of another process. It must not wait.
+
+        Any thread may call it. A store that cannot tell never calls it: ask `data_version`.
         """
 
     def close(self) -> None:

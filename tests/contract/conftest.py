@@ -1,4 +1,4 @@
-"""The backends that the contract suite of the store runs on. Each is one entry of `URLS`."""
+"""The backends that the contract suite of the store runs on. Each is one entry of `BACKENDS`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pdp.store import open_store as open_by_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
     from pdp.store.port import Store
 
@@ -19,22 +18,30 @@ LONG_TIMEOUT_S: Final = 60.0
 """A busy time-out that only a deadlock reaches."""
 
 
-def _sqlite(directory: Path) -> str:
-    return f"sqlite:///{directory}/store.db"
+def _sqlite(request: pytest.FixtureRequest) -> str:
+    return f"sqlite:///{request.getfixturevalue('tmp_path')}/store.db"
 
 
-URLS: Final[Mapping[str, Callable[[Path], str]]] = {"sqlite": _sqlite}
-"""By backend: makes the URL of a new database for a test's directory."""
+def _postgres(request: pytest.FixtureRequest) -> str:
+    url: str = request.getfixturevalue("postgres_url")
+    return url
 
 
-@pytest.fixture(params=sorted(URLS))
-def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Store]]:
+BACKENDS: Final[Mapping[str, Callable[[pytest.FixtureRequest], str]]] = {
+    "sqlite": _sqlite,
+    "postgres": _postgres,
+}
+"""By backend: makes the URL of a new database for a test."""
+
+
+@pytest.fixture(params=sorted(BACKENDS))
+def open_store(request: pytest.FixtureRequest) -> Iterator[Callable[..., Store]]:
     """Returns a function that opens the test's store.
 
     Each call opens it again, as another process would. The function takes the busy time-out in
     seconds. All opened stores are closed after the test.
     """
-    url = URLS[request.param](tmp_path)
+    url = BACKENDS[request.param](request)
     with ExitStack() as stores:
 
         def open_again(busy_timeout_s: float = LONG_TIMEOUT_S) -> Store:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import grpc
@@ -16,7 +17,7 @@ from pdp.bootstrap.recording import RecordingOptions
 from pdp.client.remote import open_channel
 from pdp.domain.audit_log import RecordFilter
 from pdp.errors import ConfigError
-from pdp.store import default_audit_url, open_audit_log
+from pdp.store import open_audit_log
 from tests.support import servers
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class TestEngine:
 
     def test_async_records_are_written_when_the_engine_closes(self, tmp_path: Path) -> None:
         url = f"sqlite:///{tmp_path}/pdp.db"
-        options = RecordingOptions(default_audit_url(url), durable=False)
+        options = replace(RecordingOptions.beside(url), durable=False)
         with Engine.open(url, records=options) as engine:
             ids = {engine.decide(text=ATTACK).decision_id for _ in range(50)}
         assert recorded(tmp_path) == ids
@@ -82,7 +83,7 @@ class TestEngine:
 
     def test_a_key_that_does_not_match_the_log_is_refused(self, tmp_path: Path) -> None:
         url = f"sqlite:///{tmp_path}/pdp.db"
-        Engine.open(url, records=RecordingOptions(default_audit_url(url), key=b"k" * 32)).close()
+        Engine.open(url, records=replace(RecordingOptions.beside(url), key=b"k" * 32)).close()
         with pytest.raises(ConfigError, match="PDP_AUDIT_KEY_FILE"):
             Engine.open(url)
 

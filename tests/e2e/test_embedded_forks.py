@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from pdp.store import default_audit_url, open_audit_log
+from pdp.bootstrap.recording import RecordingOptions
+from pdp.store import open_audit_log
 from tests.support.servers import TIMEOUT_S, environment
 
 if TYPE_CHECKING:
@@ -63,7 +64,9 @@ def run(program: str, tmp_path: Path) -> list[Any]:
 
 def recorded(tmp_path: Path) -> int:
     """Returns how many decisions the intact log holds."""
-    with closing(open_audit_log(default_audit_url(f"sqlite:///{tmp_path}/pdp.db"))) as log:
+    with closing(
+        open_audit_log(RecordingOptions.beside(f"sqlite:///{tmp_path}/pdp.db").url)
+    ) as log:
         assert log.verify().intact
         return log.last()
 

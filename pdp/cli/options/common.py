@@ -19,7 +19,8 @@ DatabaseUrl = Annotated[
     typer.Option(
         envvar="PDP_DATABASE_URL",
         metavar="URL",
-        help="The database, as sqlite:///PATH.  [default: the database of the server's settings]",
+        help="The database: sqlite:///PATH or postgresql://HOST/NAME.  "
+        "[default: the database of the server's settings]",
     ),
 ]
 

@@ -35,7 +35,7 @@ class PolicyTargetOptions(ServerOptions):
         typer.Option(
             envvar="PDP_DATABASE_URL",
             metavar="URL",
-            help="The database, as sqlite:///PATH.  "
+            help="The database: sqlite:///PATH or postgresql://HOST/NAME.  "
             "[default: the database of the server's settings]",
         ),
     ] = None

@@ -135,7 +135,7 @@ class TargetOptions(CredentialOptions, TlsOptions):
         typer.Option(
             envvar="PDP_DATABASE_URL",
             metavar="URL",
-            help="The database for --embedded, as sqlite:///PATH.  "
+            help="The database for --embedded: sqlite:///PATH or postgresql://HOST/NAME.  "
             "[default: the database of the server's settings]",
         ),
     ] = None

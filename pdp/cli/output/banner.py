@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pdp.config import is_loopback
 from pdp.store.files import is_open_to_others
-from pdp.store.opening import database_file
+from pdp.store.opening import find_database_file, public_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -83,7 +83,7 @@ def _policies(settings: Settings, up: Mapping[str, Any]) -> dict[str, Any]:
     if settings.follow:
         return {"follows": settings.follow}
     return {
-        "database": settings.store_url,
+        "database": public_url(settings.store_url),
         "revision": up["revision"],
         "system_policies": up["system_policies"],
     }
@@ -151,7 +151,7 @@ def _warnings(settings: Settings, up: Mapping[str, Any]) -> Iterator[str]:
     if up["locked"] and settings.follow:
         yield _LOCKED_FOLLOWER
     elif up["locked"]:
-        yield _LOCKED.format(url=shlex.quote(settings.store_url))
+        yield _LOCKED.format(url=shlex.quote(public_url(settings.store_url)))
     open_to = [
         address
         for address in (settings.grpc_listen, settings.http_listen)
@@ -163,8 +163,9 @@ def _warnings(settings: Settings, up: Mapping[str, Any]) -> Iterator[str]:
 
 def _data_directories(settings: Settings) -> list[Path]:
     """Returns the directory of the spool and that of the database, each once."""
-    file = database_file(settings.store_url)
-    return list(dict.fromkeys((settings.data_dir.absolute(), file.parent)))
+    file = find_database_file(settings.store_url)
+    directories = [settings.data_dir.absolute(), *([file.parent] if file else [])]
+    return list(dict.fromkeys(directories))
 
 
 _COLOURS: Final = ("\x1b[1m", "\x1b[1;31m", "\x1b[0m")

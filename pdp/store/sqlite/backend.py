@@ -35,6 +35,12 @@ def location(url: str, setting: str) -> str:
     return str(path_of(url, setting))
 
 
+def public_url(url: str, setting: str) -> str:
+    """See `Backend.public_url`."""
+    path_of(url, setting)
+    return url
+
+
 def default_audit_url(database_url: str) -> str:
     """See `Backend.default_audit_url`."""
     return f"{SCHEME}{path_of(database_url).with_name(AUDIT_FILE)}"

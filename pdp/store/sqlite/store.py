@@ -17,7 +17,7 @@ from pdp.store.sqlite.read_connections import ReadConnections
 from pdp.store.sqlite.session import SqliteSession
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pdp.store.port import Reader, Transaction
 
@@ -108,6 +108,9 @@ class SqliteStore:
             [(version,)] = self._version_connection.execute("PRAGMA data_version").fetchall()
         self._file_identity.check()
         return int(version)
+
+    def watch(self, notice: Callable[[], None]) -> None:
+        """See `Store.watch`: a file tells nobody that it has changed."""
 
     def close(self) -> None:
         """See `Store.close`."""

@@ -1,0 +1,1 @@
+"""The store in a PostgreSQL database, which replicas share. An extra: `postgres`."""

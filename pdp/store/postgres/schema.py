@@ -1,0 +1,106 @@
+"""Brings a database to the current schema. Any number of replicas may start at the same time.
+
+A schema has the number of its last migration. Beside it stands the oldest schema whose release can
+still work with it. Within a minor release, migrations only *expand*: a release that does not know
+them reads and writes as before, so replicas are replaced one after the other. What is not needed
+any more goes in a later minor release, by a migration that raises the oldest schema (*contract*).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pdp.errors import ConfigError
+from pdp.store.postgres.migrations import MIGRATIONS, SCHEMA
+from pdp.store.postgres.session import run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import psycopg
+
+    from pdp.store.postgres.migrations import Migration
+
+MIN_SERVER_VERSION: Final = 150_000
+
+LOCK: Final = 0x50445031
+"""The advisory lock of migrations: "PDP1"."""
+
+LOCK_TIMEOUT_S: Final = 60
+
+
+class SchemaState(NamedTuple):
+    """The schema of a database.
+
+    Attributes:
+        version: the number of its last migration; 0 if it has none.
+        oldest: the oldest schema whose release works with it.
+    """
+
+    version: int
+    oldest: int
+
+
+def prepare(connection: psycopg.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+    """Brings the database to the schema of this release, or leaves a newer one that it can use.
+
+    Args:
+        connection: commits each statement by itself outside a transaction.
+        migrations: the migrations of this release.
+
+    Raises:
+        ConfigError: the server is too old, or the database belongs to another program or to a
+            newer release. It is unchanged.
+        psycopg.Error: the database cannot be read or written.
+    """
+    if connection.info.server_version < MIN_SERVER_VERSION:
+        raise ConfigError("The database is PostgreSQL of an older version. It must be 15 or newer.")
+    if _needs_migration(state_of(connection), migrations):
+        _migrate(connection, migrations)
+
+
+def state_of(connection: psycopg.Connection) -> SchemaState:
+    """Returns the schema of the database.
+
+    Raises:
+        ConfigError: the schema belongs to another program.
+        psycopg.Error: the database cannot be read.
+    """
+    tables = run(
+        connection, "SELECT tablename FROM pg_tables WHERE schemaname = %s LIMIT 100", (SCHEMA,)
+    )
+    if not tables:
+        return SchemaState(0, 0)
+    if ("change_log",) not in tables:
+        raise ConfigError(
+            f"The schema {SCHEMA} of the database belongs to another program. Name another "
+            "database, or one that this product has created."
+        )
+    [row] = run(connection, f"SELECT schema_version, oldest_schema FROM {SCHEMA}.change_log")  # noqa: S608 - constants
+    return SchemaState(*row)
+
+
+def _needs_migration(state: SchemaState, migrations: Sequence[Migration]) -> bool:
+    if state.oldest > len(migrations):
+        raise ConfigError(
+            "The database was changed by a newer version of this product, which older ones cannot"
+            " use. Run that version, or restore a backup from before the upgrade."
+        )
+    return state.version < len(migrations)
+
+
+def _migrate(connection: psycopg.Connection, migrations: Sequence[Migration]) -> None:
+    with connection.transaction():
+        run(connection, f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s'")
+        run(connection, "SELECT pg_advisory_xact_lock(%s)", (LOCK,))
+        # Another replica may have been faster.
+        state = state_of(connection)
+        if not _needs_migration(state, migrations):
+            return
+        for each in migrations[state.version :]:
+            run(connection, each.sql)
+        run(
+            connection,
+            f"UPDATE {SCHEMA}.change_log SET schema_version = %s, oldest_schema = %s",  # noqa: S608 - a constant
+            (len(migrations), migrations[-1].oldest),
+        )

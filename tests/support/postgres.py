@@ -1,0 +1,176 @@
+"""Real PostgreSQL servers, each in a temporary directory and on a Unix socket in it.
+
+PostgreSQL refuses to run as root. A test that runs as root starts it as the user `postgres`, whom
+the Debian package creates.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import psycopg
+
+from tests.support.program_environments import unavailable
+from tests.support.servers import TIMEOUT_S
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+USER: Final = "pdp"
+_RETRY_S: Final = 0.02
+
+
+def programs() -> Path:
+    """Returns the directory with the programs of PostgreSQL.
+
+    If there is none, the test is skipped; in CI, it fails.
+    """
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    found = shutil.which("initdb") or (installed[-1] if installed else None)
+    if found is None:
+        unavailable("PostgreSQL is not installed: apt-get install postgresql")
+    return Path(found).resolve().parent
+
+
+class PostgresServer:
+    """A server that a test starts, stops and kills."""
+
+    def __init__(self, *settings: str, copy_of: PostgresServer | None = None) -> None:
+        """Creates the database files, but starts nothing.
+
+        Args:
+            settings: settings as NAME=VALUE.
+            copy_of: a running server that this one follows as a standby; None for a new server.
+        """
+        self.programs = programs()
+        self.directory = Path(tempfile.mkdtemp(prefix="pdp-postgres-"))
+        self.settings = settings
+        self._process: subprocess.Popen[bytes] | None = None
+        self._databases = 0
+        if os.geteuid() == 0:
+            account = pwd.getpwnam("postgres")
+            os.chown(self.directory, account.pw_uid, account.pw_gid)
+        if copy_of is None:
+            options = ("--auth=trust", f"--username={USER}", "--no-sync", "--encoding=UTF8")
+            self.run("initdb", "-D", self.data, *options)
+        else:
+            source = f"host={copy_of.directory} user={USER}"
+            self.run(
+                "pg_basebackup", "-D", self.data, "-R", "--no-sync", "-c", "fast", "-d", source
+            )
+
+    @property
+    def data(self) -> str:
+        """The directory of the database files."""
+        return str(self.directory / "data")
+
+    def url(self, database: str = "postgres") -> str:
+        """Returns the URL of a database."""
+        return f"postgresql://{USER}@/{database}?host={self.directory}"
+
+    def run(self, program: str, *arguments: str) -> None:
+        """Runs a program of PostgreSQL to its end."""
+        subprocess.run(
+            [self.programs / program, *arguments],
+            check=True,
+            capture_output=True,
+            cwd="/",
+            timeout=TIMEOUT_S,
+            **self._account(),
+        )
+
+    def start(self) -> Self:
+        """Starts the server, and waits until it answers."""
+        log = (self.directory / "log").open("ab")
+        settings = ("listen_addresses=", f"unix_socket_directories={self.directory}")
+        arguments = [f"-c{each}" for each in (*settings, "max_connections=200", *self.settings)]
+        self._process = subprocess.Popen(
+            [self.programs / "postgres", "-D", self.data, *arguments],
+            stdout=log,
+            stderr=log,
+            cwd="/",
+            **self._account(),
+        )
+        log.close()
+        deadline = time.monotonic() + TIMEOUT_S
+        while True:
+            try:
+                psycopg.connect(self.url()).close()
+            except psycopg.OperationalError:
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    raise AssertionError((self.directory / "log").read_text()) from None
+                time.sleep(_RETRY_S)
+            else:
+                return self
+
+    def create_database(self) -> str:
+        """Creates a database, and returns its URL."""
+        self._databases += 1
+        name = f"test{self._databases}"
+        self.execute(f"CREATE DATABASE {name}")
+        return self.url(name)
+
+    def drop_database(self, url: str) -> None:
+        """Drops a database of `create_database`, even if somebody uses it."""
+        name = url.partition("@/")[2].partition("?")[0]
+        self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def execute(self, sql: str, database: str = "postgres") -> list[tuple[Any, ...]]:
+        """Runs a statement as the superuser, and returns its rows."""
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            cursor = connection.execute(sql.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def signal(self, number: int) -> None:
+        """Sends a signal to the server."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """Kills the server and all its processes at once, as a crash of the machine would."""
+        assert self._process is not None
+        children = _children(self._process.pid)
+        for each in (self._process.pid, *children):
+            with suppress(ProcessLookupError):
+                os.kill(each, signal.SIGKILL)
+        self._process.wait(TIMEOUT_S)
+        self._process = None
+
+    def stop(self) -> None:
+        """Stops the server; it ends all connections. Does nothing if it does not run."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(TIMEOUT_S)
+            self._process = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._process is not None:
+            self.kill()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _account(self) -> dict[str, Any]:
+        if os.geteuid() != 0:
+            return {}
+        return {"user": "postgres", "group": "postgres", "extra_groups": []}
+
+
+def _children(process: int) -> list[int]:
+    text = Path(f"/proc/{process}/task/{process}/children").read_text()
+    return [int(each) for each in text.split()]

@@ -172,6 +172,23 @@ class Publisher:
         self.revision = max(self.revision, revision)
         self._empty_by_tenant.clear()
 
+    def restart(self, revision: int, tenants: Iterable[str], platform: Platform) -> None:
+        """Puts the policies of a store in force that has gone back. Nothing from before counts.
+
+        Args:
+            revision: the revision of the store; it may be lower than the one in force.
+            tenants: the tenants with policies.
+            platform: the policies of all tenants. It must not be compatible with the present one,
+                so that no snapshot of another thread comes into force any more.
+        """
+        self._min_revisions = dict.fromkeys(tenants, 0)
+        self._without_policies.clear()
+        self._empty_by_tenant.clear()
+        self.cache.clear()
+        self._platform = platform
+        self._empty = empty_snapshot(platform, revision)
+        self.revision = revision
+
     def _change_platform(self, platform: Platform, revision: int) -> None:
         if platform.compatible_with(self._platform):
             # The cached snapshots stay valid; `current` rebases each on demand.

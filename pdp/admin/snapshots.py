@@ -7,12 +7,12 @@ thread runs which step.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from pdp.domain.approval import KINDS
 from pdp.domain.kinds import apply_changes, read_policies
 from pdp.domain.tenant import PLATFORM
-from pdp.engine.compiler import compile_tenant, update_platform
+from pdp.engine.compiler import compile_platform, compile_tenant, update_platform
 from pdp.store.port import ChangeFilter
 
 if TYPE_CHECKING:
@@ -27,6 +27,33 @@ if TYPE_CHECKING:
 _PAGE: Final = 1000
 
 
+class ChangeMark(NamedTuple):
+    """What tells the change at a revision from another one that got the same revision.
+
+    A database can go back: a standby becomes the primary without the last commits of the one that
+    failed. Then new changes get revisions that this process has seen with other changes.
+    """
+
+    revision: int
+    at: float
+    tenant_id: str
+    kind: str
+    entity_id: str
+    actor: str
+
+    @classmethod
+    def of(cls, change: Change) -> Self:
+        """Returns the mark of a change."""
+        return cls(
+            change.revision,
+            change.at,
+            change.tenant_id,
+            change.kind,
+            change.entity_id,
+            change.actor,
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class ChangesSince:
     """The contents of the change log after a revision.
@@ -36,12 +63,34 @@ class ChangesSince:
         tenants: the tenants whose policies changed, each with the revision of its last change.
         platform: the changes of the platform, which all tenants share.
         complete: whether all changes are known; if not, every tenant may have changed.
+        mark: of the last change; None if it is not known.
+        replaced: the store no longer has the change at the revision: it went back, and nothing that
+            was read from it before counts any more. Then the other fields say nothing.
     """
 
     revision: int
     tenants: Mapping[str, int]
     platform: Sequence[Change] = ()
     complete: bool = True
+    mark: ChangeMark | None = None
+    replaced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EverythingAnew:
+    """All that a process needs to start anew from the store.
+
+    Attributes:
+        revision: the revision of the store.
+        platform: the policies that all tenants share; not compatible with any other platform.
+        tenants: the tenants with policies.
+        mark: of the last change.
+    """
+
+    revision: int
+    platform: Platform
+    tenants: frozenset[str]
+    mark: ChangeMark | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,23 +157,83 @@ def _changes_of(tenant_ids: Set[str], reader: Reader, since: int) -> Mapping[str
     return changes
 
 
-def read_changes(reader: Reader, since: int) -> ChangesSince:
+def read_changes(reader: Reader, since: int, mark: ChangeMark | None = None) -> ChangesSince:
     """Reads the change log after revision `since`.
 
     If changes after it may have been removed, every tenant counts as changed.
+
+    Args:
+        reader: reads the store.
+        since: the revision in force.
+        mark: of the change at that revision, as it was read; None if it was not.
     """
-    if since < reader.removed_changes().through:
+    through = reader.removed_changes().through
+    present = _mark_at(reader, since)
+    if not _goes_on(since, mark, present, through):
+        return ChangesSince(since, {}, replaced=True)
+    if since < through:
         return _everything_since(reader, since)
     tenants: dict[str, int] = {}
     platform: list[Change] = []
     revision = since
+    if present is not None and present.revision == since:
+        mark = present
     while changes := reader.changes(revision):
         tenants.update(
             (change.tenant_id, change.revision) for change in changes if change.kind not in KINDS
         )
         platform += (change for change in changes if change.tenant_id == PLATFORM)
         revision = changes[-1].revision
-    return ChangesSince(revision, tenants, platform)
+        mark = ChangeMark.of(changes[-1])
+    return ChangesSince(revision, tenants, platform, mark=mark)
+
+
+def _goes_on(since: int, mark: ChangeMark | None, present: ChangeMark | None, through: int) -> bool:
+    """Returns whether the store still has what was read from it up to revision `since`.
+
+    Args:
+        since: the revision.
+        mark: of the change that was read there; None if it is not known.
+        present: of the first change that the store has from there on; None if it has none.
+        through: the last revision that may have been removed.
+    """
+    if not since:
+        return True
+    if present is None:
+        return False
+    if present.revision > since:
+        return since <= through
+    return mark is None or mark == present
+
+
+def read_everything(reader: Reader, platform: Platform) -> EverythingAnew:
+    """Reads what a process starts from, and compiles it.
+
+    Args:
+        reader: reads the store.
+        platform: an earlier platform, whose compiled patterns are used again.
+
+    Raises:
+        InvalidPattern: some patterns do not compile; the error names them all.
+        StoreUnavailable: the store cannot be read.
+    """
+    revision = reader.revision()
+    compiled = compile_platform(
+        read_policies(reader.list_tenant(PLATFORM)),
+        platform.validators,
+        platform.risk,
+        platform.patterns,
+        platform.detectors,
+        keys=platform.keys,
+    )
+    tenants = reader.tenants() - {PLATFORM}
+    return EverythingAnew(revision, compiled, tenants, _mark_at(reader, revision))
+
+
+def _mark_at(reader: Reader, revision: int) -> ChangeMark | None:
+    """Returns the mark of the first change from a revision on; None if there is none."""
+    changes = reader.changes(revision - 1, 1) if revision else ()
+    return ChangeMark.of(changes[0]) if changes else None
 
 
 def _everything_since(reader: Reader, since: int) -> ChangesSince:
@@ -139,7 +248,11 @@ def _everything_since(reader: Reader, since: int) -> ChangesSince:
             break
     platform.reverse()
     return ChangesSince(
-        revision, dict.fromkeys(reader.tenants(), revision), platform, complete=False
+        revision,
+        dict.fromkeys(reader.tenants(), revision),
+        platform,
+        complete=False,
+        mark=_mark_at(reader, revision),
     )
 
 

@@ -1,4 +1,4 @@
-"""Runs the use cases: one thread for the store, one transaction for each write.
+"""Runs the use cases: one thread for writes, one transaction for each, and reads beside them.
 
 A write compiles the tenant's policies inside its transaction, so the store never holds policies
 that cannot be compiled. The snapshot is published after the commit. The workspace also follows the
@@ -23,6 +23,7 @@ from pdp.admin.snapshots import (
     compile_snapshot,
     plan_refresh,
     read_changes,
+    read_everything,
     refresh,
 )
 from pdp.admin.write_checks import check_write
@@ -33,6 +34,7 @@ from pdp.errors import PdpError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pdp.admin.snapshots import ChangeMark
     from pdp.admin.write_checks import Places
     from pdp.domain.write_warning import WriteWarning
     from pdp.engine.snapshot import Platform, Snapshot
@@ -47,6 +49,9 @@ RETRY_INTERVAL_S: Final = 1.0
 
 LOADERS: Final = 2
 """How many tenants are loaded at the same time. Each shares the interpreter with decisions."""
+
+READERS: Final = 4
+"""How many reads of admins run at the same time."""
 
 _log: Final = structlog.get_logger("pdp.store")
 
@@ -94,10 +99,13 @@ class Workspace:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         # Loads of tenants do not wait for writes, and a large tenant delays no small one.
         self._loaders = ThreadPoolExecutor(max_workers=LOADERS, thread_name_prefix="load")
+        # Reads of admins wait neither for writes nor for a slow read of another tenant.
+        self._readers = ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="read")
         # Writes do not wait either while many changes of other processes are read and compiled.
         self._follower = ThreadPoolExecutor(max_workers=1, thread_name_prefix="follow")
         # What followers read, which can be all policies of a tenant, delays neither of them.
         self._viewer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="view")
+        self._mark: ChangeMark | None = None
         self._loading: dict[str, asyncio.Task[Snapshot]] = {}
         self._advanced = asyncio.Event()
         self._catching_up = asyncio.Lock()
@@ -108,13 +116,14 @@ class Workspace:
         self._counting = threading.Lock()
 
     async def read(self, work: Callable[[Reader], T]) -> T:
-        """Runs `work` on a consistent view of the store and returns its result."""
+        """Runs `work` on a consistent view of the store and returns its result.
 
-        def run() -> T:
-            with self._store.read() as reader:
-                return work(reader)
+        The view has all writes that have ended. It waits for no write, and hardly for other reads.
 
-        return await self._run(run)
+        Raises:
+            StoreUnavailable: the store cannot be read.
+        """
+        return await self._view(self._readers, work)
 
     async def transact(self, work: Callable[[Transaction], T]) -> T:
         """Runs `work` in one transaction that changes no policy. Compiles and publishes nothing."""
@@ -247,8 +256,14 @@ class Workspace:
         """
         publisher = self._publisher
         async with self._catching_up:
-            since = publisher.revision
-            changes = await self._view(self._follower, lambda reader: read_changes(reader, since))
+            since, mark = publisher.revision, self._mark
+            changes = await self._view(
+                self._follower, lambda reader: read_changes(reader, since, mark)
+            )
+            if changes.replaced:
+                await self._start_anew()
+                return
+            self._mark = changes.mark
             if changes.revision <= since:
                 return
             plan = plan_refresh(publisher, changes)
@@ -258,6 +273,21 @@ class Workspace:
             publisher.advance(changes.revision, changes.tenants, result.snapshots, result.platform)
             self._advanced.set()
             self._advanced = asyncio.Event()
+
+    async def _start_anew(self) -> None:
+        """Puts what the store has in force, in place of what it had and has lost."""
+        publisher = self._publisher
+        platform, before = publisher.platform, publisher.revision
+        anew = await self._view(self._follower, lambda reader: read_everything(reader, platform))
+        publisher.restart(anew.revision, anew.tenants, anew.platform)
+        self._mark = anew.mark
+        _log.error(
+            "the database has lost changes: policies are read anew. Look at what has been lost",
+            before=before,
+            now=anew.revision,
+        )
+        self._advanced.set()
+        self._advanced = asyncio.Event()
 
     async def reach(self, revision: int, timeout_s: float) -> bool:
         """Waits until `revision` is in force; returns False if the timeout expires first."""
@@ -321,6 +351,7 @@ class Workspace:
     def close(self) -> None:
         """Stops the store's threads after they have finished their current work."""
         self._loaders.shutdown(wait=True)
+        self._readers.shutdown(wait=True)
         self._viewer.shutdown(wait=True)
         self._follower.shutdown(wait=True)
         self._thread.shutdown(wait=True)

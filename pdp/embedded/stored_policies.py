@@ -10,12 +10,20 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final
 
-from pdp.admin.snapshots import RefreshResult, compile_snapshot, plan_refresh, read_changes, refresh
+from pdp.admin.snapshots import (
+    RefreshResult,
+    compile_snapshot,
+    plan_refresh,
+    read_changes,
+    read_everything,
+    refresh,
+)
 from pdp.errors import RevisionUnavailable
 
 if TYPE_CHECKING:
     import threading
 
+    from pdp.admin.snapshots import ChangeMark, EverythingAnew
     from pdp.engine.snapshot import Snapshot
     from pdp.publisher import Publisher
     from pdp.store.port import Store
@@ -62,6 +70,7 @@ class StoredPolicies:
         self._storing = storing
         self._closed = False
         self._data_version = -1
+        self._mark: ChangeMark | None = None
         self._next_poll = 0.0
         self._failing = False
 
@@ -112,6 +121,14 @@ class StoredPolicies:
             time.sleep(max(0.0, self._next_poll - time.monotonic()) + 0.001)
             self.follow()
 
+    def _start_anew(self, anew: EverythingAnew) -> None:
+        """Puts what the store has in force, in place of what it had and has lost."""
+        before = self.revision
+        with self._publishing:
+            self._publisher.restart(anew.revision, anew.tenants, anew.platform)
+        self._mark = anew.mark
+        _log.error("the store has lost changes: revision %s, before %s", anew.revision, before)
+
     def close(self) -> None:
         """Stops following the store. The caller holds the lock of the store."""
         self._closed = True
@@ -137,10 +154,15 @@ class StoredPolicies:
             return
         publisher = self._publisher
         with self._store.read() as reader:
-            changes = read_changes(reader, publisher.revision)
+            changes = read_changes(reader, publisher.revision, self._mark)
+            if changes.replaced:
+                self._start_anew(read_everything(reader, publisher.platform))
+                self._data_version = version
+                return
             with self._publishing:
                 plan = plan_refresh(publisher, changes)
             result = refresh(reader, plan) if plan else RefreshResult()
+        self._mark = changes.mark
         with self._publishing:
             publisher.advance(changes.revision, changes.tenants, result.snapshots, result.platform)
         self._data_version = version

@@ -130,16 +130,15 @@ class PostgresServer:
             cursor = connection.execute(sql.encode())
             return cursor.fetchall() if cursor.description else []
 
-    def signal(self, number: int) -> None:
-        """Sends a signal to the server."""
+    def processes(self) -> list[int]:
+        """The ids of the server's processes, its first one first."""
         assert self._process is not None
-        self._process.send_signal(number)
+        return [self._process.pid, *_children(self._process.pid)]
 
     def kill(self) -> None:
         """Kills the server and all its processes at once, as a crash of the machine would."""
         assert self._process is not None
-        children = _children(self._process.pid)
-        for each in (self._process.pid, *children):
+        for each in self.processes():
             with suppress(ProcessLookupError):
                 os.kill(each, signal.SIGKILL)
         self._process.wait(TIMEOUT_S)

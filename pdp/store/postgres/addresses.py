@@ -62,7 +62,10 @@ def public_url(url: str, setting: str) -> str:
         f"{host}:{port}" if port else host
         for host, port in zip(hosts, ports * len(hosts) if len(ports) == 1 else ports, strict=False)
     ]
-    return f"{SCHEME}{','.join(places)}/{parameters.get('dbname', '')}"
+    database = parameters.get("dbname", "")
+    if hosts[0].startswith("/"):
+        return f"{SCHEME}/{database}?host={','.join(hosts)}"
+    return f"{SCHEME}{','.join(places)}/{database}"
 
 
 def _parse(url: str, setting: str) -> dict[str, str]:

@@ -32,6 +32,8 @@ POLL_S: Final = 0.5
 SILENCE_S: Final = 2.0
 """Without an answer for this time, the database counts as not available."""
 
+_COMMIT_BITS: Final = 48
+
 _RETRIES_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 """The waits before connecting again; the last one repeats."""
 
@@ -54,6 +56,7 @@ class Listener:
         """
         self._connect = connect
         self._commits = -1
+        self._connections = 0
         self._answered_at = 0.0
         self._closed = False
         self._watchers: list[Callable[[], None]] = []
@@ -69,21 +72,24 @@ class Listener:
         )
         self._thread.start()
 
-    def commits(self) -> int:
-        """Returns the number of the last commit.
+    def version(self) -> int:
+        """Returns a number that changes with every commit, and with every new connection.
+
+        After a lost connection the database may be another one, with another commit of that number.
 
         Raises:
             StoreUnavailable: the database has not answered for `SILENCE_S`, or the listener is
                 closed.
         """
         self.check()
-        return self._commits
+        with self._lock:
+            return (self._connections << _COMMIT_BITS) + self._commits
 
     def check(self) -> None:
         """Checks that the database has answered of late.
 
         Raises:
-            StoreUnavailable: see `commits`.
+            StoreUnavailable: see `version`.
         """
         if self._closed:
             raise StoreUnavailable("The store is closed.")
@@ -138,6 +144,7 @@ class Listener:
         with self._lock:
             # It may be less than before, if a standby without the last commits is the primary now.
             self._commits = commits
+            self._connections += 1
             self._answered_at = time.monotonic()
         self._notify()
         return connection

@@ -118,7 +118,7 @@ class PostgresStore:
 
     def data_version(self) -> int:
         """See `Store.data_version`."""
-        return self._listener.commits()
+        return self._listener.version()
 
     def watch(self, notice: Callable[[], None]) -> None:
         """See `Store.watch`."""

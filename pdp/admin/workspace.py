@@ -77,12 +77,21 @@ class WorkspaceStats:
         loads: how many requests needed a tenant whose snapshot was not in memory.
         current_at: when the policies in force were last known to be the newest, by
             `time.monotonic`.
+        problem: why this is not known at present; empty if it is.
     """
 
     compilations: int = 0
     compiling_s: float = 0.0
     loads: int = 0
     current_at: float = field(default_factory=time.monotonic)
+    problem: str = ""
+
+    def state(self) -> str:
+        """Returns whether the store can be read, for `/readyz`."""
+        if not self.problem:
+            return "ok"
+        age_s = time.monotonic() - self.current_at
+        return f"{self.problem} The policies in force are {age_s:.0f} s old."
 
 
 def _no_op() -> None:
@@ -328,6 +337,7 @@ class Workspace:
                 if version != last_version:
                     await self.catch_up()
                 last_version, failing = version, False
+                self.stats.problem = ""
                 self.stats.current_at = time.monotonic()
             except Exception as error:
                 # Never give up: without this loop, kill switch changes would not reach this server.
@@ -335,6 +345,9 @@ class Workspace:
                     reason = error.message if isinstance(error, PdpError) else repr(error)
                     _log.error("cannot read policy changes from the store", reason=reason)
                 failing = True
+                self.stats.problem = (
+                    error.message if isinstance(error, PdpError) else "The store cannot be read."
+                )
 
     async def _view(self, threads: ThreadPoolExecutor, work: Callable[[Reader], T]) -> T:
         """Runs `work` on a view, in one of `threads`."""

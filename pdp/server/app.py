@@ -151,6 +151,7 @@ async def _assemble(stack: AsyncExitStack, settings: Settings, worker: Worker | 
     readiness.models = ner.states
     readiness.recorder = recording.recorder
     readiness.exports = exports.checks
+    readiness.store = workspace.stats.state
     return _Parts(publisher, workspace, security, wiring, readiness)
 
 

@@ -21,6 +21,7 @@ class Readiness:
         models: returns the state of each model, by its kind.
         recorder: records decisions; None until it is created.
         exports: returns the state of the exports, by their names in `/readyz`.
+        store: returns whether the store of policies can be read; decisions go on if not.
     """
 
     def __init__(self) -> None:
@@ -29,6 +30,7 @@ class Readiness:
         self.models: Callable[[], Mapping[str, str]] = dict
         self.recorder: Recorder[Recordable] | None = None
         self.exports: Callable[[], Mapping[str, str]] = dict
+        self.store: Callable[[], str] | None = None
 
     @property
     def serving(self) -> bool:
@@ -40,6 +42,7 @@ class Readiness:
         return {
             "snapshot": "loaded" if self.open or self.draining else "not loaded",
             "drain": "draining" if self.draining else "no",
+            **({"store": self.store()} if self.store else {}),
             **({"audit": self.recorder.status()} if self.recorder else {}),
             **{f"model_{kind}": state for kind, state in self.models().items()},
             **self.exports(),

@@ -28,6 +28,9 @@ IDLE_S: Final = 60
 """How long a transaction may stand still. Then the database ends it, so that a process that hangs
 does not stop the other writers for ever."""
 
+RECONNECT_S: Final = 2.0
+"""How long the pool tries to connect before it gives up, until somebody needs a connection."""
+
 STATEMENT_S: Final = 60
 """How long one statement may take."""
 
@@ -80,6 +83,9 @@ class PostgresStore:
                 configure=_configure,
                 check=ConnectionPool.check_connection,
                 timeout=busy_timeout_s,
+                # The listener knows when the database is back. An attempt that waits longer would
+                # be in the way then.
+                reconnect_timeout=RECONNECT_S,
                 name="pdp",
                 open=True,
             )

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import psycopg
+import pytest
 
 from tests.support.program_environments import unavailable
 from tests.support.servers import TIMEOUT_S
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 USER: Final = "pdp"
 _RETRY_S: Final = 0.02
+_AS_POSTGRES: Final = ("setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups")
 
 
 def programs() -> Path:
@@ -41,26 +43,71 @@ def programs() -> Path:
     return Path(found).resolve().parent
 
 
+class Disk:
+    """A file system of some megabytes, which another program can fill."""
+
+    def __init__(self, directory: Path, size_mb: int) -> None:
+        """Mounts it where only programs that `enter` see it."""
+        account = pwd.getpwnam("postgres")
+        owner = f"uid={account.pw_uid},gid={account.pw_gid},mode=0700"
+        mount = f'mkdir "$0" && mount -t tmpfs -o size={size_mb}m,{owner} none "$0" && echo && cat'
+        self._holder = subprocess.Popen(
+            ["unshare", "--mount", "sh", "-c", mount, str(directory)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert self._holder.stdout is not None
+        if not self._holder.stdout.readline():
+            pytest.skip("this user cannot mount a file system")
+        self.enter = ("nsenter", f"--mount=/proc/{self._holder.pid}/ns/mnt")
+        self._filler = Path(f"/proc/{self._holder.pid}/root{directory}/filler")
+
+    def fill(self) -> None:
+        """Fills it to the last byte."""
+        with self._filler.open("wb", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+
+    def free(self) -> None:
+        """Frees the space."""
+        self._filler.unlink()
+
+    def close(self) -> None:
+        """Ends it, with all files on it."""
+        self._holder.kill()
+        self._holder.wait(TIMEOUT_S)
+        for stream in (self._holder.stdin, self._holder.stdout):
+            assert stream is not None
+            stream.close()
+
+
 class PostgresServer:
     """A server that a test starts, stops and kills."""
 
-    def __init__(self, *settings: str, copy_of: PostgresServer | None = None) -> None:
+    def __init__(
+        self, *settings: str, copy_of: PostgresServer | None = None, disk_mb: int = 0
+    ) -> None:
         """Creates the database files, but starts nothing.
 
         Args:
             settings: settings as NAME=VALUE.
             copy_of: a running server that this one follows as a standby; None for a new server.
+            disk_mb: the size of a file system for its files alone; 0 for that of the machine. Only
+                root can mount one.
         """
         self.programs = programs()
         self.directory = Path(tempfile.mkdtemp(prefix="pdp-postgres-"))
         self.settings = settings
         self._process: subprocess.Popen[bytes] | None = None
         self._databases = 0
+        self._disk = Disk(self.directory / "data", disk_mb) if disk_mb else None
         if os.geteuid() == 0:
             account = pwd.getpwnam("postgres")
             os.chown(self.directory, account.pw_uid, account.pw_gid)
         if copy_of is None:
-            options = ("--auth=trust", f"--username={USER}", "--no-sync", "--encoding=UTF8")
+            options = ["--auth=trust", f"--username={USER}", "--no-sync", "--encoding=UTF8"]
+            if self._disk is not None:
+                options.append("--wal-segsize=1")
             self.run("initdb", "-D", self.data, *options)
         else:
             source = f"host={copy_of.directory} user={USER}"
@@ -80,12 +127,11 @@ class PostgresServer:
     def run(self, program: str, *arguments: str) -> None:
         """Runs a program of PostgreSQL to its end."""
         subprocess.run(
-            [self.programs / program, *arguments],
+            self._command(program, *arguments),
             check=True,
             capture_output=True,
             cwd="/",
             timeout=TIMEOUT_S,
-            **self._account(),
         )
 
     def start(self) -> Self:
@@ -94,11 +140,10 @@ class PostgresServer:
         settings = ("listen_addresses=", f"unix_socket_directories={self.directory}")
         arguments = [f"-c{each}" for each in (*settings, "max_connections=200", *self.settings)]
         self._process = subprocess.Popen(
-            [self.programs / "postgres", "-D", self.data, *arguments],
+            self._command("postgres", "-D", self.data, *arguments),
             stdout=log,
             stderr=log,
             cwd="/",
-            **self._account(),
         )
         log.close()
         deadline = time.monotonic() + TIMEOUT_S
@@ -129,6 +174,21 @@ class PostgresServer:
         with psycopg.connect(self.url(database), autocommit=True) as connection:
             cursor = connection.execute(sql.encode())
             return cursor.fetchall() if cursor.description else []
+
+    @property
+    def socket(self) -> Path:
+        """Its Unix socket."""
+        return self.directory / ".s.PGSQL.5432"
+
+    def runs(self) -> bool:
+        """Returns whether it runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def set(self, *settings: str) -> None:
+        """Sets settings, as NAME=VALUE, of a running server."""
+        for name, _, value in (each.partition("=") for each in settings):
+            self.execute(f"ALTER SYSTEM SET {name} = '{value}'")
+        self.execute("SELECT pg_reload_conf()")
 
     def processes(self) -> list[int]:
         """The ids of the server's processes, its first one first."""
@@ -162,12 +222,22 @@ class PostgresServer:
     ) -> None:
         if self._process is not None:
             self.kill()
+        if self._disk is not None:
+            self._disk.close()
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def _account(self) -> dict[str, Any]:
-        if os.geteuid() != 0:
-            return {}
-        return {"user": "postgres", "group": "postgres", "extra_groups": []}
+    @property
+    def disk(self) -> Disk:
+        """The file system for its files alone."""
+        assert self._disk is not None
+        return self._disk
+
+    def _command(self, program: str, *arguments: str) -> list[str]:
+        """Returns a command that runs a program of PostgreSQL as its user, on its disk."""
+        command = [str(self.programs / program), *arguments]
+        if os.geteuid() == 0:
+            command = [*_AS_POSTGRES, *command]
+        return [*(self._disk.enter if self._disk else ()), *command]
 
 
 def _children(process: int) -> list[int]:

@@ -31,12 +31,20 @@ def start_replicas(
     try:
         for number in range(count):
             data = directory / f"replica{number}"
-            data.mkdir(exist_ok=True)
+            data.mkdir(parents=True, exist_ok=True)
             replicas.append(servers.start(data, PDP_DATABASE_URL=url, **settings))
         yield replicas
     finally:
         for each in replicas:
             each.__exit__(None, None, None)
+
+
+def restart(replica: Server, url: str) -> Server:
+    """Ends a replica, if it runs, and starts it on its addresses and with its files."""
+    replica.__exit__(None, None, None)
+    host = replica.http_url.removeprefix("http://")
+    addresses = {"PDP_GRPC_LISTEN": replica.grpc_address, "PDP_HTTP_LISTEN": host}
+    return servers.start(replica.data_dir, PDP_DATABASE_URL=url, **addresses)
 
 
 def views_of(name: str, replicas: Sequence[Server]) -> list[Tenant]:

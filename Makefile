@@ -28,6 +28,10 @@ run: $(VENV)/run.stamp ## Serve gRPC on 127.0.0.1:50051 and HTTP on 127.0.0.1:80
 demo: $(VENV)/run.stamp ## Send chats through a real Envoy: redacted, refused, streamed; installs Envoy in build/
 	@$(BIN)/python -m demo
 
+.PHONY: cluster-demo
+cluster-demo: $(VENV)/dev.stamp ## Kill one of three replicas on PostgreSQL under load; print what is lost
+	@$(BIN)/python -m demo.cluster
+
 .PHONY: test
 test: $(VENV)/dev.stamp ## Run all tests
 	$(BIN)/pytest -n auto --dist worksteal -q $(ARGS)

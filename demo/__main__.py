@@ -97,7 +97,8 @@ def main() -> int:
         return 1
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pdp-demo-")))
-        pdp = stack.enter_context(Pdp(folder / "pdp", CONFIGS / "adapters.yaml"))
+        adapters = str(CONFIGS / "adapters.yaml")
+        pdp = stack.enter_context(Pdp(folder / "pdp", PDP_ADAPTERS_FILE=adapters))
         pdp.call(
             "/api/admin/kill-switch/models:disable",
             provider="openai",

@@ -27,10 +27,10 @@ class Pdp:
         http_url: of its HTTP API.
     """
 
-    def __init__(self, folder: Path, adapters: Path) -> None:
+    def __init__(self, folder: Path, **settings: str) -> None:
         """Args:
-        folder: for its database.
-        adapters: the mapping file.
+        folder: for its files.
+        settings: further settings, as environment variables.
         """
         inherited = {key: value for key, value in os.environ.items() if key[:4] != "PDP_"}
         self._environment = {
@@ -39,8 +39,8 @@ class Pdp:
             "PDP_GRPC_LISTEN": "127.0.0.1:0",
             "PDP_HTTP_LISTEN": "127.0.0.1:0",
             "PDP_DATA_DIR": str(folder),
-            "PDP_ADAPTERS_FILE": str(adapters),
             "PDP_DRAIN_S": "0",
+            **settings,
         }
         self.grpc_address = ""
         self.http_url = ""
@@ -67,12 +67,20 @@ class Pdp:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Ends it as an operator does; may be called again."""
         self._process.terminate()
         try:
             self._process.wait(TIMEOUT_S)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            self.kill()
+
+    def kill(self) -> None:
+        """Kills it."""
+        self._process.kill()
+        self._process.wait(TIMEOUT_S)
 
     def call(self, path: str, **body: Any) -> Any:
         """Sends a JSON request to the HTTP API, and returns the answer."""

@@ -184,6 +184,7 @@ class Settings(BaseSettings):
     data_dir: NamedPath = Field(Path("var"), description="Directory of the default database.")
     database_url: StoreUrl = Field(
         "",
+        repr=False,  # it may hold a password
         description="sqlite:///PATH, or postgresql://HOST/DATABASE; if empty, pdp.db in the data "
         "directory.",
     )

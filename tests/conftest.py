@@ -13,12 +13,14 @@ import pytest
 
 from pdp.client.remote import RemoteClient, open_channel
 from tests.support import fork_server, servers
-from tests.support.postgres import PostgresServer
+from tests.support.postgres import postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import grpc
+
+    from demo.postgres import PostgresServer
 
 
 # Some environments disable bytecode files. Then each server that a test starts would compile all
@@ -59,7 +61,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """A PostgreSQL server, shared by all tests: each test uses databases of its own."""
-    with PostgresServer("fsync=off") as server:
+    with postgres("fsync=off") as server:
         yield server
 
 

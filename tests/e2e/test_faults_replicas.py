@@ -17,7 +17,7 @@ from pdp.store.postgres import schema
 from pdp.store.postgres.migrations import MIGRATIONS, Migration
 from tests.support import servers
 from tests.support.network import Network
-from tests.support.postgres import PostgresServer
+from tests.support.postgres import PostgresOnDisk, postgres
 from tests.support.replica_load import agree, check, under_load
 from tests.support.replicas import restart, start_replicas
 from tests.support.server_patches import CLOCK_COMMAND
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from demo.postgres import PostgresServer
     from tests.support.replica_load import ReplicaLoad
     from tests.support.servers import Server
 
@@ -57,7 +58,7 @@ def load(replicas: list[Server], fault: str) -> Iterator[ReplicaLoad]:
 
 
 def test_a_killed_replica(tmp_path: Path) -> None:
-    with PostgresServer() as database, start_replicas(tmp_path, database.url()) as replicas:
+    with postgres() as database, start_replicas(tmp_path, database.url()) as replicas:
         killed = replicas[0]
         with load(replicas, "kill of a replica") as result:
             killed.process.send_signal(signal.SIGKILL)
@@ -68,7 +69,7 @@ def test_a_killed_replica(tmp_path: Path) -> None:
 
 def test_a_killed_database(tmp_path: Path) -> None:
     with (
-        PostgresServer() as database,
+        postgres() as database,
         start_replicas(tmp_path, database.url()) as replicas,
         load(replicas, "kill of the database") as result,
     ):
@@ -79,7 +80,7 @@ def test_a_killed_database(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("how", ["hold", "cut"])
 def test_a_network_that_is_interrupted(tmp_path: Path, how: str) -> None:
-    with PostgresServer() as database, Network(database.socket) as network:
+    with postgres() as database, Network(database.socket) as network:
         direct = database.url()
         url = f"postgresql://pdp@127.0.0.1:{network.port}/postgres"
         with (
@@ -97,7 +98,7 @@ def test_a_network_that_is_interrupted(tmp_path: Path, how: str) -> None:
 
 def test_a_full_disk(tmp_path: Path) -> None:
     with (
-        PostgresServer("max_wal_size=8MB", "min_wal_size=2MB", disk_mb=96) as database,
+        PostgresOnDisk("max_wal_size=8MB", "min_wal_size=2MB", size_mb=96) as database,
         start_replicas(tmp_path, database.url()) as replicas,
         load(replicas, "full disk of the database") as result,
     ):
@@ -110,7 +111,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
 
 
 def test_a_standby_becomes_the_primary(tmp_path: Path) -> None:
-    with PostgresServer() as primary, PostgresServer(copy_of=primary) as standby:
+    with postgres() as primary, postgres(copy_of=primary) as standby:
         primary.set(*SYNCHRONOUS)
         url = (
             f"postgresql://pdp@/postgres?host={primary.directory},{standby.directory}"
@@ -126,7 +127,7 @@ def test_a_standby_becomes_the_primary(tmp_path: Path) -> None:
 
 
 def test_clocks_that_are_ten_minutes_apart(tmp_path: Path) -> None:
-    with PostgresServer() as database:
+    with postgres() as database:
         replicas = []
         try:
             for number, seconds in enumerate((-600, 0, 600)):
@@ -150,7 +151,7 @@ def test_clocks_that_are_ten_minutes_apart(tmp_path: Path) -> None:
 def test_a_rolling_upgrade(tmp_path: Path) -> None:
     """The newer release expands the schema; old replicas work beside it until they are replaced."""
     with (
-        PostgresServer() as database,
+        postgres() as database,
         start_replicas(tmp_path, database.url()) as replicas,
         load(replicas, "rolling upgrade") as result,
     ):

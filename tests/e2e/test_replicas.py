@@ -11,7 +11,7 @@ import httpx2
 import psycopg
 import pytest
 
-from tests.support.postgres import PostgresServer
+from tests.support.postgres import postgres
 from tests.support.replicas import start_replicas, views_of, wait_for_all
 from tests.support.rest.kill_switch import PROVIDERS
 from tests.support.servers import TIMEOUT_S
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from demo.postgres import PostgresServer
     from tests.support.faults import Tenant
     from tests.support.servers import Server
 
@@ -108,7 +109,7 @@ class TestAgreement:
 class TestFaults:
     def test_decisions_go_on_without_the_database(self, tmp_path: Path) -> None:
         with (
-            PostgresServer() as database,
+            postgres() as database,
             start_replicas(tmp_path, database.url(), count=2) as replicas,
         ):
             views = views_of("acme", replicas)
@@ -137,7 +138,7 @@ class TestFaults:
         self, tmp_path: Path
     ) -> None:
         with (
-            PostgresServer() as database,
+            postgres() as database,
             start_replicas(tmp_path, database.url(), count=2) as replicas,
         ):
             writer, unaware = views_of("acme", replicas)

@@ -21,13 +21,14 @@ from pdp.store.postgres import schema, store
 from pdp.store.postgres.migrations import MIGRATIONS, SCHEMA, Migration
 from pdp.store.postgres.session import DIALECT
 from pdp.store.sql import approvals
-from tests.support.postgres import PostgresServer
+from tests.support.postgres import postgres
 from tests.support.servers import TIMEOUT_S
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from demo.postgres import PostgresServer
     from pdp.store.port import Store
 
 REPLICAS = 10
@@ -36,7 +37,7 @@ REPLICAS = 10
 @pytest.fixture
 def own_server() -> Iterator[PostgresServer]:
     """A server that the test may stop and kill. It writes to disk as in production."""
-    with PostgresServer() as server:
+    with postgres() as server:
         yield server
 
 

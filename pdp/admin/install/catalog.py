@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from pdp import catalog
 from pdp.admin.install.model_catalog import install_models
+from pdp.admin.install.release import is_newer, release
 from pdp.catalog.compliance import compliance_bundles, user_groups
 from pdp.catalog.dlp import dlp_rules
 from pdp.domain import compliance_bundle, dlp_rule, policy_pack, static_policy, user_group
@@ -61,16 +62,25 @@ def install_catalog(store: Store) -> bool:
         outdated = _outdated_parts(transaction)
         for part, digest in outdated.items():
             part.install(transaction)
-            entity = StoredEntity(_DIGEST_KIND, PLATFORM, part.name, {"digest": digest})
+            body = {"digest": digest, "release": release()}
+            entity = StoredEntity(_DIGEST_KIND, PLATFORM, part.name, body)
             transaction.put(entity, actor=catalog.ACTOR, summary="Installed the catalog")
     return bool(outdated)
 
 
 def _outdated_parts(reader: Reader) -> dict[Part, str]:
-    """Returns the parts that differ between the store and this release, with their new digests."""
-    installed = {entity.id: entity.body["digest"] for entity in reader.list(_DIGEST_KIND, PLATFORM)}
-    digests = {part: catalog.digest(part.name) for part in PARTS}
-    return {part: digest for part, digest in digests.items() if installed.get(part.name) != digest}
+    """Returns the parts that differ between the store and this release, with their new digests.
+
+    Those of a newer release stay: replicas are replaced one after the other.
+    """
+    installed = {entity.id: entity.body for entity in reader.list(_DIGEST_KIND, PLATFORM)}
+    outdated = {}
+    for part in PARTS:
+        present = installed.get(part.name, {})
+        digest = catalog.digest(part.name)
+        if present.get("digest") != digest and not is_newer(present.get("release", ""), release()):
+            outdated[part] = digest
+    return outdated
 
 
 def install_static_policies(transaction: Transaction) -> None:

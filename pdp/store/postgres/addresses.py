@@ -43,7 +43,7 @@ def connection_string(url: str, setting: str) -> str:
         raise ConfigError(
             f"{setting}: the URL must say how the connection is protected. Add "
             "?sslmode=verify-full&sslrootcert=FILE to it, with the authority of the database's "
-            "certificate (sslrootcert=system for a public one), or ?sslmode=disable if nobody else "
+            "certificate (sslrootcert=system for a public one), or ?sslmode=disable if no others "
             "can reach the network."
         )
     return make_conninfo("", **{**_DEFAULTS, **parameters, "client_encoding": "UTF8"})

@@ -31,13 +31,13 @@ DIALECT: Final = Dialect(
 
 
 class PostgresSession:
-    """A `Session` on a connection that is in a transaction."""
+    """A `StoreSession` on a connection that is in a transaction."""
 
     def __init__(self, connection: psycopg.Connection) -> None:
         self._connection = connection
 
     def execute(self, sql: str, parameters: Sequence[Parameter]) -> Rows:
-        """See `Session.execute`."""
+        """See `StoreSession.execute`."""
         with convert_errors():
             return run(self._connection, DIALECT.statement(sql), parameters)
 

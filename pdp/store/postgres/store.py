@@ -26,7 +26,7 @@ MAX_CONNECTIONS: Final = 16
 
 IDLE_S: Final = 60
 """How long a transaction may stand still. Then the database ends it, so that a process that hangs
-does not stop the other writers for ever."""
+does not stop the other writers."""
 
 RECONNECT_S: Final = 2.0
 """How long the pool tries to connect before it gives up, until somebody needs a connection."""
@@ -190,7 +190,7 @@ def _configure(connection: psycopg.Connection) -> None:
         f"SET search_path TO {SCHEMA};"
         f" SET idle_in_transaction_session_timeout = '{IDLE_S}s';"
         f" SET statement_timeout = '{STATEMENT_S}s';"
-        # Whoever has set it to more than that wants to wait for standbys, too.
+        # A value above that waits for standbys, too.
         " SELECT set_config('synchronous_commit', 'on', false)"
         " WHERE current_setting('synchronous_commit') = 'off'",
     )

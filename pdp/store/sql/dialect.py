@@ -50,7 +50,7 @@ class Dialect:
         return self._words[word].replace("{}", name)
 
 
-class Session(Protocol):
+class StoreSession(Protocol):
     """A connection that is in a transaction."""
 
     def execute(self, sql: str, parameters: Sequence[Parameter]) -> Rows:

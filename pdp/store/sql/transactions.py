@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pdp.domain.usage import Counter, CounterId, Counts
     from pdp.store.port import ChangeFilter, ChangeRetention, Compaction, RemovedChanges
-    from pdp.store.sql.dialect import Parameter, Rows, Session
+    from pdp.store.sql.dialect import Parameter, Rows, StoreSession
 
 Changes = list[Change]  # within the classes, `list` is a method
 
@@ -166,7 +166,7 @@ def _body(text: str | None) -> dict[str, Any] | None:
 class SqlReader:
     """A `Reader` in the transaction of a session."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: StoreSession) -> None:
         self._session = session
         self._ended = False
         self._failed = False
@@ -321,7 +321,7 @@ class SqlTransaction(SqlReader):
 
     """
 
-    def __init__(self, session: Session, now: float) -> None:
+    def __init__(self, session: StoreSession, now: float) -> None:
         super().__init__(session)
         self._now = now
         self._new_changes: Changes = []

@@ -27,12 +27,12 @@ DIALECT: Final = Dialect(
 
 
 class SqliteSession:
-    """A `Session` on a connection that is in a transaction."""
+    """A `StoreSession` on a connection that is in a transaction."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
     def execute(self, sql: str, parameters: Sequence[Parameter]) -> Rows:
-        """See `Session.execute`."""
+        """See `StoreSession.execute`."""
         with convert_errors():
             return self._connection.execute(DIALECT.statement(sql), parameters).fetchall()

@@ -110,7 +110,7 @@ class SqliteStore:
         return int(version)
 
     def watch(self, notice: Callable[[], None]) -> None:
-        """See `Store.watch`: a file tells nobody that it has changed."""
+        """See `Store.watch`: a file does not tell that it has changed."""
 
     def close(self) -> None:
         """See `Store.close`."""

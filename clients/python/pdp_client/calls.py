@@ -124,8 +124,10 @@ class Core:
             ValueError: the contract has no such field, or a value is not of its type.
         """
         message = request_of(request)
-        message.request_id = message.request_id or secrets.token_hex(16)
-        message.tenant_id = message.tenant_id or self.tenant
+        if not message.request_id:
+            message.request_id = secrets.token_hex(16)
+        if not message.tenant_id:
+            message.tenant_id = self.tenant
         return message
 
     def payload_request(

@@ -21,7 +21,6 @@ from pdp_client.calls import (
 )
 from pdp_client.failures import Unavailable
 from pdp_client.local import Local, LocalDecisions
-from pdp_client.results import decision_of
 from pdp_client.streams import StreamState, TextStream, released
 
 if TYPE_CHECKING:
@@ -290,8 +289,7 @@ class Client:
 
     def _decided_here(self, message: DecideRequest) -> Decision | None:
         """Returns the decision on a request; None if the server must decide it."""
-        response = None if self._local is None else self._local.decide(message)
-        return None if response is None else decision_of(response, message)
+        return None if self._local is None else self._local.decide(message)
 
     def _run(
         self, plan: Plan[R], timeout: float | None, on_failure: OnFailure, traceparent: str

@@ -147,20 +147,6 @@ class DecisionSteps:
         self.recorder = recorder
         self.observe = observe
 
-    def _settle(
-        self,
-        snapshot: Snapshot,
-        request: Request,
-        charge: Charge | None,
-        decision: Decision,
-        *,
-        began: float,
-        marks: list[Mark] | None,
-    ) -> PendingDecision:
-        if charge is not None:
-            self.meter.settle(charge, decision)
-        return decision, self.recorder.take(snapshot, request, decision, began, marks or ())
-
     def undecidable(self, request: Request, error: BaseException) -> PendingDecision:
         """Returns the BLOCK for a request whose policies cannot be loaded or evaluated."""
         decision = failed_decision(request.request_id, new_id(), fault=Fault(ENGINE, error))

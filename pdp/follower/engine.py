@@ -100,7 +100,7 @@ class FollowerEngine:
         if message.HasField("payload"):
             payload = to_payload(message)
             return self._decider.decide_payload(request, payload, history=message.payload.history)
-        return self._decider.decide(request, arrived)
+        return self._decider.decide(request, arrived, snapshot)
 
     def follow(self, tenant_id: str) -> None:
         """Begins to follow a tenant, before the first request for it.

@@ -184,7 +184,8 @@ class Client:
     ) -> tuple[Decision, ...]:
         """Returns the decisions on many requests of one tenant, in their order; see `decide`."""
         messages = [self._core.request(each) for each in requests]
-        decisions = [self._decided_here(each) for each in messages]
+        local = self._local
+        decisions = [None if local is None else local.decide(each) for each in messages]
         asked = [each for each, known in zip(messages, decisions, strict=True) if known is None]
         if asked or not messages:
             plan = self._core.decide_batch(asked)
@@ -281,15 +282,12 @@ class Client:
         on_failure: OnFailure,
         traceparent: str,
     ) -> Decision:
-        decision = self._decided_here(message)
-        if decision is not None:
-            return decision
+        if self._local is not None:
+            decision = self._local.decide(message)
+            if decision is not None:
+                return decision
         plan = self._core.decide(message)
         return self._run(plan, timeout, on_failure, traceparent)
-
-    def _decided_here(self, message: DecideRequest) -> Decision | None:
-        """Returns the decision on a request; None if the server must decide it."""
-        return None if self._local is None else self._local.decide(message)
 
     def _run(
         self, plan: Plan[R], timeout: float | None, on_failure: OnFailure, traceparent: str

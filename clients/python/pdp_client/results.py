@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from pdp_client import enforcement
 from pdp_client._gen.pdp.v1 import decide_pb2 as pb
@@ -253,7 +253,7 @@ class _Draft:
     def finish(self) -> Decision:
         """Returns the decision that this object is from now on."""
         self.__class__ = Decision  # type: ignore[assignment] # it has the same slots
-        return cast("Decision", self)
+        return self  # type: ignore[return-value] # see above
 
 
 @dataclass(frozen=True, slots=True)

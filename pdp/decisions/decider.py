@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from pdp.decisions.payloads import Asked
     from pdp.decisions.recording import DecisionRecorder
     from pdp.domain.ner import NerFinder
-    from pdp.engine.evaluation import Mark
     from pdp.engine.snapshot import Snapshot
     from pdp.payloads.payload import Payload
     from pdp.usage.meter import Charge

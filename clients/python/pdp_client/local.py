@@ -99,7 +99,7 @@ class LocalDecisions:
             raise ImportError("install the same version of pdp and pdp-client") from error
         self._server_needed: type[Exception] = ServerNeeded
         self._refused: type[Exception] = PdpError
-        self._to_response: Callable[[Any, pb.DecideRequest], pb.DecideResponse] = to_response
+        self._to_response: Callable[..., Any] = to_response
         options = FollowOptions(
             Path(settings.directory),
             max_age_s=settings.max_age,
@@ -130,11 +130,9 @@ class LocalDecisions:
             return None
         except self._refused as error:
             raise _call_failed(error) from None
-        response = self._to_response(decided, message)
-        if not decided.plain:
-            return decision_of(response, message)
+        if not decided.plain or decided.payload is not None:
+            return decision_of(self._to_response(decided, message), message)
         return plain_decision(  # most decisions
-            response,
             message,
             decided.decision_id,
             decided.request_id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pdp_client import enforcement
 from pdp_client._gen.pdp.v1 import decide_pb2 as pb
@@ -203,6 +203,35 @@ class Decision:
         raise ValueError("the request is not held: send what `enforce` returns")
 
 
+class _AnswerField:
+    """`Decision.raw`, which is made when it is first read if `plain_decision` has left it out.
+
+    Two threads that read it first at the same time may get one each. The two are equal.
+    """
+
+    def __init__(self, slot: Any) -> None:
+        """Takes the descriptor that has the field so far."""
+        self._read, self._write = slot.__get__, slot.__set__
+
+    def __get__(self, decision: Decision | None, owner: type[Decision]) -> Any:
+        if decision is None:
+            return self
+        answer = self._read(decision)
+        if answer is _PLAIN:
+            answer = _plain_answer(decision)
+            self._write(decision, answer)
+        return answer
+
+    def __set__(self, decision: Decision, answer: pb.DecideResponse) -> None:
+        self._write(decision, answer)
+
+
+_PLAIN: Final[Any] = object()
+"""Stands in a plain decision for the answer that was not made yet."""
+
+setattr(Decision, "raw", _AnswerField(vars(Decision)["raw"]))  # noqa: B010 - see the class
+
+
 class _Draft:
     """A decision that is being made.
 
@@ -293,25 +322,19 @@ def decision_of(response: pb.DecideResponse, request: pb.DecideRequest) -> Decis
 
 
 def plain_decision(
-    response: pb.DecideResponse,
-    request: pb.DecideRequest,
-    decision_id: str,
-    request_id: str,
-    revision: int,
-    input_hash: str,
+    request: pb.DecideRequest, decision_id: str, request_id: str, revision: int, input_hash: str
 ) -> Decision:
-    """Returns what `decision_of` returns for an ALLOW to which nothing is added.
+    """Returns the ALLOW to which no policy added anything, as `decision_of` returns it.
 
-    To read the fields of an answer takes as long as to decide, so those that differ between such
-    answers are given.
+    Its answer is made when it is read: to make it, and to read its fields, takes as long as to
+    decide.
 
     Args:
-        response: the answer.
-        request: the request.
-        decision_id: the field of the answer.
-        request_id: the field of the answer.
-        revision: the field of the answer.
-        input_hash: the field of the answer.
+        request: the request; it has no payload.
+        decision_id: the id of the decision.
+        request_id: the id of the request.
+        revision: the revision of the policies.
+        input_hash: identifies what was decided on; empty if it was not computed.
     """
     return _Draft(
         outcome="ALLOW",
@@ -328,9 +351,22 @@ def plain_decision(
         input_hash=input_hash,
         status_hint=_STATUS_ALLOWED,
         request=request,
-        raw=response,
+        raw=_PLAIN,
         failure=None,
     ).finish()
+
+
+def _plain_answer(decision: Decision) -> pb.DecideResponse:
+    return pb.DecideResponse(
+        decision_id=decision.decision_id,
+        request_id=decision.request_id,
+        outcome=pb.OUTCOME_ALLOW,
+        allowed=True,
+        revision=decision.revision,
+        input_hash=decision.input_hash,
+        status_hint=_STATUS_ALLOWED,
+        risk=pb.Risk(level="none"),
+    )
 
 
 def denial(request: pb.DecideRequest, failure: Unavailable) -> Decision:

@@ -88,6 +88,7 @@ def ways(folder: Path) -> Iterator[list[Way]]:
             Way("Client.decide, a message", lambda: client.decide(message), TARGET_US),
             Way("Client.decide, a mapping", lambda: client.decide(with_id), TARGET_US),
             Way("Client.decide, without an id", lambda: client.decide(fields), TARGET_US),
+            Way("the same, and enforce", lambda: client.decide(fields).enforce()),
             Way("FollowerEngine.decide", lambda: engine.decide(request)),
             Way("evaluate alone", lambda: evaluate(snapshot, plain, "id")),
         ]

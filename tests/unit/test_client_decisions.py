@@ -90,7 +90,7 @@ class TestPlain:
                 hash(each)
 
     def test_a_decision_without_fields_has_no_answer(self) -> None:
-        """What nobody has decided must not look like an ALLOW."""
+        """A decision that was never made must not look like an ALLOW."""
         with pytest.raises(AttributeError):
             _ = pdp.Decision.__new__(pdp.Decision).raw
 

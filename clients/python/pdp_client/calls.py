@@ -7,7 +7,6 @@ for each attempt which address it goes to, how long it may take, and whether ano
 from __future__ import annotations
 
 import os
-import secrets
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -125,7 +124,7 @@ class Core:
         """
         message = request_of(request)
         if not message.request_id:
-            message.request_id = secrets.token_hex(16)
+            message.request_id = os.urandom(16).hex()
         if not message.tenant_id:
             message.tenant_id = self.tenant
         return message

@@ -168,7 +168,7 @@ class BlockingDecider(DecisionSteps):
         else:
             decision = evaluate(snapshot, request, new_id(), None, marks)
             if not decision.plain or snapshot.records_plain or request.want_input_hash:
-                decision = with_input_hash(snapshot, request, decision)
+                decision = with_input_hash(snapshot, request, decision)  # else it needs none
             if decision.holds:
                 decision = run_now(self._approvals.settled(snapshot, request, decision))
         if charge is not None:

@@ -74,12 +74,20 @@ class BlockingDecider(DecisionSteps):
         self._find_entities = find_entities
 
     def decide(
-        self, request: Request, arrived: float | None = None, snapshot: Snapshot | None = None
+        self,
+        request: Request,
+        payload: Payload | None = None,
+        *,
+        history: str = "",
+        arrived: float | None = None,
+        snapshot: Snapshot | None = None,
     ) -> Decision:
-        """Decides one request; see `Decider.decide`.
+        """Decides one request; see `Decider.decide` and `Decider.decide_payload`.
 
         Args:
             request: validated, with its ids and its timestamp set.
+            payload: its payload; None if it has none.
+            history: see `pdp.decisions.payloads.judge`.
             arrived: when the caller sent it; None for now.
             snapshot: the tenant's policies, if the caller has them.
 
@@ -87,26 +95,6 @@ class BlockingDecider(DecisionSteps):
             InvalidArgument: the request does not have what the tenant's settings require.
             ServerNeeded: this process cannot decide it.
         """
-        return self._decide(request, arrived=arrived, snapshot=snapshot)
-
-    def decide_payload(self, request: Request, payload: Payload, *, history: str = "") -> Decision:
-        """Decides a payload; see `Decider.decide_payload`.
-
-        Raises:
-            InvalidArgument: the request does not have what the tenant's settings require.
-            ServerNeeded: this process cannot decide it.
-        """
-        return self._decide(request, payload, history)
-
-    def _decide(
-        self,
-        request: Request,
-        payload: Payload | None = None,
-        history: str = "",
-        *,
-        arrived: float | None = None,
-        snapshot: Snapshot | None = None,
-    ) -> Decision:
         try:
             if snapshot is None:
                 snapshot = self._snapshot(request.tenant_id)

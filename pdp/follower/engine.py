@@ -98,9 +98,9 @@ class FollowerEngine:
         if request.tokens or request.want_input_hash:
             raise ServerNeeded("token")
         if message.HasField("payload"):
-            payload = to_payload(message)
-            return self._decider.decide_payload(request, payload, history=message.payload.history)
-        return self._decider.decide(request, arrived, snapshot)
+            payload, history = to_payload(message), message.payload.history
+            return self._decider.decide(request, payload, history=history, snapshot=snapshot)
+        return self._decider.decide(request, arrived=arrived, snapshot=snapshot)
 
     def follow(self, tenant_id: str) -> None:
         """Begins to follow a tenant, before the first request for it.

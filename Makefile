@@ -64,6 +64,10 @@ bench-audit: $(VENV)/dev.stamp ## Measure what recording every decision costs
 bench-cost: $(VENV)/dev.stamp ## Measure the processor time of a decision: calls, streams, batches, HTTP
 	@$(BIN)/python -m bench.cost $(ARGS)
 
+.PHONY: bench-local
+bench-local: $(VENV)/dev.stamp ## Measure the processor time of a decision of the Python client in its own process
+	@PYTHONPATH=clients/python $(BIN)/python -m bench.local
+
 .PHONY: bench-neighbours
 bench-neighbours: $(VENV)/dev.stamp ## Measure what a busy tenant costs a quiet one
 	@$(BIN)/python -m bench.neighbours $(ARGS)

@@ -73,52 +73,49 @@ class BlockingDecider(DecisionSteps):
         self._snapshot = snapshot
         self._find_entities = find_entities
 
-    def decide(self, request: Request, arrived: float | None = None) -> Decision:
-        """Decides one request; see `Decider.decide`.
+    def decide(
+        self,
+        request: Request,
+        payload: Payload | None = None,
+        *,
+        history: str = "",
+        arrived: float | None = None,
+        snapshot: Snapshot | None = None,
+    ) -> Decision:
+        """Decides one request; see `Decider.decide` and `Decider.decide_payload`.
 
         Args:
             request: validated, with its ids and its timestamp set.
+            payload: its payload; None if it has none.
+            history: see `pdp.decisions.payloads.judge`.
             arrived: when the caller sent it; None for now.
+            snapshot: the tenant's policies, if the caller has them.
 
         Raises:
             InvalidArgument: the request does not have what the tenant's settings require.
             ServerNeeded: this process cannot decide it.
         """
-        return self._decide(request, lambda snapshot: self._run_steps(snapshot, request), arrived)
-
-    def decide_payload(self, request: Request, payload: Payload, *, history: str = "") -> Decision:
-        """Decides a payload; see `Decider.decide_payload`.
-
-        Raises:
-            InvalidArgument: the request does not have what the tenant's settings require.
-            ServerNeeded: this process cannot decide it.
-        """
-
-        def run(snapshot: Snapshot) -> PendingDecision:
-            return self._run_payload(snapshot, with_model(request, payload), payload, history)
-
-        return self._decide(request, run)
-
-    def _decide(
-        self,
-        request: Request,
-        run: Callable[[Snapshot], PendingDecision],
-        arrived: float | None = None,
-    ) -> Decision:
         try:
-            snapshot = self._snapshot(request.tenant_id)
+            if snapshot is None:
+                snapshot = self._snapshot(request.tenant_id)
         except ServerNeeded:
             raise
         except Exception as error:  # any error leaves nothing to decide on
             return self._answer(*self.undecidable(request, error))
-        check_requirements(snapshot, request, arrived=arrived)
+        if snapshot.has_requirements:
+            check_requirements(snapshot, request, arrived=arrived)
         try:
-            pending = run(snapshot)
+            if payload is None:
+                decision, acknowledgement = self._run_steps(snapshot, request)
+            else:
+                decision, acknowledgement = self._run_payload(
+                    snapshot, with_model(request, payload), payload, history
+                )
         except ServerNeeded:
             raise
         except Exception as error:  # a meter or a model failed
-            pending = self.undecidable(request, error)
-        return self._answer(*pending)
+            decision, acknowledgement = self.undecidable(request, error)
+        return self._answer(decision, acknowledgement)
 
     def _run_payload(
         self, snapshot: Snapshot, request: Request, payload: Payload, history: str
@@ -133,7 +130,9 @@ class BlockingDecider(DecisionSteps):
         began = perf_counter()
         decision = run_now(self._payload_decision(snapshot, request, questions, payload, history))
         request = request_to_record(snapshot, request, payload, decision)
-        return self._settle(snapshot, request, charge, decision, began=began, marks=None)
+        if charge is not None:
+            self.meter.settle(charge, decision)
+        return decision, self.recorder.take(snapshot, request, decision, began)
 
     def _answer(self, decision: Decision, acknowledgement: Any) -> Decision:
         if acknowledgement is not None and not acknowledgement.wait():
@@ -142,7 +141,7 @@ class BlockingDecider(DecisionSteps):
         return decision
 
     def _run_steps(self, snapshot: Snapshot, request: Request) -> PendingDecision:
-        charge = self.meter.charge(snapshot, request)
+        charge = None if snapshot.limits is None else self.meter.charge(snapshot, request)
         if charge is not None:
             request = charge.request
         if snapshot.ner and not stopped(snapshot, request):
@@ -155,10 +154,14 @@ class BlockingDecider(DecisionSteps):
         if request.tokens:
             decision = run_now(self._granted_decision(snapshot, request, marks))
         else:
-            decision = self._evaluate(snapshot, request, marks)
+            decision = evaluate(snapshot, request, new_id(), None, marks)
+            if not decision.plain or snapshot.records_plain or request.want_input_hash:
+                decision = with_input_hash(snapshot, request, decision)  # else it needs none
             if decision.holds:
                 decision = run_now(self._approvals.settled(snapshot, request, decision))
-        return self._settle(snapshot, request, charge, decision, began=began, marks=marks)
+        if charge is not None:
+            self.meter.settle(charge, decision)
+        return decision, self.recorder.take(snapshot, request, decision, began, marks or ())
 
     async def _granted_decision(
         self, snapshot: Snapshot, request: Request, marks: list[Mark] | None

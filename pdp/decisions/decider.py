@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from pdp.decisions.payloads import Asked
     from pdp.decisions.recording import DecisionRecorder
     from pdp.domain.ner import NerFinder
-    from pdp.engine.evaluation import Mark
     from pdp.engine.snapshot import Snapshot
     from pdp.payloads.payload import Payload
     from pdp.usage.meter import Charge
@@ -146,20 +145,6 @@ class DecisionSteps:
         self.meter = meter
         self.recorder = recorder
         self.observe = observe
-
-    def _settle(
-        self,
-        snapshot: Snapshot,
-        request: Request,
-        charge: Charge | None,
-        decision: Decision,
-        *,
-        began: float,
-        marks: list[Mark] | None,
-    ) -> PendingDecision:
-        if charge is not None:
-            self.meter.settle(charge, decision)
-        return decision, self.recorder.take(snapshot, request, decision, began, marks or ())
 
     def undecidable(self, request: Request, error: BaseException) -> PendingDecision:
         """Returns the BLOCK for a request whose policies cannot be loaded or evaluated."""

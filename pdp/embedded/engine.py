@@ -240,8 +240,8 @@ class Engine:
             if min_revision > policies.revision:
                 policies.reach(min_revision)
             if payload is not None:
-                return self._decider.decide_payload(complete, payload, history=history)
-            return self._decider.decide(complete, arrived)
+                return self._decider.decide(complete, payload, history=history)
+            return self._decider.decide(complete, arrived=arrived)
 
 
 def _open_again(url: str, options: RecordingOptions) -> tuple[Store, Recording]:

@@ -61,6 +61,9 @@ NO_GROUPS: Final[Mapping[str, str]] = MappingProxyType({})
 
 _CANARY: Final = rb"\z"
 
+ONLY_CANARY: Final = 1
+"""How many indices a shard returns for a text in which no pattern occurs."""
+
 # Each new shard searches these texts, so that the automaton states that most texts need exist
 # before the first decision.
 _WARM_UP: Final = (
@@ -76,9 +79,16 @@ class ScanMemoryExhausted(Exception):
 
 
 class Shard:
-    """A group of patterns that are searched together."""
+    """A group of patterns that are searched together.
 
-    __slots__ = ("_batches", "_match", "_match_anchored", "by_source", "group", "patterns")
+    Attributes:
+        match: returns the indices of the patterns that occur in a text, and that of the canary.
+        patterns: the patterns.
+        by_source: the patterns by their source.
+        group: their group; empty for those that have none.
+    """
+
+    __slots__ = ("_batches", "_match_anchored", "by_source", "group", "match", "patterns")
 
     def __init__(self, patterns: Sequence[CompiledPattern], group: str = "") -> None:
         """Compiles `patterns` into one automaton.
@@ -94,7 +104,7 @@ class Shard:
         self.patterns = tuple(patterns)
         self.by_source: Mapping[str, CompiledPattern] = {each.source: each for each in patterns}
         sources = [pattern.source for pattern in patterns]
-        self._match = _compile_set(sources)
+        self.match = _compile_set(sources)
         # In a batch, the ends of a line stand for the ends of a text.
         anchored = [f"(?m){source}" for source in sources if has_anchors(source)]
         self._match_anchored = _compile_set(anchored) if anchored else None
@@ -106,10 +116,17 @@ class Shard:
         Raises:
             ScanMemoryExhausted: RE2 ran out of memory.
         """
-        indices = self._match(data)
+        return self.patterns_at(self.match(data))
+
+    def patterns_at(self, indices: Sequence[int]) -> Sequence[CompiledPattern]:
+        """Returns the patterns that occur, by what `match` has returned.
+
+        Raises:
+            ScanMemoryExhausted: RE2 ran out of memory.
+        """
         if not indices:
             raise ScanMemoryExhausted
-        if len(indices) == 1:
+        if len(indices) == ONLY_CANARY:
             return ()
         patterns = self.patterns
         return [patterns[index] for index in indices if index < len(patterns)]
@@ -122,7 +139,7 @@ class Shard:
         """
         if not self._batches:
             return True
-        for match in (self._match, self._match_anchored):
+        for match in (self.match, self._match_anchored):
             indices = (0,) if match is None else match(lines)
             if not indices:
                 raise ScanMemoryExhausted
@@ -153,7 +170,9 @@ def _compile_set(sources: Sequence[str]) -> Callable[[bytes], Sequence[int]]:
     except re2.error:
         reason = "the patterns are too large together"
         raise InvalidPattern(f"pattern: {reason}", Violation("pattern", reason)) from None
-    match: Callable[[bytes], Sequence[int]] = group.Match
+    # The method itself, and not its wrapper, which also takes a `str`.
+    # Its wrapper takes texts, too, which costs as much as a layer.
+    match: Callable[[bytes], Sequence[int]] = group._set.Match
     for text in _WARM_UP:
         match(text)
     return match
@@ -281,7 +300,10 @@ def scan(
         for segment in (each,) if isinstance(each, Segment) else _segments(shards, each):
             data, has_hits = segment.data, False
             for shard in shards:
-                for pattern in shard.search(data):
+                indices = shard.match(data)
+                if indices and len(indices) == ONLY_CANARY:
+                    continue  # most texts
+                for pattern in shard.patterns_at(indices):
                     hits.setdefault(pattern.source, (pattern, []))[1].append(segment)
                     has_hits = True
             # The key is the `id` of the segment. Only segments in `hits` stay in memory; the `id`

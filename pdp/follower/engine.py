@@ -13,7 +13,7 @@ from pdp.domain.ids import new_id
 from pdp.errors import ServerNeeded
 from pdp.follower.following import Following
 from pdp.follower.stand_ins import ServerDesk, ServerFinder, ServerMeter
-from pdp.messages.conversion import to_request, to_response
+from pdp.messages.conversion import to_request
 from pdp.messages.payloads import to_payload
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class FollowerEngine:
         )
         self._decided = self._passed_on = 0
 
-    def decide(self, message: pb.DecideRequest) -> pb.DecideResponse:
+    def decide(self, message: pb.DecideRequest) -> Decision:
         """Decides a request.
 
         Args:
@@ -81,12 +81,12 @@ class FollowerEngine:
             InvalidArgument: a value is out of bounds; it names all invalid fields.
         """
         try:
-            response = to_response(self._decide(message), message)
+            decision = self._decide(message)
         except ServerNeeded:
             self._passed_on += 1
             raise
         self._decided += 1
-        return response
+        return decision
 
     def _decide(self, message: pb.DecideRequest) -> Decision:
         arrived = time.time()
@@ -98,9 +98,9 @@ class FollowerEngine:
         if request.tokens or request.want_input_hash:
             raise ServerNeeded("token")
         if message.HasField("payload"):
-            payload = to_payload(message)
-            return self._decider.decide_payload(request, payload, history=message.payload.history)
-        return self._decider.decide(request, arrived)
+            payload, history = to_payload(message), message.payload.history
+            return self._decider.decide(request, payload, history=history, snapshot=snapshot)
+        return self._decider.decide(request, arrived=arrived, snapshot=snapshot)
 
     def follow(self, tenant_id: str) -> None:
         """Begins to follow a tenant, before the first request for it.

@@ -137,7 +137,7 @@ class Reporter:
     @property
     def is_full(self) -> bool:
         """Whether so many records wait that no decision may be added."""
-        return self.unsent >= self._max_unsent
+        return self._counted + self._added >= self._max_unsent
 
     def close(self) -> None:
         """Reports what can be reported in a short time, and ends."""

@@ -64,7 +64,7 @@ class FollowedTenants:
         Raises:
             ServerNeeded: they are not here, or the server must decide by them.
         """
-        return self.follow(tenant_id).snapshot()
+        return (self._tenants.get(tenant_id) or self._begin(tenant_id)).snapshot()
 
     def states(self) -> Mapping[str, TenantState]:
         """Returns how each tenant is followed."""

@@ -89,7 +89,7 @@ def to_request(
         values[_PROVIDER], values[_MODEL] = model.provider, model.model
     if values[_TIMESTAMP] is None:
         values[_TIMESTAMP] = time.time()
-    request = Request._make(values)
+    request = _new(Request, values)  # `_make` counts the values first
     if not (is_certainly_valid(request, size) and 0 <= min_revision < MAX_REVISION):
         validate(message, prefix)
         _check_tokens(request, prefix)
@@ -225,6 +225,7 @@ _RENAMED: Final = {
 }
 """Fields of the message whose name in the request differs."""
 
+_new: Final = tuple.__new__
 _index_of: Final = Request._fields.index
 _REQUEST_ID: Final = _index_of("request_id")
 _TENANT_ID: Final = _index_of("tenant_id")

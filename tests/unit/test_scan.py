@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import re2
 from hypothesis import given
@@ -113,11 +115,15 @@ class TestMemory:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """RE2 returns no index at all if its automaton runs out of memory."""
-        monkeypatch.setattr(re2.Set, "Match", lambda self, data: None)
-        monkeypatch.setattr("pdp.engine.scan._WARM_UP", ())
+        exhausted = SimpleNamespace(Match=lambda data: [])
+        monkeypatch.setattr(re2.Set, "Compile", lambda self: setattr(self, "_set", exhausted))
         shard = Shard([CompiledPattern("x")])
         with pytest.raises(ScanMemoryExhausted):
             shard.search(b"x")
+        with pytest.raises(ScanMemoryExhausted):
+            shard.may_match(b"x")
+        with pytest.raises(ScanMemoryExhausted):
+            scan([shard], "x", None, {})
 
     def test_a_result_with_only_the_canary_is_no_match(self) -> None:
         assert Shard([CompiledPattern("x")]).search(b"y") == ()

@@ -7,7 +7,6 @@ for each attempt which address it goes to, how long it may take, and whether ano
 from __future__ import annotations
 
 import os
-import secrets
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -124,8 +123,10 @@ class Core:
             ValueError: the contract has no such field, or a value is not of its type.
         """
         message = request_of(request)
-        message.request_id = message.request_id or secrets.token_hex(16)
-        message.tenant_id = message.tenant_id or self.tenant
+        if not message.request_id:
+            message.request_id = os.urandom(16).hex()
+        if not message.tenant_id:
+            message.tenant_id = self.tenant
         return message
 
     def payload_request(

@@ -21,7 +21,6 @@ from pdp_client.calls import (
 )
 from pdp_client.failures import Unavailable
 from pdp_client.local import Local, LocalDecisions
-from pdp_client.results import decision_of
 from pdp_client.streams import StreamState, TextStream, released
 
 if TYPE_CHECKING:
@@ -185,7 +184,8 @@ class Client:
     ) -> tuple[Decision, ...]:
         """Returns the decisions on many requests of one tenant, in their order; see `decide`."""
         messages = [self._core.request(each) for each in requests]
-        decisions = [self._decided_here(each) for each in messages]
+        local = self._local
+        decisions = [None if local is None else local.decide(each) for each in messages]
         asked = [each for each, known in zip(messages, decisions, strict=True) if known is None]
         if asked or not messages:
             plan = self._core.decide_batch(asked)
@@ -282,16 +282,12 @@ class Client:
         on_failure: OnFailure,
         traceparent: str,
     ) -> Decision:
-        decision = self._decided_here(message)
-        if decision is not None:
-            return decision
+        if self._local is not None:
+            decision = self._local.decide(message)
+            if decision is not None:
+                return decision
         plan = self._core.decide(message)
         return self._run(plan, timeout, on_failure, traceparent)
-
-    def _decided_here(self, message: DecideRequest) -> Decision | None:
-        """Returns the decision on a request; None if the server must decide it."""
-        response = None if self._local is None else self._local.decide(message)
-        return None if response is None else decision_of(response, message)
 
     def _run(
         self, plan: Plan[R], timeout: float | None, on_failure: OnFailure, traceparent: str

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pdp_client.failures import CallFailed, FieldViolation
+from pdp_client.results import decision_of, plain_decision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from pdp_client._gen.pdp.v1 import decide_pb2 as pb
     from pdp_client.credentials import Metadata
+    from pdp_client.results import Decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ class LocalDecisions:
             from pdp.follower.central import Central  # noqa: PLC0415
             from pdp.follower.engine import FollowerEngine  # noqa: PLC0415
             from pdp.follower.options import FollowOptions  # noqa: PLC0415
+            from pdp.messages.conversion import to_response  # noqa: PLC0415
         except ModuleNotFoundError as error:
             raise ImportError(
                 "a client that decides by itself needs the package pdp: pip install pdp"
@@ -96,6 +99,7 @@ class LocalDecisions:
             raise ImportError("install the same version of pdp and pdp-client") from error
         self._server_needed: type[Exception] = ServerNeeded
         self._refused: type[Exception] = PdpError
+        self._to_response: Callable[..., Any] = to_response
         options = FollowOptions(
             Path(settings.directory),
             max_age_s=settings.max_age,
@@ -111,19 +115,30 @@ class LocalDecisions:
         with suppress(ServerNeeded):
             self._engine.follow(tenant)
 
-    def decide(self, message: pb.DecideRequest) -> pb.DecideResponse | None:
-        """Returns the answer to a request; None if the server must decide it.
+    def decide(self, message: pb.DecideRequest) -> Decision | None:
+        """Returns the decision on a request; None if the server must decide it.
+
+        Args:
+            message: the request, with its id.
 
         Raises:
             CallFailed: the request is not valid.
         """
         try:
-            response: pb.DecideResponse = self._engine.decide(message)
+            decided = self._engine.decide(message)
         except self._server_needed:
             return None
         except self._refused as error:
             raise _call_failed(error) from None
-        return response
+        if not decided.plain or decided.payload is not None:
+            return decision_of(self._to_response(decided, message), message)
+        return plain_decision(  # most decisions
+            message,
+            decided.decision_id,
+            decided.request_id,
+            decided.revision,
+            decided.input_hash,
+        )
 
     def wait(self, tenant: str, timeout: float) -> bool:
         """Waits for the policies of a tenant; returns whether they are here."""

@@ -62,19 +62,19 @@ def request_of(request: RequestLike) -> pb.DecideRequest:
 
 def _simple_message(request: Mapping[str, Any]) -> pb.DecideRequest | None:
     """Returns a mapping of texts as a message, in a tenth of the time; None for other mappings."""
-    values: dict[str, Any] = {}
+    message = pb.DecideRequest()
     for name, value in request.items():
         if type(value) is not str:
             return None
-        if name == "content":
-            values[name] = pb.Content(text=value)
+        if name in _TEXT_FIELDS:
+            setattr(message, name, value)
+        elif name == "content":
+            message.content.text = value
         elif name == "model":
-            values[name] = pb.Model(model=value)
-        elif name in _TEXT_FIELDS:
-            values[name] = value
+            message.model.model = value
         else:
             return None
-    return pb.DecideRequest(**values)
+    return message
 
 
 def message_of(fields: Mapping[str, Any], message: _M) -> _M:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pdp_client import enforcement
 from pdp_client._gen.pdp.v1 import decide_pb2 as pb
@@ -26,6 +26,7 @@ _PASSING: Final = frozenset(
     }
 )
 
+_STATUS_ALLOWED: Final = 200
 _STATUS_UNAVAILABLE: Final = 503
 
 _NAMES: Final = {
@@ -202,6 +203,88 @@ class Decision:
         raise ValueError("the request is not held: send what `enforce` returns")
 
 
+class _AnswerField:
+    """`Decision.raw`, which is made when it is first read if `plain_decision` has left it out.
+
+    Two threads that read it first at the same time may get one each. The two are equal.
+    """
+
+    def __init__(self, slot: Any) -> None:
+        """Takes the descriptor that has the field so far."""
+        self._read, self._write = slot.__get__, slot.__set__
+
+    def __get__(self, decision: Decision | None, owner: type[Decision]) -> Any:
+        if decision is None:
+            return self
+        answer = self._read(decision)
+        if answer is _PLAIN:
+            answer = _plain_answer(decision)
+            self._write(decision, answer)
+        return answer
+
+    def __set__(self, decision: Decision, answer: pb.DecideResponse) -> None:
+        self._write(decision, answer)
+
+
+_PLAIN: Final[Any] = object()
+"""Stands in a plain decision for the answer that was not made yet."""
+
+setattr(Decision, "raw", _AnswerField(vars(Decision)["raw"]))  # noqa: B010 - see the class
+
+
+class _Draft:
+    """A decision that is being made.
+
+    The constructor of a frozen dataclass calls a function for each of its fields, which takes three
+    times as long. So the fields are set here, and then the object becomes a `Decision`, which has
+    the same ones.
+    """
+
+    __slots__ = tuple(each.name for each in fields(Decision))
+
+    def __init__(
+        self,
+        *,
+        outcome: str,
+        allowed: bool,
+        message: str,
+        reason_code: str,
+        decision_id: str,
+        request_id: str,
+        revision: int,
+        matches: tuple[MatchedPolicy, ...],
+        warnings: tuple[str, ...],
+        obligations: Obligations,
+        retry_after: int | None,
+        input_hash: str,
+        status_hint: int,
+        request: pb.DecideRequest,
+        raw: pb.DecideResponse,
+        failure: Unavailable | None,
+    ) -> None:
+        self.outcome = outcome
+        self.allowed = allowed
+        self.message = message
+        self.reason_code = reason_code
+        self.decision_id = decision_id
+        self.request_id = request_id
+        self.revision = revision
+        self.matches = matches
+        self.warnings = warnings
+        self.obligations = obligations
+        self.retry_after = retry_after
+        self.input_hash = input_hash
+        self.status_hint = status_hint
+        self.request = request
+        self.raw = raw
+        self.failure = failure
+
+    def finish(self) -> Decision:
+        """Returns the decision that this object is from now on."""
+        self.__class__ = Decision  # type: ignore[assignment] # it has the same slots
+        return self  # type: ignore[return-value] # see above
+
+
 @dataclass(frozen=True, slots=True)
 class Simulation:
     """The result of a simulation. It has no effect, so nothing may go out by it.
@@ -238,6 +321,54 @@ def decision_of(response: pb.DecideResponse, request: pb.DecideRequest) -> Decis
     return _decision(response, request)
 
 
+def plain_decision(
+    request: pb.DecideRequest, decision_id: str, request_id: str, revision: int, input_hash: str
+) -> Decision:
+    """Returns the ALLOW to which no policy added anything, as `decision_of` returns it.
+
+    Its answer is made when it is read: to make it, and to read its fields, takes as long as to
+    decide.
+
+    Args:
+        request: the request; it has no payload.
+        decision_id: the id of the decision.
+        request_id: the id of the request.
+        revision: the revision of the policies.
+        input_hash: identifies what was decided on; empty if it was not computed.
+    """
+    return _Draft(
+        outcome="ALLOW",
+        allowed=True,
+        message="",
+        reason_code="",
+        decision_id=decision_id,
+        request_id=request_id,
+        revision=revision,
+        matches=(),
+        warnings=(),
+        obligations=_NO_OBLIGATIONS,
+        retry_after=None,
+        input_hash=input_hash,
+        status_hint=_STATUS_ALLOWED,
+        request=request,
+        raw=_PLAIN,
+        failure=None,
+    ).finish()
+
+
+def _plain_answer(decision: Decision) -> pb.DecideResponse:
+    return pb.DecideResponse(
+        decision_id=decision.decision_id,
+        request_id=decision.request_id,
+        outcome=pb.OUTCOME_ALLOW,
+        allowed=True,
+        revision=decision.revision,
+        input_hash=decision.input_hash,
+        status_hint=_STATUS_ALLOWED,
+        risk=pb.Risk(level="none"),
+    )
+
+
 def denial(request: pb.DecideRequest, failure: Unavailable) -> Decision:
     """Returns the decision for a request for which there is no decision: a denial."""
     response = pb.DecideResponse(
@@ -256,7 +387,7 @@ def _decision(
     response: pb.DecideResponse, request: pb.DecideRequest, failure: Unavailable | None = None
 ) -> Decision:
     retry_after = response.retry_after_s if response.HasField("retry_after_s") else None
-    return Decision(
+    return _Draft(
         outcome=_NAMES[response.outcome],
         allowed=response.allowed,
         message=response.message,
@@ -273,7 +404,7 @@ def _decision(
         request=request,
         raw=response,
         failure=failure,
-    )
+    ).finish()
 
 
 def _match(match: pb.Match) -> MatchedPolicy:

@@ -123,7 +123,10 @@ def add_units(variant: VariantBuilder, escapes: str, begin: int) -> None:
 
 def may_be_base64(text: str) -> bool:
     """Returns whether a text may be base64 as a whole."""
-    return len(text) >= MIN_BASE64 and _BASE64.fullmatch(text.strip()) is not None
+    if len(text) < MIN_BASE64:
+        return False
+    body = text.strip()
+    return " " not in body and _BASE64.fullmatch(body) is not None
 
 
 def decode_base64(segment: Segment) -> Segment | None:

@@ -109,8 +109,14 @@ def normalize(segment: Segment, *, decodes: bool = True) -> Sequence[Segment]:
         segment: the segment.
         decodes: whether to decode escapes. The escapes in JSON are those of its strings.
     """
-    variants = _variants(segment, decodes=decodes)
-    unquoted = unquote(segment)
+    text = segment.text
+    if text.isascii() and not _has_marks(text):
+        base64, unquoted = decode_base64(segment), unquote(segment)
+        if base64 is None:
+            return (segment,) if unquoted is None else (segment, unquoted)
+        variants: Sequence[Segment] = (segment, *normalize(base64))
+    else:
+        variants, unquoted = _variants(segment, decodes=decodes), unquote(segment)
     last = variants[-1]
     decoded = None if last is segment else unquote(last)
     if unquoted is None and decoded is None:
@@ -119,10 +125,6 @@ def normalize(segment: Segment, *, decodes: bool = True) -> Sequence[Segment]:
 
 
 def _variants(segment: Segment, *, decodes: bool) -> Sequence[Segment]:
-    text = segment.text
-    if text.isascii() and not _has_marks(text):
-        base64 = decode_base64(segment)
-        return (segment,) if base64 is None else (segment, *normalize(base64))
     variants = [segment, *_fold(segment)]
     undecoded = variants[-1]
     for _ in range(_MAX_DECODINGS if decodes else 0):

@@ -60,7 +60,7 @@ def _compile_marks() -> Callable[[bytes], Sequence[int]]:
     # It matches at the end of any text: no match at all says that RE2 ran out of memory.
     marks.Add(rb"\z")
     marks.Compile()
-    return marks.Match  # type: ignore[no-any-return]
+    return marks._set.Match  # type: ignore[no-any-return] # the wrapper takes texts, too
 
 
 _match_marks: Final = _compile_marks()

@@ -170,8 +170,7 @@ def _compile_set(sources: Sequence[str]) -> Callable[[bytes], Sequence[int]]:
     except re2.error:
         reason = "the patterns are too large together"
         raise InvalidPattern(f"pattern: {reason}", Violation("pattern", reason)) from None
-    # The method itself, and not its wrapper, which also takes a `str`.
-    # Its wrapper takes texts, too, which costs as much as a layer.
+    # The method itself: its wrapper takes a `str`, too, which costs as much as a layer.
     match: Callable[[bytes], Sequence[int]] = group._set.Match
     for text in _WARM_UP:
         match(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from google.api import annotations_pb2
 from google.protobuf import descriptor_pb2, struct_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -42,7 +43,15 @@ if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor, FieldDescriptor
     from google.protobuf.message import Message
 
-ALL = [Everything, *{kind for method in methods() for kind in (method.request, method.response)}]
+ALL = [
+    Everything,
+    *{
+        kind
+        for method in methods()
+        if method.descriptor.GetOptions().HasExtension(annotations_pb2.http)  # JSON is theirs alone
+        for kind in (method.request, method.response)
+    },
+]
 ALL.sort(key=lambda kind: kind.DESCRIPTOR.full_name)
 
 finite = st.floats(allow_nan=False, allow_infinity=False).map(lambda number: number + 0.0)

@@ -64,6 +64,10 @@ bench-audit: $(VENV)/dev.stamp ## Measure what recording every decision costs
 bench-cost: $(VENV)/dev.stamp ## Measure the processor time of a decision: calls, streams, batches, HTTP
 	@$(BIN)/python -m bench.cost $(ARGS)
 
+.PHONY: bench-replicas
+bench-replicas: $(VENV)/dev.stamp ## Measure how long until a change is in force in all replicas on PostgreSQL
+	@$(BIN)/python -m bench.replicas $(ARGS)
+
 .PHONY: bench-local
 bench-local: $(VENV)/dev.stamp ## Measure the processor time of a decision of the Python client in its own process
 	@PYTHONPATH=clients/python $(BIN)/python -m bench.local

@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from pdp.publisher import Publisher
     from pdp.transport.admission import Services
     from pdp.transport.call import Endpoint, Handler
+    from pdp.usage.metering import Metering
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +89,12 @@ class Wiring:
 
     Attributes:
         served: what the transports serve.
-        metering: keeps the counters of limits in step with the store.
+        metering: the counters of limits.
         sweeper: closes approvals whose time is over.
     """
 
     served: Served
-    metering: UsageSynchronizer
+    metering: Metering
     sweeper: ApprovalSweeper
 
     @property
@@ -117,6 +118,7 @@ def wire(
     recording: Recording | None = None,
     exporting: ExportSubsystem | None = None,
     settings: Settings | None = None,
+    metering: Metering | None = None,
 ) -> Wiring:
     """Puts all servicers behind the guards.
 
@@ -129,18 +131,19 @@ def wire(
         recording: records decisions; None records nothing.
         exporting: SIEM connectors and alerts; None if neither is set up.
         settings: the settings of the server, for adapters; None for no adapters.
+        metering: the counters of limits; None for those of the store.
 
     Raises:
         ConfigError: the settings of an adapter cannot be used; the message says what to do.
     """
     entity_finder = entity_finder or open_engine()
     exporting = exporting or ExportSubsystem.disabled()
-    metering = UsageSynchronizer(workspace, Meter())
+    metering = metering or UsageSynchronizer(workspace, Meter())
     metrics = _metrics(publisher, workspace, metering, recording)
     reader = RecordReader(recording.log) if recording else None
     recorder = recording.records if recording else DecisionRecorder()
-    policies, observe = PublishedPolicies(publisher, workspace), DecisionObserver(metrics).observe
-    desk = WorkspaceDesk(workspace)
+    observe, desk = DecisionObserver(metrics).observe, WorkspaceDesk(workspace)
+    policies = PublishedPolicies(publisher, workspace)
     decider = Decider(policies, metering.meter, entity_finder, recorder, observe, desk=desk)
     feed = _policy_servicer(publisher, workspace, policies, metrics)
     handlers: dict[str, Endpoint | Handler] = {
@@ -268,7 +271,7 @@ def _replay_servicer(
 def _metrics(
     publisher: Publisher,
     workspace: Workspace,
-    metering: UsageSynchronizer,
+    metering: Metering,
     recording: Recording | None,
 ) -> Metrics:
     metrics = Metrics()
@@ -276,7 +279,7 @@ def _metrics(
     metrics.gauge(
         "pdp_counters_unwritten",
         "Counters of limits whose last additions the store does not have yet.",
-        lambda: metering.meter.unwritten,
+        lambda: metering.unwritten,
     )
     if recording is not None:
         recording.measure(metrics)

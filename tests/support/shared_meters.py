@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pdp.domain.request import Request, Subject, Usage
 from pdp.engine.evaluate import evaluate
@@ -15,8 +15,6 @@ from tests.support.servers import TIMEOUT_S
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-
-    from valkey import Valkey
 
     from pdp.domain.decision import Decision
     from pdp.engine.snapshot import Snapshot
@@ -30,7 +28,7 @@ TEST_CLOCK: Final = Script.of(
 """The script, with a clock that `set_clock` sets."""
 
 
-def set_clock(client: Valkey, now: float) -> None:
+def set_clock(client: Any, now: float) -> None:
     """Sets the clock of `TEST_CLOCK`."""
     micros = round(now * 1_000_000)
     client.hset(CLOCK_KEY, mapping={"seconds": micros // 1_000_000, "micros": micros % 1_000_000})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import pytest
 from hypothesis import given, settings
@@ -23,8 +23,6 @@ from tests.support.shared_meters import TEST_CLOCK, charge, set_clock, shared_me
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-    from valkey import Valkey
 
     from pdp.domain.decision import Decision
     from pdp.engine.snapshot import Snapshot
@@ -145,7 +143,7 @@ class StoreReplicas:
 class SharedReplicas:
     """Processes that count on one server."""
 
-    def __init__(self, runner: asyncio.Runner, client: Valkey, meters: Sequence[SharedMeter]):
+    def __init__(self, runner: asyncio.Runner, client: Any, meters: Sequence[SharedMeter]):
         self._runner = runner
         self._client = client
         self._meters = meters

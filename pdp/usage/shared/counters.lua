@@ -80,7 +80,9 @@ end
 local function load(key)
   local stored = redis.pcall('GET', key)
   if type(stored) == 'table' then return false end
-  local subject = {second = 0, day_start = 0, month_start = 0, seconds = {}}
+  local subject = {
+    second = 0, day_start = 0, month_start = 0, day = {0, 0, 0}, month = {0, 0, 0}, seconds = {},
+  }
   if stored then
     local read, result = pcall(unpacked, stored)
     if not read then return false end

@@ -91,13 +91,14 @@ class SharedMeter:
         self.decided_alone = 0
         self._local = LocalCounters(self.counters.time)
         self._journal = Journal()
+        self._reporting = 0
         self._corrections = 0
         self._calendar = Calendar(0, 0, 0, 0)
 
     @property
     def unwritten(self) -> int:
         """How many counters have additions that the server does not have yet."""
-        return len(self._journal)
+        return len(self._journal) + self._reporting
 
     def charge(
         self, snapshot: Snapshot, request: Request
@@ -280,12 +281,14 @@ class SharedMeter:
     def _report(self, tenant_id: str, additions: Mapping[CounterId, Counts]) -> Call:
         content = CallInput(tenant_id, self.counters.replica_id)
         content.add(additions)
+        self._reporting += len(additions)
 
-        def put_back(result: CountResult | None) -> None:
+        def end(result: CountResult | None) -> None:
+            self._reporting -= len(additions)
             if result is None:
                 self._journal.put_back(additions)
 
-        return Call(tenant_id, COUNT, content, None, put_back)
+        return Call(tenant_id, COUNT, content, None, end)
 
     def _calendar_at(self, at: float) -> Calendar:
         if not self._calendar.day_start <= at < self._calendar.day_end:

@@ -60,6 +60,10 @@ bench-audit: $(VENV)/dev.stamp ## Measure what recording every decision costs
 bench-cost: $(VENV)/dev.stamp ## Measure the processor time of a decision: calls, streams, batches, HTTP
 	@$(BIN)/python -m bench.cost $(ARGS)
 
+.PHONY: bench-limits
+bench-limits: $(VENV)/dev.stamp ## Measure what limits cost a decision, by where their counters are
+	@$(BIN)/python -m bench.limits
+
 .PHONY: bench-neighbours
 bench-neighbours: $(VENV)/dev.stamp ## Measure what a busy tenant costs a quiet one
 	@$(BIN)/python -m bench.neighbours $(ARGS)

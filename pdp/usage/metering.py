@@ -82,7 +82,7 @@ class Metering(Protocol):
 
     @property
     def unwritten(self) -> int:
-        """How many counters have additions that are not where they are kept yet."""
+        """How many counters have additions that are only in this process."""
 
     async def start(self) -> None:
         """Makes the counters known.

@@ -51,7 +51,7 @@ async def used(meter: SharedMeter) -> int:
 
 
 async def used_in_the_end(meter: SharedMeter) -> int:
-    """Returns `used` when everything was told to the server, although connections still break."""
+    """Returns `used` when everything was reported, although connections still break."""
     while True:
         await back(meter)
         with suppress(StoreUnavailable):
@@ -66,16 +66,16 @@ async def why_alone(meter: SharedMeter) -> str:
 
 
 async def back(meter: SharedMeter) -> None:
-    """Waits until the server is asked again, and has been told everything."""
+    """Waits until the server is asked again, and has the whole report."""
     await wait_for(lambda: meter.counters.ready and not meter.unwritten, "the server is used again")
 
 
-async def test_a_killed_server_is_told_what_passed_without_it(server: CounterProcess) -> None:
+async def test_a_killed_server_learns_what_passed_without_it(server: CounterProcess) -> None:
     async with shared_meter(server) as one, shared_meter(server) as two:
         assert (await decide_shared(one, LIMITED)).allowed
         server.kill()
         await wait_for(lambda: not one.counters.ready and not two.counters.ready, "it is noticed")
-        # The first replica goes on from what it was told: one of five is used.
+        # The first replica goes on from the last answer: one of five is used.
         alone = [(await decide_shared(one, LIMITED)).allowed for _ in range(6)]
         assert alone == [True] * 4 + [False] * 2
         assert (await decide_shared(two, LIMITED)).allowed
@@ -83,7 +83,7 @@ async def test_a_killed_server_is_told_what_passed_without_it(server: CounterPro
         server.start()
         await back(one)
         await back(two)
-        # It came back empty: it has what it was told, four and one. The first one is forgotten.
+        # It came back empty, and has what was reported: four and one. The first one is forgotten.
         assert await used(one) == await used(two) == 5
         assert not (await decide_shared(two, LIMITED)).allowed
         assert one.counters.losses == 1
@@ -252,7 +252,7 @@ async def test_a_slow_network_is_asked_only_by_probes(server: CounterProcess) ->
         decisions = [await decide_shared(meter, LIMITED) for _ in range(6)]
         assert [each.allowed for each in decisions] == [True] * 5 + [False]
         # It has no decision to wait for, but reports what it has counted.
-        await wait_for(lambda: not meter.unwritten, "the server was told")
+        await wait_for(lambda: not meter.unwritten, "the report has arrived")
         assert await used(other) == 5
         assert not (await decide_shared(other, LIMITED)).allowed
 

@@ -26,14 +26,14 @@ class Call:
         keys, payload: KEYS and the last argument.
         width: how many numbers it takes.
         waiter: what a decision waits for: the result, or None with the reason in `failure`. None
-            if nobody waits.
-        on_outcome: called once with the result, or None if the call had no effect, if nobody waits
-            for it any more.
+            for a call that no decision waits for.
+        on_outcome: called once with the result, or None if the call had no effect, unless a
+            decision that waits gets it.
         number: the number of its first charge.
         generation: the generation of the connection that it was sent on.
         sent_at: when it was sent, by the event loop's clock.
         server_time: about when it was sent, by the server's clock.
-        failure: why nobody waits any more, in words; empty if somebody may.
+        failure: why the decision has stopped waiting, in words; empty if it has not.
     """
 
     __slots__ = (
@@ -78,7 +78,7 @@ class Call:
             waiter.set_result(result)
 
     def give_up(self, failure: str) -> None:
-        """Lets nobody wait any longer; the call may still have an effect."""
+        """Ends the waiting; the call may still have an effect."""
         waiter = self.waiter
         if waiter is not None and not waiter.done():
             self.failure = failure

@@ -1,8 +1,8 @@
 """Keeps a connection to the server of the counters, and says whether it may be asked.
 
 A server that does not answer in time, refuses, or is gone must not cost every decision its budget.
-So after one failure no decision asks it, until it has been told everything that was counted without
-it and a probe was answered within the budget. Probes come at growing intervals.
+So after one failure no decision asks it, until it has added everything that was counted without it,
+and has answered a probe within the budget. Probes come at growing intervals.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _log: Final = structlog.get_logger("pdp.limits")
 
 
 class UnreportedUsage(Protocol):
-    """What has to be told to the server."""
+    """What the server must add."""
 
     def calls(self) -> Sequence[Call]:
         """Takes what was counted without the server; what a call does not add, it puts back."""
@@ -257,7 +257,7 @@ class SharedCounters:
                 call.resolve(ran)
 
     async def _report(self) -> None:
-        """Tells the server what was counted without it.
+        """Has the server add what was counted without it.
 
         Raises:
             Unusable: the server did not take it.

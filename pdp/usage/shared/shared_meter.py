@@ -2,7 +2,7 @@
 
 A request is charged by one run of the script: all bounds of all its subjects are checked, and taken
 if all have room. If there is no answer in time, the request is counted by this process alone. What
-becomes of it is told to the server afterwards, once:
+becomes of it reaches the server afterwards, once:
 
 - What was counted here is added there, as soon as the server can be asked again.
 - If the server has taken a charge whose answer came too late, the charge is taken back, because the

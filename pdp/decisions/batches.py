@@ -172,17 +172,14 @@ class Batches:
         with self.loop_time.share() as slices, self._decider.recorder.together() as recorder:
             for group in _groups(items):
                 charges: list[ChargedRequest | None] = [None] * len(group)
-                if isinstance(group[0], BatchItem):
-                    requests = [item.request for item in group if isinstance(item, BatchItem)]
+                requests = [item.request for item in group if isinstance(item, BatchItem)]
+                if requests:
                     charges = list(await meter.charge_all(snapshot, requests))
                 try:
                     for item in group:
-                        charge = charges.pop(0)
-                        if charge is not None and meter.is_outdated(charge):
-                            charge = None  # it may have room by now
+                        charge = _current(charges.pop(0), meter)
                         pending.append(await self._result(snapshot, item, recorder, charge))
-                        if slices.are_over():
-                            await slices.next()
+                        await slices.next_if_over()
                 finally:
                     self._decider.uncharge(charges)
         return pending
@@ -265,6 +262,11 @@ def _groups(items: Iterator[Item]) -> Iterator[list[Item]]:
             group = []
     if group:
         yield group
+
+
+def _current(charge: ChargedRequest | None, meter: GroupMeter) -> ChargedRequest | None:
+    """Returns a charge; None if it found no room and may have room by now."""
+    return None if charge is None or meter.is_outdated(charge) else charge
 
 
 def _checked(snapshot: Snapshot, item: Item) -> Item:

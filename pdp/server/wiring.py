@@ -148,12 +148,11 @@ def wire(
     feed = _policy_servicer(publisher, workspace, policies, metrics)
     handlers: dict[str, Endpoint | Handler] = {
         **_decision_handlers(decider, metrics, workspace, recording, entity_finder),
-        **_policy_handlers(workspace, publisher.platform.detectors),
+        **_policy_handlers(workspace, publisher.platform.detectors, metering),
         **_file_handlers(workspace, publisher, decider, reader),
         **_export_handlers(workspace, exporting),
         **AuditServicer(reader, ChangeLog(workspace), _reports(recording, decider)).handlers(),
         **feed.handlers(),
-        **LimitServicer(Limits(workspace, metering)).handlers(),
     }
     ends = [feed.end_streams, *([reader.end_tails] if reader else [])]
     services = secure(metrics)
@@ -204,9 +203,9 @@ def _decision_handlers(
 
 
 def _policy_handlers(
-    workspace: Workspace, detectors: Mapping[str, EntityDetector]
+    workspace: Workspace, detectors: Mapping[str, EntityDetector], metering: Metering
 ) -> dict[str, Endpoint]:
-    """Returns the handlers of the policy systems that need nothing but the workspace."""
+    """Returns the handlers of the policy systems that need little beside the workspace."""
     packs = PolicyPackServicer(PolicyPacks(workspace), PolicyRules(workspace))
     dlp = DlpRuleServicer(DlpRules(workspace, detectors), DlpRuleImportExport(workspace, detectors))
     static = StaticPolicyServicer(StaticPolicies(workspace), StaticOverrides(workspace))
@@ -219,6 +218,7 @@ def _policy_handlers(
         **ApprovalServicer(Approvals(workspace)).handlers(),
         **CustomerPolicyServicer(CustomerPolicies(workspace)).handlers(),
         **KillSwitchServicer(KillSwitches(workspace)).handlers(),
+        **LimitServicer(Limits(workspace, metering)).handlers(),
         **ModelCatalogServicer(ModelCatalog(workspace)).handlers(),
         **packs.handlers(),
         **PolicyChainServicer(PolicyChains(workspace)).handlers(),

@@ -15,7 +15,7 @@ from pdp.domain.limits import Limit
 from pdp.domain.request import Request, Subject, Usage
 from pdp.domain.usage import MAX_COUNT, Calendar, CounterId, Counts
 from pdp.usage.shared.script import COUNT, SOURCE, CallInput, Script, decode_result
-from tests.support.counter_servers import CounterProcess, counter_server
+from tests.support.counter_servers import CounterProcess, counter_server, free_port
 from tests.support.meters import NOON, at, snapshot_of, user
 from tests.support.servers import TIMEOUT_S
 from tests.support.shared_meters import (
@@ -253,7 +253,9 @@ class TestScripts:
     async def test_it_runs_in_a_cluster(self, tmp_path: Path) -> None:
         """A node of a cluster refuses keys of different slots."""
         with (
-            counter_server(tmp_path, "--cluster-enabled", "yes") as server,
+            counter_server(
+                tmp_path, "--cluster-enabled", "yes", "--cluster-port", str(free_port())
+            ) as server,
             server.admin() as admin,
         ):
             admin.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)

@@ -76,7 +76,8 @@ def test_a_case_about_limits_gets_the_expected_decision(
     suite: Suite, case: Case, check: CaseCheck, pdp: Server
 ) -> None:
     check(suite, case)
-    assert pdp.metric("pdp_limits_counted_alone_total") == 0
+    for name in ("counted_alone", "timeouts", "refusals", "connections_lost"):
+        assert pdp.metric(f"pdp_limits_{name}_total") == 0
 
 
 class TestReplicas:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pdp.usage.shared.script import CallInput
 
 
-class Call:
+class ScriptCall:
     """A call of the script.
 
     Who waits for it gives up after the budget, or when the connection breaks. Then the call may
@@ -31,7 +31,7 @@ class Call:
             decision that waits gets it.
         number: the number of its first charge.
         generation: the generation of the connection that it was sent on.
-        sent_at: when it was sent, by the event loop's clock.
+        sent_at: when it was sent, by `time.monotonic`.
         server_time: about when it was sent, by the server's clock.
         failure: why the decision has stopped waiting, in words; empty if it has not.
     """

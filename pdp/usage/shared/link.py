@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -14,7 +15,7 @@ from pdp.usage.shared.script import decode_result
 if TYPE_CHECKING:
     from valkey.asyncio.connection import AbstractConnection
 
-    from pdp.usage.shared.call import Call
+    from pdp.usage.shared.call import ScriptCall
     from pdp.usage.shared.script import Script
 
 MAX_UNANSWERED: Final = 256
@@ -40,7 +41,7 @@ class LinkListener(Protocol):
     def on_result(self, at: float) -> None:
         """An answer came; `at` is the server's time."""
 
-    def on_loss(self, reason: str, unanswered: list[Call]) -> None:
+    def on_loss(self, reason: str, unanswered: list[ScriptCall]) -> None:
         """The connection is closed. It is not known which of the unanswered calls ran."""
 
 
@@ -66,8 +67,8 @@ class Link:
         self._listener = listener
         self._loop = asyncio.get_running_loop()
         self._number = 0
-        self._unanswered: deque[Call] = deque()
-        self._waiting: deque[Call] = deque()
+        self._unanswered: deque[ScriptCall] = deque()
+        self._waiting: deque[ScriptCall] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._outgoing: list[bytes] = []
         self._has_outgoing = asyncio.Event()
@@ -97,20 +98,21 @@ class Link:
     @property
     def oldest_s(self) -> float:
         """How long the oldest call has waited for its answer."""
-        return self._loop.time() - self._unanswered[0].sent_at if self._unanswered else 0.0
+        return time.monotonic() - self._unanswered[0].sent_at if self._unanswered else 0.0
 
-    def send(self, call: Call) -> bool:
+    def send(self, call: ScriptCall) -> bool:
         """Sends a call. Returns False if the connection is closed, or too many calls wait."""
         if self._is_closed or len(self._unanswered) >= MAX_UNANSWERED:
             return False
-        call.sent_at = self._loop.time()
+        # Not the event loop's time, which may be that of the beginning of its round.
+        call.sent_at = time.monotonic()
         self._put("EVALSHA", self._script.digest, call)
         self._waiting.append(call)
         if self._timer is None:
-            self._timer = self._loop.call_at(call.sent_at + self._budget_s, self._on_due)
+            self._timer = self._loop.call_later(self._budget_s, self._on_due)
         return True
 
-    def _put(self, command: str, script: str, call: Call) -> None:
+    def _put(self, command: str, script: str, call: ScriptCall) -> None:
         """Queues a call under a new number, so that numbers rise in the order of the calls."""
         call.generation = self.generation
         call.number = self._number + 1
@@ -172,7 +174,7 @@ class Link:
                 self._end(MALFORMED)
                 return
 
-    def _answer(self, call: Call, answer: Any) -> bool:
+    def _answer(self, call: ScriptCall, answer: Any) -> bool:
         """Ends the first call with its answer. Returns False if the answer is malformed."""
         if isinstance(answer, ResponseError):
             self._take(call)
@@ -193,7 +195,7 @@ class Link:
         call.finish(result)
         return True
 
-    def _take(self, call: Call) -> None:
+    def _take(self, call: ScriptCall) -> None:
         self._unanswered.popleft()
         if self._waiting and self._waiting[0] is call:
             self._waiting.popleft()
@@ -203,8 +205,7 @@ class Link:
     def _on_due(self) -> None:
         """Gives up the calls whose budget is over."""
         self._timer = None
-        now = self._loop.time()
-        waiting = self._waiting
+        now, waiting = time.monotonic(), self._waiting
         if waiting and now > waiting[0].sent_at + self._budget_s + LATE_S:
             # The event loop was busy. It reads what has arrived before it calls this.
             self._timer = self._loop.call_later(LATE_S, self._give_up)
@@ -213,14 +214,14 @@ class Link:
 
     def _give_up(self) -> None:
         self._timer = None
-        now, waiting = self._loop.time(), self._waiting
+        now, waiting = time.monotonic(), self._waiting
         is_late = False
         while waiting and waiting[0].sent_at + self._budget_s <= now:
             waiting.popleft().give_up(late_reason(self._budget_s))
             is_late = True
         if waiting:
-            due = waiting[0].sent_at + self._budget_s
-            self._timer = self._loop.call_at(due, self._on_due)
+            due_s = waiting[0].sent_at + self._budget_s - now
+            self._timer = self._loop.call_later(due_s, self._on_due)
         if is_late:
             self._listener.on_timeout()
 

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Final, Protocol
 from uuid import uuid4
 
 import structlog
-from valkey.exceptions import AuthenticationError, NoPermissionError, ValkeyError
+from valkey.exceptions import AuthenticationError, NoPermissionError
 
 from pdp.errors import ConfigError
 from pdp.usage.shared.address import CONNECT_TIMEOUT_S, SETTING
-from pdp.usage.shared.call import Call
+from pdp.usage.shared.call import ScriptCall
 from pdp.usage.shared.link import BUSY, MALFORMED, Link, code_of, connect, late_reason
 from pdp.usage.shared.script import COUNT, FENCE, CallInput, Script, decode_calls
 
@@ -52,7 +52,7 @@ _log: Final = structlog.get_logger("pdp.limits")
 class UnreportedUsage(Protocol):
     """What the server must add."""
 
-    def calls(self) -> Sequence[Call]:
+    def calls(self) -> Sequence[ScriptCall]:
         """Takes what was counted without the server; what a call does not add, it puts back."""
 
     def drop_past(self) -> None:
@@ -100,7 +100,7 @@ class SharedCounters:
         self._link: Link | None = None
         self._lost: list[Link] = []
         self._generation = 0
-        self._unresolved: defaultdict[str, list[Call]] = defaultdict(list)
+        self._unresolved: defaultdict[str, list[ScriptCall]] = defaultdict(list)
         self._trouble = asyncio.Event()
         self._offset_s: float | None = None
         self._is_failing = False
@@ -111,7 +111,7 @@ class SharedCounters:
             return time.time()
         return time.monotonic() + self._offset_s
 
-    def send(self, call: Call) -> bool:
+    def send(self, call: ScriptCall) -> bool:
         """Sends a call. Returns False if that is not possible now."""
         call.server_time = self.time()
         if self._link is not None and self._link.send(call):
@@ -133,7 +133,7 @@ class SharedCounters:
                 f"{SETTING}: the server at {self._server} refuses the user or the password, or "
                 "does not let the user run scripts. Correct the URL, or the user's rights."
             ) from None
-        except (Unusable, ValkeyError, OSError) as error:
+        except Exception as error:  # any error leaves a server that cannot be asked now
             self._fail(_words(error))
 
     async def run(self) -> None:
@@ -150,7 +150,8 @@ class SharedCounters:
             self._unreported.drop_past()
             try:
                 await self._attempt()
-            except (Unusable, ValkeyError, OSError) as error:
+            except Exception as error:
+                # Never give up: without this loop, replicas would not count together any more.
                 self._fail(_words(error))
 
     async def close(self) -> None:
@@ -159,6 +160,7 @@ class SharedCounters:
             with suppress(Unusable):
                 await self._report()
         self.ready = False
+        self._is_failing = True  # that the connection ends now is no news
         await self._drop()
 
     def on_timeout(self) -> None:
@@ -175,7 +177,7 @@ class SharedCounters:
         """See `LinkListener`."""
         self._offset_s = at - time.monotonic()
 
-    def on_loss(self, reason: str, unanswered: list[Call]) -> None:
+    def on_loss(self, reason: str, unanswered: list[ScriptCall]) -> None:
         """See `LinkListener`."""
         self.losses += 1
         for call in unanswered:
@@ -274,7 +276,7 @@ class SharedCounters:
             if self.refusals + self.losses > failures:
                 raise Unusable(self.reason)
 
-    def _send_some(self, calls: list[Call]) -> None:
+    def _send_some(self, calls: list[ScriptCall]) -> None:
         """Sends calls of a report, and removes them from the list."""
         for _ in range(min(len(calls), REPORTS_AT_ONCE)):
             if not self.send(calls[-1]):
@@ -298,7 +300,7 @@ class SharedCounters:
             Unusable: it failed, or took longer than a decision waits.
         """
         waiter: asyncio.Future[CountResult | None] = asyncio.get_running_loop().create_future()
-        call = Call(PROBE_TENANT, COUNT, CallInput(PROBE_TENANT, self.replica_id), waiter)
+        call = ScriptCall(PROBE_TENANT, COUNT, CallInput(PROBE_TENANT, self.replica_id), waiter)
         if not self.send(call):
             raise Unusable(BUSY)
         if await waiter is None:

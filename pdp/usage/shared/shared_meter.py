@@ -20,7 +20,7 @@ from pdp.domain.limits import counts_of
 from pdp.domain.usage import Calendar, Counts, UsageSnapshot
 from pdp.errors import StoreUnavailable
 from pdp.usage.meter import used_counts
-from pdp.usage.shared.call import Call
+from pdp.usage.shared.call import ScriptCall
 from pdp.usage.shared.journal import Journal
 from pdp.usage.shared.link import BUSY
 from pdp.usage.shared.local_counters import KnownUsage, LocalCounters
@@ -66,7 +66,7 @@ class SharedCharge(NamedTuple):
     corrections: int
 
 
-class _Asked(NamedTuple):
+class _LimitedRequest(NamedTuple):
     """A request, and the limits that apply to it."""
 
     request: Request
@@ -165,7 +165,7 @@ class SharedMeter:
             by_limit.update(usage.by_limit)
         return UsageSnapshot(at, self._calendar_at(at), by_limit)
 
-    def calls(self) -> list[Call]:
+    def calls(self) -> list[ScriptCall]:
         """See `UnreportedUsage`."""
         return [self._report(*each) for each in self._journal.take()]
 
@@ -173,11 +173,13 @@ class SharedMeter:
         """See `UnreportedUsage`."""
         self._journal.drop_past(self.counters.time())
 
-    async def _charge_one(self, tenant_id: str, asked: _Asked) -> SharedCharge:
+    async def _charge_one(self, tenant_id: str, asked: _LimitedRequest) -> SharedCharge:
         (charge,) = await self._charge_there(tenant_id, [asked])
         return charge
 
-    async def _charge_there(self, tenant_id: str, asked: Sequence[_Asked]) -> list[SharedCharge]:
+    async def _charge_there(
+        self, tenant_id: str, asked: Sequence[_LimitedRequest]
+    ) -> list[SharedCharge]:
         content = CallInput(tenant_id, self.counters.replica_id)
         for each in asked:
             content.charge(each.limits, each.counts)
@@ -207,12 +209,12 @@ class SharedMeter:
         if not self.counters.ready:
             return None, self.counters.reason
         waiter: asyncio.Future[CountResult | None] = asyncio.get_running_loop().create_future()
-        call = Call(tenant_id, operation, content, waiter, on_outcome)
+        call = ScriptCall(tenant_id, operation, content, waiter, on_outcome)
         if not self.counters.send(call):
             return None, BUSY
         return await waiter, call.failure
 
-    def _charge_of(self, asked: _Asked, charge: ChargeResult, at: float) -> SharedCharge:
+    def _charge_of(self, asked: _LimitedRequest, charge: ChargeResult, at: float) -> SharedCharge:
         rows = charge.rows
         if not charge.is_readable or len(rows) != len(asked.limits):
             return self._charge_here(asked, UNREADABLE)
@@ -227,7 +229,7 @@ class SharedMeter:
         request = asked.request._replace(usage_snapshot=usage)
         return SharedCharge(request, counts, asked.subjects, at, self._corrections)
 
-    def _charge_here(self, asked: _Asked, reason: str) -> SharedCharge:
+    def _charge_here(self, asked: _LimitedRequest, reason: str) -> SharedCharge:
         """Counts a request in this process alone."""
         tenant_id = asked.subjects[0][0]
         self.decided_alone += 1
@@ -247,7 +249,7 @@ class SharedMeter:
         request = asked.request._replace(usage_snapshot=usage)
         return SharedCharge(request, counts, asked.subjects, at, self._corrections)
 
-    async def _with_usage(self, tenant_id: str, asked: _Asked) -> Request:
+    async def _with_usage(self, tenant_id: str, asked: _LimitedRequest) -> Request:
         usage = await self._read(tenant_id, asked.limits)
         if isinstance(usage, str):
             usage = self._local.spent(tenant_id, asked.limits)._replace(alone=usage)
@@ -278,7 +280,7 @@ class SharedMeter:
                 if not self.counters.send(call):
                     call.finish(None)
 
-    def _report(self, tenant_id: str, additions: Mapping[CounterId, Counts]) -> Call:
+    def _report(self, tenant_id: str, additions: Mapping[CounterId, Counts]) -> ScriptCall:
         content = CallInput(tenant_id, self.counters.replica_id)
         content.add(additions)
         self._reporting += len(additions)
@@ -288,7 +290,7 @@ class SharedMeter:
             if result is None:
                 self._journal.put_back(additions)
 
-        return Call(tenant_id, COUNT, content, None, end)
+        return ScriptCall(tenant_id, COUNT, content, None, end)
 
     def _calendar_at(self, at: float) -> Calendar:
         if not self._calendar.day_start <= at < self._calendar.day_end:
@@ -296,12 +298,12 @@ class SharedMeter:
         return self._calendar
 
 
-def _asked(snapshot: Snapshot, request: Request) -> _Asked | None:
+def _asked(snapshot: Snapshot, request: Request) -> _LimitedRequest | None:
     limits = snapshot.limits.of(request.subject) if snapshot.limits else ()
     if not limits:
         return None
     subjects = tuple(subject_key(snapshot.tenant_id, each) for each in limits)
-    return _Asked(request, limits, counts_of(request.usage), subjects)
+    return _LimitedRequest(request, limits, counts_of(request.usage), subjects)
 
 
 def _negated(counts: Counts) -> Counts:

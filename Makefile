@@ -72,6 +72,10 @@ bench-replicas: $(VENV)/dev.stamp ## Measure how long until a change is in force
 bench-local: $(VENV)/dev.stamp ## Measure the processor time of a decision of the Python client in its own process
 	@PYTHONPATH=clients/python $(BIN)/python -m bench.local
 
+.PHONY: bench-limits
+bench-limits: $(VENV)/dev.stamp ## Measure what limits cost a decision, by where their counters are
+	@$(BIN)/python -m bench.limits
+
 .PHONY: bench-neighbours
 bench-neighbours: $(VENV)/dev.stamp ## Measure what a busy tenant costs a quiet one
 	@$(BIN)/python -m bench.neighbours $(ARGS)

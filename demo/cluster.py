@@ -66,7 +66,7 @@ def main() -> int:
         except Unavailable as error:
             print(error, file=sys.stderr)
             return 1
-        settings = {"PDP_DATABASE_URL": database.url(), **_limits(stack, folder)}
+        settings = {"PDP_DATABASE_URL": database.url(), **_limits(stack)}
         print(f"PostgreSQL runs; starting {REPLICAS} replicas ...", flush=True)
         replicas = [
             stack.enter_context(Pdp(folder / f"replica{number}", **settings))
@@ -82,13 +82,13 @@ def main() -> int:
     return int(lost > 0)
 
 
-def _limits(stack: ExitStack, folder: Path) -> dict[str, str]:
+def _limits(stack: ExitStack) -> dict[str, str]:
     try:
-        server = stack.enter_context(ValkeyServer(folder))
+        server = stack.enter_context(ValkeyServer())
     except Unavailable as error:
-        print(f"Limits are counted in PostgreSQL, every 0.1 s: {error}")
+        print(f"Limits are counted in PostgreSQL, every 0.1 s: {error}", flush=True)
         return {}
-    print(f"{server.name} runs: limits are exact over all replicas")
+    print(f"{server.name} runs: limits are exact over all replicas", flush=True)
     return {"PDP_LIMITS_URL": server.url}
 
 

@@ -1,4 +1,4 @@
-"""A real Valkey server, or Redis, which speaks the same protocol, on a Unix socket."""
+"""A real Valkey server, or Redis, which speaks the same protocol, on a port of loopback."""
 
 from __future__ import annotations
 
@@ -6,17 +6,36 @@ import shutil
 import socket
 import subprocess
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from demo.programs import Unavailable
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from types import TracebackType
 
 NAMES: Final = ("valkey-server", "redis-server")
 TIMEOUT_S: Final = 30.0
 _RETRY_S: Final = 0.02
+
+
+def valkey_program() -> str:
+    """Returns the path of the program.
+
+    Raises:
+        Unavailable: none is installed.
+    """
+    found = next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None:
+        raise Unavailable(f"none of {', '.join(NAMES)} is installed: apt-get install redis-server")
+    return found
+
+
+def free_port() -> int:
+    """Returns a port of loopback that is free now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 class ValkeyServer:
@@ -27,28 +46,25 @@ class ValkeyServer:
         url: of the server.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Args:
-        folder: gets the socket.
+    def __init__(self) -> None:
+        """Chooses its port; starts nothing.
 
         Raises:
             Unavailable: no such program is installed.
         """
-        name = next((each for each in NAMES if shutil.which(each)), None)
-        if name is None:
-            raise Unavailable("no valkey-server or redis-server is installed")
-        self.name = name
-        self._socket = folder / "valkey.sock"
-        self.url = f"unix://{self._socket}"
+        self._program = valkey_program()
+        self.name = Path(self._program).name
+        self._port = free_port()
+        self.url = f"valkey://127.0.0.1:{self._port}"
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [self.name, "--port", "0", "--unixsocket", str(self._socket), "--save", ""],
+            [self._program, "--port", str(self._port), "--bind", "127.0.0.1", "--save", ""],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         deadline = time.monotonic() + TIMEOUT_S
-        while not self._answers():
+        while not self._accepts():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{self.name} does not start")
             time.sleep(_RETRY_S)
@@ -63,10 +79,6 @@ class ValkeyServer:
         self._process.kill()
         self._process.wait(TIMEOUT_S)
 
-    def _answers(self) -> bool:
-        with socket.socket(socket.AF_UNIX) as client:
-            try:
-                client.connect(str(self._socket))
-            except OSError:
-                return False
-        return True
+    def _accepts(self) -> bool:
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", self._port)) == 0

@@ -96,6 +96,22 @@ def _is_follow_url(text: str) -> bool:
     return url.port is not None and not url.path
 
 
+_LIMITS_SCHEMES: Final = ("valkey", "valkeys", "redis", "rediss")
+
+
+def _check_limits_url(text: str) -> str:
+    try:
+        is_url = not text or urlsplit(text).scheme in _LIMITS_SCHEMES
+    except ValueError:
+        is_url = False
+    if not is_url:  # the message has no part of it: it may hold a password
+        raise ValueError(
+            "the value is not the URL of a server. Use valkey://HOST:PORT or redis://HOST:PORT, "
+            "with an s after the scheme for TLS."
+        )
+    return text
+
+
 _SIGNING_KEY_BYTES: Final = 32
 
 
@@ -151,6 +167,7 @@ LiteLLMField = Annotated[str, AfterValidator(_check_litellm_field)]
 StoreUrl = Annotated[str, AfterValidator(_check_url)]
 PublicUrl = Annotated[str, AfterValidator(_check_public_url)]
 FollowUrl = Annotated[str, AfterValidator(_check_follow_url)]
+LimitsUrl = Annotated[str, AfterValidator(_check_limits_url)]
 SigningKey = Annotated[str, AfterValidator(_check_signing_key)]
 TenantList = Annotated[str, AfterValidator(_check_tenants)]
 NamedPath = Annotated[Path, BeforeValidator(_check_path)]
@@ -243,6 +260,15 @@ class Settings(BaseSettings):
     )
     rate_burst: int = Field(
         0, ge=0, description="Calls of one credential at once; 0 for the calls of a second."
+    )
+    limits_url: LimitsUrl = Field(
+        "",
+        repr=False,  # it may hold a password
+        description="valkey://HOST:PORT of counters of limits that all replicas share; if empty, "
+        "those of the database.",
+    )
+    limits_budget_ms: int = Field(
+        5, ge=1, le=1000, description="Milliseconds that a decision may wait for these counters."
     )
     litellm_user: LiteLLMField = Field(
         "user_api_key_user_id", description="The field of LiteLLM's request_data that is the user."
@@ -540,6 +566,38 @@ def _check_following(settings: Settings) -> None:
         raise ConfigError(
             "PDP_FOLLOW_KEY_FILE: is required: only a credential of the role follower gets "
             "policies. Set it to a file with such an API key, or token."
+        )
+
+
+def check_limits(settings: Settings) -> None:
+    """Refuses settings of shared counters that would have no effect.
+
+    Raises:
+        ConfigError: such a setting is used; the message says what to do.
+    """
+    if not settings.limits_url:
+        if "limits_budget_ms" in settings.model_fields_set:
+            raise ConfigError(
+                "PDP_LIMITS_BUDGET_MS: is used only with PDP_LIMITS_URL. Set that, or leave it out."
+            )
+    elif settings.follow:
+        raise ConfigError(
+            "PDP_LIMITS_URL: a server that follows another one counts no limits: it asks that "
+            "server. Set it there, and leave it out here."
+        )
+
+
+def check_own_counters(settings: Settings) -> None:
+    """Refuses shared counters where decisions are made in the process of the caller.
+
+    Raises:
+        ConfigError: `limits_url` is set; the message says what to do.
+    """
+    if settings.limits_url:
+        raise ConfigError(
+            "PDP_LIMITS_URL: only a server uses shared counters. Decisions in this process would "
+            "count limits in the database, where the servers do not see them. Ask a server, or "
+            "unset it."
         )
 
 

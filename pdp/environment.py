@@ -65,6 +65,8 @@ SETTINGS: Final = frozenset(
         "PDP_JWT_SECRET_FILE",
         "PDP_JWT_GROUPS_CLAIM",
         "PDP_JWT_TENANTS_CLAIM",
+        "PDP_LIMITS_BUDGET_MS",
+        "PDP_LIMITS_URL",
         "PDP_LITELLM_CUSTOMER",
         "PDP_LITELLM_TENANT",
         "PDP_LITELLM_USER",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pdp.admin.workspace import Workspace, WriteResult
     from pdp.domain.usage import UsageSnapshot
     from pdp.store.port import Reader, Transaction
-    from pdp.usage.synchronization import UsageSynchronizer
+    from pdp.usage.metering import Metering
 
 MAX_LIMITS: Final = 100_000
 """How many limits one tenant may have."""
@@ -40,7 +40,7 @@ class UsageReport:
 class Limits:
     """Administers the limits of a tenant and reports their usage."""
 
-    def __init__(self, workspace: Workspace, metering: UsageSynchronizer) -> None:
+    def __init__(self, workspace: Workspace, metering: Metering) -> None:
         self._workspace = workspace
         self._metering = metering
 
@@ -158,11 +158,10 @@ class Limits:
             InvalidArgument: there is no such page.
             StoreUnavailable: the store cannot be used.
         """
-        if not request.token:
-            await self._metering.sync()
         page = await self.list(tenant_id, request)
         limits = [ActiveLimit.of(limit) for limit in page.items]
-        return UsageReport(page, self._metering.meter.spent(tenant_id, limits))
+        refresh = not request.token
+        return UsageReport(page, await self._metering.spent(tenant_id, limits, refresh=refresh))
 
 
 def _find(reader: Reader, tenant_id: str, limit_id: str) -> Versioned[Limit]:

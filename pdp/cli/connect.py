@@ -28,16 +28,19 @@ def connect(options: TargetOptions, *, create: bool = False) -> Iterator[Client]
         create: whether to create the database if it does not exist; only for `--embedded`.
 
     Raises:
-        ConfigError: the database or a file for TLS cannot be used.
+        ConfigError: the database or a file for TLS cannot be used, or the settings have counters
+            that only a server uses.
         StoreUnavailable: the database cannot be read or written now.
     """
     if options.embedded:
         from pdp.bootstrap.recording import RecordingOptions  # noqa: PLC0415 - loads the engine
         from pdp.cli.local_database import load_settings  # noqa: PLC0415 - as above
         from pdp.client.local import LocalClient  # noqa: PLC0415 - as above
+        from pdp.config import check_own_counters  # noqa: PLC0415 - as above
         from pdp.logs import logging_to_stderr  # noqa: PLC0415 - as above
 
         settings = load_settings(options.database_url, create=create)
+        check_own_counters(settings)
         with (
             logging_to_stderr("warning"),
             LocalClient(

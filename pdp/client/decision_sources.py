@@ -15,6 +15,7 @@ from pdp.bootstrap.policies import create_publisher, load_risk_table, open_polic
 from pdp.bootstrap.recording import Recording, RecordingOptions
 from pdp.client.base import CallFailed, rpc
 from pdp.errors import AccessDenied, InvalidArgument, MalformedRequest, PdpError, RequestTooLarge
+from pdp.server.resources import open_shared_counters
 from pdp.server.security import local_services
 from pdp.server.wiring import wire
 from pdp.transport.call import Call
@@ -137,8 +138,15 @@ async def open_local(
         stack.push_async_callback(asyncio.to_thread, recording.close)
         if ner is not None:
             stack.callback(ner.close)
-        wiring = wire(publisher, workspace, ner, local_services(actor), recording=recording)
-        await wiring.metering.sync()
+        wiring = wire(
+            publisher,
+            workspace,
+            ner,
+            local_services(actor),
+            recording=recording,
+            metering=open_shared_counters(settings),
+        )
+        await wiring.metering.start()
         stack.push_async_callback(wiring.metering.close)
         for loop in (workspace.follow(), wiring.metering.run()):
             stack.push_async_callback(_cancel, _started(loop))

@@ -76,7 +76,7 @@ class LocalClient:
                 resources.callback(ner.close)
             wiring = wire(publisher, workspace, ner, local_services(actor), recording=recorded)
             self._endpoints = wiring.endpoints
-            self._runner.run(wiring.metering.sync())
+            self._runner.run(wiring.metering.start())
             resources.callback(lambda: self._runner.run(wiring.metering.close()))
             self._resources = resources.pop_all()
 

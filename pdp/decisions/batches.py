@@ -14,6 +14,7 @@ from pdp.decisions.loop_time import LoopTime
 from pdp.decisions.request_requirements import check_requirements
 from pdp.decisions.turns import TenantTurns
 from pdp.errors import InvalidArgument, PdpError, RateLimited
+from pdp.usage.metering import GroupMeter
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pdp.domain.request import Request
     from pdp.engine.snapshot import Snapshot
     from pdp.payloads.payload import Payload
+    from pdp.usage.metering import ChargedRequest
 
 INVALID_STATUS: Final = 400
 """The `status_hint` for an item that does not meet the tenant's requirements."""
@@ -32,7 +34,7 @@ BUSY_STATUS: Final = 429
 """The `status_hint` for an item that finds too many decisions of its tenant waiting."""
 
 GROUP: Final = 32
-"""Items for which models run together."""
+"""Items for which models run together, or that are charged together."""
 
 
 class BatchItem(NamedTuple):
@@ -78,6 +80,8 @@ class Batches:
     def __init__(self, decider: Decider) -> None:
         """Takes what decides the items."""
         self._decider = decider
+        meter = decider.meter
+        self._group_meter = meter if isinstance(meter, GroupMeter) else None
         self._turns = TenantTurns("batches")
         self.loop_time = LoopTime()
 
@@ -149,6 +153,8 @@ class Batches:
     async def _run_in_order(
         self, snapshot: Snapshot, items: Iterator[Item]
     ) -> list[PendingDecision]:
+        if self._group_meter is not None and snapshot.limits is not None:
+            return await self._run_in_groups(snapshot, items, self._group_meter)
         pending: list[PendingDecision] = []
         with self.loop_time.share() as slices, self._decider.recorder.together() as recorder:
             for item in items:
@@ -158,14 +164,42 @@ class Batches:
                     await slices.next()
         return pending
 
+    async def _run_in_groups(
+        self, snapshot: Snapshot, items: Iterator[Item], meter: GroupMeter
+    ) -> list[PendingDecision]:
+        """Decides items in their order. Those of a group are charged by one call."""
+        pending: list[PendingDecision] = []
+        with self.loop_time.share() as slices, self._decider.recorder.together() as recorder:
+            for group in _groups(items):
+                charges: list[ChargedRequest | None] = [None] * len(group)
+                requests = [item.request for item in group if isinstance(item, BatchItem)]
+                if requests:
+                    charges = list(await meter.charge_all(snapshot, requests))
+                try:
+                    for item in group:
+                        charge = _current(charges.pop(0), meter)
+                        pending.append(await self._result(snapshot, item, recorder, charge))
+                        await slices.next_if_over()
+                finally:
+                    self._decider.uncharge(charges)
+        return pending
+
     async def _result(
-        self, snapshot: Snapshot, item: Item, recorder: DecisionRecorder
+        self,
+        snapshot: Snapshot,
+        item: Item,
+        recorder: DecisionRecorder,
+        charge: ChargedRequest | None = None,
     ) -> PendingDecision:
-        run = self._run(snapshot, item, recorder)
+        run = self._run(snapshot, item, recorder, charge)
         return run if isinstance(run, tuple) else await run
 
     def _run(
-        self, snapshot: Snapshot, item: Item, recorder: DecisionRecorder
+        self,
+        snapshot: Snapshot,
+        item: Item,
+        recorder: DecisionRecorder,
+        charge: ChargedRequest | None = None,
     ) -> PendingDecision | Awaitable[PendingDecision]:
         if isinstance(item, InvalidItem):
             return self._decider.refused(item)
@@ -173,10 +207,10 @@ class Batches:
             return self._run_large(snapshot, item, recorder)
         if item.payload is not None:
             payload_run = self._decider.run_payload(
-                snapshot, item.request, item.payload, item.history, recorder
+                snapshot, item.request, item.payload, item.history, recorder, charge=charge
             )
             return self._run_slow(item.request, payload_run)
-        run = self._decider.run(snapshot, item.request, item.encoded_bytes, recorder)
+        run = self._decider.run(snapshot, item.request, item.encoded_bytes, recorder, charge=charge)
         return run if isinstance(run, tuple) else self._run_slow(item.request, run)
 
     async def _run_large(
@@ -210,6 +244,29 @@ class Batches:
                 if slices.are_over():
                     await slices.next()
         return decisions
+
+
+def _groups(items: Iterator[Item]) -> Iterator[list[Item]]:
+    """Yields groups of items that are charged together. Any other item is a group of its own."""
+    group: list[Item] = []
+    for item in items:
+        if not isinstance(item, BatchItem):
+            if group:
+                yield group
+            yield [item]
+            group = []
+            continue
+        group.append(item)
+        if len(group) == GROUP:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _current(charge: ChargedRequest | None, meter: GroupMeter) -> ChargedRequest | None:
+    """Returns a charge; None if it found no room and may have room by now."""
+    return None if charge is None or meter.is_outdated(charge) else charge
 
 
 def _checked(snapshot: Snapshot, item: Item) -> Item:

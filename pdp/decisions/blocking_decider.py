@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pdp.decisions.approvals.desk import ApprovalDesk
-    from pdp.decisions.decider import Observer, PendingDecision, UsageMeter
+    from pdp.decisions.decider import Observer, PendingDecision
     from pdp.decisions.payloads import Asked
     from pdp.decisions.recording import DecisionRecorder
     from pdp.domain.decision import Decision
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from pdp.engine.evaluation import Mark
     from pdp.engine.snapshot import Snapshot
     from pdp.payloads.payload import Payload
+    from pdp.usage.metering import CallerMeter
 
 
 class BlockingDecider(DecisionSteps):
@@ -51,7 +52,7 @@ class BlockingDecider(DecisionSteps):
     def __init__(
         self,
         snapshot: Callable[[str], Snapshot],
-        meter: UsageMeter,
+        meter: CallerMeter,
         find_entities: Callable[[list[tuple[str | None, str]], Any], NerFindings],
         recorder: DecisionRecorder,
         observe: Observer,
@@ -69,6 +70,7 @@ class BlockingDecider(DecisionSteps):
             desk: opens and uses approvals in the caller's thread; None refuses what would need one.
         """
         super().__init__(meter, recorder, observe)
+        self.meter: CallerMeter = meter
         self._approvals = HoldSteps(desk or NoDesk(), run_here)
         self._snapshot = snapshot
         self._find_entities = find_entities

@@ -39,7 +39,7 @@ from pdp.engine.evaluate import failed_decision, stopped
 from pdp.errors import RateLimited, RevisionUnavailable, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from pdp.decisions.approvals.desk import ApprovalDesk
     from pdp.decisions.payloads import Asked
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from pdp.domain.ner import NerFinder
     from pdp.engine.snapshot import Snapshot
     from pdp.payloads.payload import Payload
-    from pdp.usage.meter import Charge
+    from pdp.usage.metering import ChargedRequest, LoopMeter, SettlingMeter
 
 MAX_WAIT_S: Final = 1.0
 """How long a decision waits for `min_revision` if the caller sets no deadline (docs/decide.md)."""
@@ -72,23 +72,6 @@ class PolicySource(Protocol):
 
     async def reach(self, revision: int, timeout_s: float) -> bool:
         """Waits for a revision. Returns False if it is not in force after `timeout_s` seconds."""
-
-
-class UsageMeter(Protocol):
-    """Counts what limits are checked against; `pdp.usage.meter.Meter` is one."""
-
-    def charge(self, snapshot: Snapshot, request: Request) -> Charge | None:
-        """Adds a request to the counters. Returns None if no limit applies to it."""
-
-    def settle(self, charge: Charge, decision: Decision) -> None:
-        """Takes back what the decided request does not use."""
-
-
-class ReadableMeter(UsageMeter, Protocol):
-    """A meter that simulations can read."""
-
-    def with_usage(self, snapshot: Snapshot, request: Request) -> Request:
-        """Returns the request with its counters as they are; adds nothing."""
 
 
 Observer = Callable[[Decision], None]
@@ -141,7 +124,7 @@ class DecisionSteps:
         observe: called with every decision that is answered.
     """
 
-    def __init__(self, meter: UsageMeter, recorder: DecisionRecorder, observe: Observer) -> None:
+    def __init__(self, meter: SettlingMeter, recorder: DecisionRecorder, observe: Observer) -> None:
         self.meter = meter
         self.recorder = recorder
         self.observe = observe
@@ -179,7 +162,7 @@ class Decider(DecisionSteps):
     def __init__(
         self,
         policies: PolicySource,
-        meter: ReadableMeter,
+        meter: LoopMeter,
         entity_finder: NerFinder,
         recorder: DecisionRecorder,
         observe: Observer,
@@ -197,9 +180,9 @@ class Decider(DecisionSteps):
             desk: opens and uses approvals; None refuses what would need one.
         """
         super().__init__(meter, recorder, observe)
+        self.meter: LoopMeter = meter
         self._policies = policies
         self.current = policies.current
-        self._with_usage = meter.with_usage
         self._entity_finder = entity_finder
         self.evaluator = Evaluator()
         self._approvals = HoldSteps(desk or NoDesk(), self.evaluator.heavy.run)
@@ -324,7 +307,8 @@ class Decider(DecisionSteps):
         """Decides a payload for information; see `simulate`. The layers are those of the part that
         decides.
         """
-        request = self._with_usage(snapshot, with_model(request, payload)._replace(explain=True))
+        request = with_model(request, payload)._replace(explain=True)
+        request = await self._with_usage(snapshot, request)
         questions = questions_of(snapshot, request, payload)
         if snapshot.ner:
             texts = texts_for_models(questions)
@@ -346,7 +330,7 @@ class Decider(DecisionSteps):
             past_gates: ask the layers behind a gate even if that gate stops the request.
         """
         request = await self.find_entities(snapshot, request)
-        request = self._with_usage(snapshot, request._replace(explain=True))
+        request = await self._with_usage(snapshot, request._replace(explain=True))
         run = self.evaluator.heavy.run
         decision = await run(request.tenant_id, evaluate_aside, snapshot, request, new_id())
         layers = decision.layers
@@ -362,6 +346,18 @@ class Decider(DecisionSteps):
             )
         return Simulation(decision, layers, request)
 
+    async def _with_usage(self, snapshot: Snapshot, request: Request) -> Request:
+        read = self.meter.with_usage(snapshot, request)
+        return read if isinstance(read, Request) else await read
+
+    async def charge(self, snapshot: Snapshot, request: Request) -> ChargedRequest | None:
+        """Adds a request to the counters; returns None if no limit applies to it.
+
+        If the caller goes away meanwhile, what was charged stays charged.
+        """
+        charge = self.meter.charge(snapshot, request)
+        return await charge if isinstance(charge, Awaitable) else charge
+
     async def find_entities(self, snapshot: Snapshot, request: Request) -> Request:
         """Returns the request with what models find in it, if a rule in force needs models."""
         if not snapshot.ner:
@@ -372,27 +368,50 @@ class Decider(DecisionSteps):
         return with_findings(request, await self._entity_finder.find(texts, snapshot.ner))
 
     def run(
-        self, snapshot: Snapshot, request: Request, encoded_bytes: int, recorder: DecisionRecorder
+        self,
+        snapshot: Snapshot,
+        request: Request,
+        encoded_bytes: int,
+        recorder: DecisionRecorder,
+        *,
+        charge: ChargedRequest | None = None,
     ) -> PendingDecision | Awaitable[PendingDecision]:
         """Decides a request on a snapshot; returns what to await for it if that must wait.
 
         No coroutine is made for most requests, because a coroutine costs as much as a layer.
+
+        Args:
+            snapshot: the policies.
+            request: what to decide.
+            encoded_bytes: see `decide`.
+            recorder: records the decision.
+            charge: the charge of the request, if it was charged already.
 
         Raises:
             RateLimited: when it is awaited, if too many large requests of the tenant wait.
         """
         if snapshot.limits is None and not snapshot.ner:
             return self._run_evaluation(snapshot, request, encoded_bytes, recorder)
-        return self._run_steps(snapshot, request, encoded_bytes, recorder)
+        return self._run_steps(snapshot, request, encoded_bytes, recorder, charge)
 
     async def _run_steps(
-        self, snapshot: Snapshot, request: Request, encoded_bytes: int, recorder: DecisionRecorder
+        self,
+        snapshot: Snapshot,
+        request: Request,
+        encoded_bytes: int,
+        recorder: DecisionRecorder,
+        charge: ChargedRequest | None,
     ) -> PendingDecision:
         """Decides a request that may have limits, need models or be large.
 
         If the caller goes away meanwhile, what was charged stays charged.
         """
-        charge = self.meter.charge(snapshot, request)
+        if charge is None:
+            # Not by `self.charge`: a coroutine costs as much as counters in memory.
+            charged: Any = self.meter.charge(snapshot, request)
+            if charged is not None and not isinstance(charged, tuple):
+                charged = await charged
+            charge = charged
         if charge is not None:
             request = charge.request
         if snapshot.ner and not stopped(snapshot, request):
@@ -416,16 +435,19 @@ class Decider(DecisionSteps):
         payload: Payload,
         history: str,
         recorder: DecisionRecorder,
+        *,
+        charge: ChargedRequest | None = None,
     ) -> PendingDecision:
-        """Decides a payload on a snapshot; see `decide_payload`.
+        """Decides a payload on a snapshot; see `decide_payload` and `run`.
 
         Raises:
             RateLimited: too many large requests of the tenant wait.
         """
         request = with_model(request, payload)
-        charge = self.meter.charge(snapshot, request)
+        if charge is None:
+            charge = await self.charge(snapshot, request)
         if charge is not None:
-            request = charge.request
+            request = request._replace(usage_snapshot=charge.request.usage_snapshot)
         questions = questions_of(snapshot, request, payload)
         if snapshot.ner and not stopped(snapshot, request):
             texts = texts_for_models(questions)
@@ -500,11 +522,17 @@ class Decider(DecisionSteps):
         )
         return decision, recorder.take(snapshot, request, decision, began, marks or ())
 
+    def uncharge(self, charges: Iterable[ChargedRequest | None]) -> None:
+        """Takes back the charges of requests that are not decided."""
+        for charge in charges:
+            if charge is not None:
+                self.meter.settle(charge, _UNCOUNTED)
+
     def conclude(
         self,
         snapshot: Snapshot | None,
         request: Request,
-        charge: Charge | None,
+        charge: ChargedRequest | None,
         decision: Decision,
     ) -> Any:
         """Settles, observes and records a decision that was made piece by piece.

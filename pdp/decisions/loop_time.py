@@ -49,6 +49,11 @@ class Slices:
         """Whether the current slice is used up, so that `next` must be awaited."""
         return perf_counter() - self._since > self._loop_time.slice_s
 
+    async def next_if_over(self) -> None:
+        """Lets others run if the current slice is used up."""
+        if self.are_over():
+            await self.next()
+
     async def next(self) -> None:
         """Lets others run, and begins the next slice."""
         await asyncio.sleep(0)

@@ -80,7 +80,7 @@ if TYPE_CHECKING:
     from pdp.engine.snapshot import Snapshot
     from pdp.payloads.events.frames import Frame
     from pdp.payloads.events.reading import StreamEvent
-    from pdp.usage.meter import Charge
+    from pdp.usage.metering import ChargedRequest
 
 MAX_STREAM: Final = 1 << 30
 """Characters of one stream, as far as they count in `released_end`."""
@@ -170,7 +170,7 @@ class PayloadStream:
         self._arrived = time.time()
         self._decision_id = new_id()
         self._snapshot: Snapshot | None = None
-        self._charge: Charge | None = None
+        self._charge: ChargedRequest | None = None
         self._is_charged = self._has_model = self._is_aside = False
         self._provider = self._model = self._session_id = ""
         self._utf8 = Utf8Chunks()
@@ -280,7 +280,7 @@ class PayloadStream:
         self._fresh = []
         await self._run(len(raw), self._read, raw, last)
         self._account()
-        self._begin(snapshot)
+        await self._begin(snapshot)
         if snapshot.ner and not stopped(snapshot, self._request):
             await self._find_entities(snapshot)
         size = sum(len(each.payload.body) for each in self._questions)
@@ -374,11 +374,11 @@ class PayloadStream:
             self._format, body, True, parts, (), self._provider, self._model, document=document
         )
 
-    def _begin(self, snapshot: Snapshot) -> None:
+    async def _begin(self, snapshot: Snapshot) -> None:
         """Charges the stream once, and gives it the first model that its events name."""
         if not self._is_charged:
             self._is_charged = True
-            self._charge = self._decider.meter.charge(snapshot, self._request)
+            self._charge = await self._decider.charge(snapshot, self._request)
             if self._charge is not None:
                 self._request = self._charge.request
             self._questions.append(_Question(self._payload(())))

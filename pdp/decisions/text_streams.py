@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pdp.domain.ner import NamedEntity
     from pdp.domain.request import Request
     from pdp.engine.snapshot import Snapshot
-    from pdp.usage.meter import Charge
+    from pdp.usage.metering import ChargedRequest
 
 MAX_OPEN: Final = 16
 """Open texts of one call."""
@@ -87,7 +87,7 @@ class _Text:
     arrived: float = field(default_factory=time.time)
     decision_id: str = field(default_factory=new_id)
     stream: TextStream = field(default_factory=TextStream)
-    charge: Charge | None = None
+    charge: ChargedRequest | None = None
     snapshot: Snapshot | None = None
     entities: tuple[NamedEntity, ...] = ()
 
@@ -239,7 +239,7 @@ class CallTexts:
         snapshot = await decider.snapshot(request.tenant_id, text.min_revision, deadline)
         if text.snapshot is None:
             check_requirements(snapshot, request, "request.", text.arrived)
-            text.charge = decider.meter.charge(snapshot, request)
+            text.charge = await decider.charge(snapshot, request)
             if text.charge is not None:
                 text.request = request = text.charge.request
         text.snapshot = snapshot

@@ -111,8 +111,11 @@ class UsageSnapshot(NamedTuple):
             could choose a window that is still empty.
         calendar: the calendar at that time.
         by_limit: the usage of each applicable limit's subject, by the limit's id.
+        alone: why this process has counted by itself although all replicas count together; empty if
+            it has not.
     """
 
     at: float
     calendar: Calendar
     by_limit: Mapping[str, SubjectUsage]
+    alone: str = ""

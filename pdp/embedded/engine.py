@@ -121,7 +121,8 @@ class Engine:
 
         Args:
             database_url: see `pdp.store.open_store`. If None, what the server would use: the
-                environment (`PDP_DATABASE_URL`, `PDP_DATA_DIR`), else `sqlite:///var/pdp.db`.
+                environment (`PDP_DATABASE_URL`, `PDP_DATA_DIR`), else `sqlite:///var/pdp.db`. With
+                `PDP_LIMITS_URL` in it this is refused: an engine counts limits in its database.
             risk_file: TOML file that replaces risk points.
             records: how decisions are recorded; if None, durably the database.
             ner: what `pdp.detect.ner.open_engine` returns; None for no models.
@@ -254,6 +255,9 @@ def _open_again(url: str, options: RecordingOptions) -> tuple[Store, Recording]:
 
 
 def _configured_url() -> str:
-    from pdp.config import load  # noqa: PLC0415 - a third of the time that opening takes
+    # Importing it is a third of the time that opening takes.
+    from pdp.config import check_own_counters, load  # noqa: PLC0415
 
-    return load({}).store_url
+    settings = load({})
+    check_own_counters(settings)
+    return settings.store_url

@@ -17,15 +17,16 @@ from pdp.admin.workspace import Workspace
 from pdp.audit.acknowledgements import LoopAcknowledgements
 from pdp.bootstrap.policies import create_publisher, load_risk_table, open_policies
 from pdp.bootstrap.recording import Recording, RecordingOptions
-from pdp.config import Settings, check_auth
+from pdp.config import Settings, check_auth, check_limits
 from pdp.domain.api_key import KIND as KEY_KIND
 from pdp.domain.static_policy import KIND
 from pdp.server import garbage
 from pdp.server.exports import ExportSubsystem
 from pdp.server.following import run_follower
 from pdp.server.recent_tenants import RecentTenants
-from pdp.server.resources import open_models, open_tracing
+from pdp.server.resources import open_models, open_shared_counters, open_tracing
 from pdp.server.security import Security
+from pdp.server.shared_counters import measure_shared_counters
 from pdp.server.state import Readiness, ServerInfo
 from pdp.server.transports import cancel, start_transports
 from pdp.server.wiring import Wiring, wire
@@ -59,6 +60,7 @@ async def run_server(settings: Settings, worker: Worker | None = None) -> AsyncI
         StoreUnavailable: the database cannot be read or written now.
     """
     check_auth(settings)
+    check_limits(settings)
     async with AsyncExitStack() as stack:
         parts = await _assemble(stack, settings, worker)
         wiring, publisher, readiness = parts.wiring, parts.publisher, parts.readiness
@@ -139,14 +141,17 @@ async def _assemble(stack: AsyncExitStack, settings: Settings, worker: Worker | 
         recording=recording,
         exporting=exports,
         settings=settings,
+        metering=(shared := open_shared_counters(settings)),
     )
+    if shared is not None:
+        measure_shared_counters(wiring.metrics, shared)
     exports.start(recording.log, publisher, workspace, wiring.metrics)
     recording.recorder.subscribe(exports.exporter)
     if worker is not None:
         worker.render, wiring.metrics.all_workers = wiring.metrics.render, worker.all_metrics
         worker.on_write, workspace.notify = workspace.wake, worker.notify_write
     stack.push_async_callback(wiring.metering.close)
-    await wiring.metering.sync()
+    await wiring.metering.start()
     readiness = Readiness()
     readiness.models = ner.states
     readiness.recorder = recording.recorder

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from pdp.audit.acknowledgements import LoopAcknowledgements
-from pdp.config import check_auth
+from pdp.config import check_auth, check_limits
 from pdp.decisions.decider import Decider
 from pdp.decisions.text_streams import TextStreams
 from pdp.errors import ServerNeeded, StoreUnavailable
@@ -186,6 +186,7 @@ async def run_follower(settings: Settings) -> AsyncIterator[ServerInfo]:
         StoreUnavailable: the log of records cannot be read or written now.
     """
     check_auth(settings)
+    check_limits(settings)
     async with AsyncExitStack() as stack:
         security = Security(settings, lambda: _NO_KEYS)
         await security.start()

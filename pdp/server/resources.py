@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from pdp.config import Settings
     from pdp.transport.call import Endpoint
+    from pdp.usage.shared.shared_metering import SharedMetering
 
 
 def open_tracing(
@@ -27,6 +28,23 @@ def open_tracing(
     tracing = Tracing(settings.otel_endpoint, version=__version__)
     stack.push_async_callback(asyncio.to_thread, tracing.close)
     return tracing.wrap
+
+
+def open_shared_counters(settings: Settings) -> SharedMetering | None:
+    """Returns the counters of limits that all replicas share; None for those of the store.
+
+    Raises:
+        ConfigError: the URL cannot be used.
+    """
+    if not settings.limits_url:
+        return None
+    # An extra, that is imported only if it is used.
+    from pdp.usage.shared.address import check_extra  # noqa: PLC0415
+
+    check_extra()
+    from pdp.usage.shared.shared_metering import SharedMetering  # noqa: PLC0415
+
+    return SharedMetering(settings.limits_url, settings.limits_budget_ms / 1000)
 
 
 def open_models(settings: Settings) -> NerEngine:

@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from pdp.publisher import Publisher
     from pdp.transport.admission import Services
     from pdp.transport.call import Endpoint, Handler
+    from pdp.usage.metering import Metering
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +89,12 @@ class Wiring:
 
     Attributes:
         served: what the transports serve.
-        metering: keeps the counters of limits in step with the store.
+        metering: the counters of limits.
         sweeper: closes approvals whose time is over.
     """
 
     served: Served
-    metering: UsageSynchronizer
+    metering: Metering
     sweeper: ApprovalSweeper
 
     @property
@@ -117,6 +118,7 @@ def wire(
     recording: Recording | None = None,
     exporting: ExportSubsystem | None = None,
     settings: Settings | None = None,
+    metering: Metering | None = None,
 ) -> Wiring:
     """Puts all servicers behind the guards.
 
@@ -129,28 +131,28 @@ def wire(
         recording: records decisions; None records nothing.
         exporting: SIEM connectors and alerts; None if neither is set up.
         settings: the settings of the server, for adapters; None for no adapters.
+        metering: the counters of limits; None for those of the store.
 
     Raises:
         ConfigError: the settings of an adapter cannot be used; the message says what to do.
     """
     entity_finder = entity_finder or open_engine()
     exporting = exporting or ExportSubsystem.disabled()
-    metering = UsageSynchronizer(workspace, Meter())
+    metering = metering or UsageSynchronizer(workspace, Meter())
     metrics = _metrics(publisher, workspace, metering, recording)
     reader = RecordReader(recording.log) if recording else None
     recorder = recording.records if recording else DecisionRecorder()
-    policies, observe = PublishedPolicies(publisher, workspace), DecisionObserver(metrics).observe
-    desk = WorkspaceDesk(workspace)
+    observe, desk = DecisionObserver(metrics).observe, WorkspaceDesk(workspace)
+    policies = PublishedPolicies(publisher, workspace)
     decider = Decider(policies, metering.meter, entity_finder, recorder, observe, desk=desk)
     feed = _policy_servicer(publisher, workspace, policies, metrics)
     handlers: dict[str, Endpoint | Handler] = {
         **_decision_handlers(decider, metrics, workspace, recording, entity_finder),
-        **_policy_handlers(workspace, publisher.platform.detectors),
+        **_policy_handlers(workspace, publisher.platform.detectors, metering),
         **_file_handlers(workspace, publisher, decider, reader),
         **_export_handlers(workspace, exporting),
         **AuditServicer(reader, ChangeLog(workspace), _reports(recording, decider)).handlers(),
         **feed.handlers(),
-        **LimitServicer(Limits(workspace, metering)).handlers(),
     }
     ends = [feed.end_streams, *([reader.end_tails] if reader else [])]
     services = secure(metrics)
@@ -201,9 +203,9 @@ def _decision_handlers(
 
 
 def _policy_handlers(
-    workspace: Workspace, detectors: Mapping[str, EntityDetector]
+    workspace: Workspace, detectors: Mapping[str, EntityDetector], metering: Metering
 ) -> dict[str, Endpoint]:
-    """Returns the handlers of the policy systems that need nothing but the workspace."""
+    """Returns the handlers of the policy systems that need little beside the workspace."""
     packs = PolicyPackServicer(PolicyPacks(workspace), PolicyRules(workspace))
     dlp = DlpRuleServicer(DlpRules(workspace, detectors), DlpRuleImportExport(workspace, detectors))
     static = StaticPolicyServicer(StaticPolicies(workspace), StaticOverrides(workspace))
@@ -216,6 +218,7 @@ def _policy_handlers(
         **ApprovalServicer(Approvals(workspace)).handlers(),
         **CustomerPolicyServicer(CustomerPolicies(workspace)).handlers(),
         **KillSwitchServicer(KillSwitches(workspace)).handlers(),
+        **LimitServicer(Limits(workspace, metering)).handlers(),
         **ModelCatalogServicer(ModelCatalog(workspace)).handlers(),
         **packs.handlers(),
         **PolicyChainServicer(PolicyChains(workspace)).handlers(),
@@ -268,7 +271,7 @@ def _replay_servicer(
 def _metrics(
     publisher: Publisher,
     workspace: Workspace,
-    metering: UsageSynchronizer,
+    metering: Metering,
     recording: Recording | None,
 ) -> Metrics:
     metrics = Metrics()
@@ -276,7 +279,7 @@ def _metrics(
     metrics.gauge(
         "pdp_counters_unwritten",
         "Counters of limits whose last additions the store does not have yet.",
-        lambda: metering.meter.unwritten,
+        lambda: metering.unwritten,
     )
     if recording is not None:
         recording.measure(metrics)

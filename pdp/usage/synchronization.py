@@ -24,8 +24,10 @@ from pdp.errors import PdpError
 from pdp.usage.flush import FLUSH_INTERVAL_S, Flusher
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from pdp.domain.limits import ActiveLimit
+    from pdp.domain.usage import UsageSnapshot
     from pdp.store.port import Reader, Transaction
     from pdp.usage.meter import Meter
 
@@ -61,6 +63,23 @@ class UsageSynchronizer:
         self._store = store
         self._flusher = Flusher(meter)
         self._syncing = asyncio.Lock()
+
+    @property
+    def unwritten(self) -> int:
+        """How many subjects and counters have additions that are not in the store yet."""
+        return self.meter.unwritten
+
+    async def start(self) -> None:
+        """Reads the counters of the store; see `sync`."""
+        await self.sync()
+
+    async def spent(
+        self, tenant_id: str, limits: Sequence[ActiveLimit], *, refresh: bool
+    ) -> UsageSnapshot:
+        """See `Metering`."""
+        if refresh:
+            await self.sync()
+        return self.meter.spent(tenant_id, limits)
 
     async def sync(self) -> None:
         """Writes the additions to the store and reads the totals of all processes.

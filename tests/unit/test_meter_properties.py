@@ -1,10 +1,13 @@
-"""Counters in memory equal a recount of the whole history."""
+"""Counters equal a recount of the whole history, wherever they are."""
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,10 +17,16 @@ from pdp.domain.request import Request, Subject, Usage
 from pdp.domain.usage import Counter, CounterId, Counts
 from pdp.engine.evaluate import evaluate
 from pdp.usage.meter import Meter
+from tests.support.counter_servers import counter_server
 from tests.support.meters import Clock, at, snapshot_of
+from tests.support.shared_meters import TEST_CLOCK, charge, set_clock, shared_meter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+    from pdp.domain.decision import Decision
+    from pdp.engine.snapshot import Snapshot
+    from pdp.usage.shared.shared_meter import SharedMeter
 
 
 class Step(NamedTuple):
@@ -96,6 +105,105 @@ STEPS = st.builds(
 )
 
 
+class Replicas(Protocol):
+    """Two replicas whose counts reach each other after each request."""
+
+    def begin(self, now: float) -> None:
+        """Forgets all counts."""
+
+    def decide(
+        self, replica: int, now: float, snapshot: Snapshot, request: Request, step: Step
+    ) -> bool:
+        """Decides a request as `step` says; returns whether limits allow it."""
+
+
+class StoreReplicas:
+    """Processes that exchange their counts through a store."""
+
+    def begin(self, now: float) -> None:
+        """See `Replicas`."""
+        self._clock = Clock(now)
+        self._meters = [Meter(self._clock), Meter(self._clock)]
+        self._store: dict[CounterId, Counts] = {}
+
+    def decide(
+        self, replica: int, now: float, snapshot: Snapshot, request: Request, step: Step
+    ) -> bool:
+        """See `Replicas`."""
+        self._clock.now = now
+        meter = self._meters[replica]
+        charge = meter.charge(snapshot, request)
+        decision = evaluate(snapshot, charge.request if charge else request, "d")
+        if charge:
+            meter.settle(charge, as_decided(step, decision))
+        exchange(self._meters, self._store)
+        return decision.allowed
+
+
+class SharedReplicas:
+    """Processes that count on one server."""
+
+    def __init__(self, runner: asyncio.Runner, client: Any, meters: Sequence[SharedMeter]):
+        self._runner = runner
+        self._client = client
+        self._meters = meters
+
+    def begin(self, now: float) -> None:
+        """See `Replicas`."""
+        self._client.flushdb()
+        set_clock(self._client, now)
+
+    def decide(
+        self, replica: int, now: float, snapshot: Snapshot, request: Request, step: Step
+    ) -> bool:
+        """See `Replicas`."""
+        set_clock(self._client, now)
+        return self._runner.run(self._decide(self._meters[replica], snapshot, request, step))
+
+    async def _decide(
+        self, meter: SharedMeter, snapshot: Snapshot, request: Request, step: Step
+    ) -> bool:
+        charged = await charge(meter, snapshot, request)
+        if charged is None:
+            return evaluate(snapshot, request, "d").allowed
+        usage = charged.request.usage_snapshot
+        assert usage is not None
+        assert not usage.alone
+        decision = evaluate(snapshot, charged.request, "d")
+        meter.settle(charged, as_decided(step, decision))
+        await meter.spent("acme", snapshot.limits.of(request.subject) if snapshot.limits else ())
+        return decision.allowed
+
+
+def as_decided(step: Step, decision: Decision) -> Decision:
+    """Returns the decision with what other layers say of the request."""
+    if decision.allowed and step.killed:
+        return decision._replace(outcome=Outcome.BLOCK, counted=False)
+    if decision.allowed and step.denied:
+        return decision._replace(outcome=Outcome.BLOCK)
+    return decision
+
+
+@pytest.fixture(scope="module", params=["store", "shared"])
+def replicas(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Replicas]:
+    """Each backend of counters."""
+    if request.param == "store":
+        yield StoreReplicas()
+        return
+    folder = tmp_path_factory.mktemp("counters")
+    with counter_server(folder) as server, server.admin() as client, asyncio.Runner() as runner:
+        set_clock(client, 0)
+        stack = AsyncExitStack()
+        meters = [
+            runner.run(stack.enter_async_context(shared_meter(server, TEST_CLOCK)))
+            for _ in range(2)
+        ]
+        yield SharedReplicas(runner, client, meters)
+        runner.run(stack.aclose())
+
+
 @settings(deadline=None, max_examples=200)
 @given(
     st.lists(LIMITS, max_size=4, unique_by=lambda limit: limit.id),
@@ -103,30 +211,20 @@ STEPS = st.builds(
     st.lists(st.booleans(), min_size=25, max_size=25),
 )
 def test_a_meter_equals_a_recount_of_the_whole_history(
-    limits: list[Limit], steps: list[Step], flushes: list[bool]
+    replicas: Replicas, limits: list[Limit], steps: list[Step], turns: list[bool]
 ) -> None:
-    """Two processes exchange their counts in any order."""
-    clock = Clock(at("2026-01-30T23:59:58.7"))
-    meters = [Meter(clock), Meter(clock)]
+    """Two processes decide in any order."""
+    now = at("2026-01-30T23:59:58.7")
+    replicas.begin(now)
     snapshot, reference = snapshot_of(*limits), Reference(limits)
-    store: dict[CounterId, Counts] = {}
-    for step, turn in zip(steps, flushes, strict=False):
-        clock.now += step.after
-        meter = meters[turn]
+    for step, turn in zip(steps, turns, strict=False):
+        now += step.after
         request = Request(
             subject=Subject(step.user_id, step.groups),
             usage=Usage(step.tokens, step.micros / MICROS),
         )
-        charge = meter.charge(snapshot, request)
-        decision = evaluate(snapshot, charge.request if charge else request, "d")
-        assert decision.allowed is reference.allows(clock.now, step)
-        if charge:
-            if decision.allowed and step.killed:
-                decision = decision._replace(outcome=Outcome.BLOCK, counted=False)
-            elif decision.allowed and step.denied:
-                decision = decision._replace(outcome=Outcome.BLOCK)
-            meter.settle(charge, decision)
-        exchange(meters, store)
+        allowed = replicas.decide(turn, now, snapshot, request, step)
+        assert allowed is reference.allows(now, step)
 
 
 def exchange(meters: Sequence[Meter], store: dict[CounterId, Counts]) -> None:

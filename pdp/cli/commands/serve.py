@@ -69,6 +69,8 @@ _METAVARS: Final = {
     "jwt_groups_claim": "NAME",
     "rate_per_s": "NUMBER",
     "rate_burst": "NUMBER",
+    "limits_url": "URL",
+    "limits_budget_ms": "MILLISECONDS",
     "litellm_user": "FIELD",
     "litellm_tenant": "FIELD",
     "litellm_customer": "FIELD",

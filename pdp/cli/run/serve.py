@@ -14,7 +14,7 @@ import pdp.cli.output.structlog_without_rich  # noqa: F401 # isort: skip - must 
 from pdp.cli.exit_codes import Exit
 from pdp.cli.failures import print_error
 from pdp.cli.output.banner import announce
-from pdp.config import check_auth, load
+from pdp.config import check_auth, check_limits, load
 from pdp.environment import check_variables
 from pdp.errors import ConfigError, StoreUnavailable
 from pdp.server.supervisor import supervise
@@ -51,6 +51,7 @@ def _serve(settings: Settings) -> int:
     worker = Worker.from_environment()
     if worker is None:
         check_auth(settings)
+        check_limits(settings)
     _allow_many_connections()
     with logging_to_stderr(settings.log_level):
         if worker is not None:

@@ -152,6 +152,8 @@ def _rows(
                 rule_id=bound.name,
                 rule_name=bound.title,
             )
+    if spent.alone:
+        yield TraceRow(LIMITS, f"counted by this server alone: {spent.alone}")
 
 
 def _reason(bound: Bound, used: int, allowed: int, requested: int) -> str:

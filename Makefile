@@ -16,6 +16,7 @@ NATIVE_TESTS := tests/unit/test_grpc_server.py tests/unit/test_grpc_fronts.py \
   test_limits.py test_local_pep.py test_payload_streams.py test_serve.py test_text_streams.py \
   test_tokens.py test_vanished_peers.py test_workers.py test_agentgateway.py test_payloads.py)
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
+IMAGE_EXTRAS := kafka otel
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header \
   --no-emit-index-url --no-emit-find-links --upgrade --python-version 3.11
 
@@ -158,6 +159,10 @@ lock: $(VENV)/dev.stamp ## Pin the newest allowed versions, with hashes
 	$(COMPILE) --group build pyproject.toml --output-file requirements/run.txt
 	$(COMPILE) --group build --group dev --all-extras pyproject.toml \
 	  --constraint requirements/run.txt --output-file requirements/dev.txt
+	$(COMPILE) $(addprefix --extra ,$(IMAGE_EXTRAS)) pyproject.toml \
+	  --constraint requirements/dev.txt --output-file requirements/image.txt
+	$(COMPILE) --group image --constraint requirements/dev.txt \
+	  --output-file requirements/image-build.txt
 	$(COMPILE) --group bench --constraint requirements/dev.txt --output-file requirements/bench.txt
 	for file in requirements/*.in; do \
 	  $(COMPILE) $$file --output-file $${file%.in}.txt || exit 1; \

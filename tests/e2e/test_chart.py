@@ -7,8 +7,7 @@ import os
 import re
 import shutil
 import subprocess
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import yaml
@@ -17,6 +16,9 @@ from tests.support import manifests as kubernetes
 from tests.support.manifests import CHART, MANIFESTS, ROOT, Manifest
 from tests.support.program_environments import environment_of, unavailable
 from tools.manifests import KUBERNETES, VALUES, render
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.deploy
 
@@ -90,7 +92,7 @@ REFUSED: Final[dict[str, tuple[tuple[str, ...], str]]] = {
         (*SIDECAR, *APP, "sidecar.follow.url=https://pdp:50051", "sidecar.follow.secretName=f"),
         "sidecar.follow.signingKey: is required",
     ),
-    "a follower of nobody": ((*SIDECAR, *APP, "sidecar.follow.secretName=f"), "follow.url"),
+    "a follower without a server": ((*SIDECAR, *APP, "sidecar.follow.secretName=f"), "follow.url"),
 }
 
 
@@ -102,7 +104,9 @@ def program(variable: str) -> Path:
     return (ROOT / name).resolve()
 
 
-def run(*command: str | Path, cwd: Path = ROOT, stdin: str = "") -> subprocess.CompletedProcess[str]:
+def run(
+    *command: str | Path, cwd: Path = ROOT, stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
     """Runs a program until it ends."""
     return subprocess.run(
         [str(each) for each in command],
@@ -164,9 +168,7 @@ def test_the_plain_manifests_are_what_the_chart_renders(
 
 
 @pytest.mark.parametrize("sets", VARIANTS.values(), ids=VARIANTS)
-def test_variants_are_valid_and_hardened(
-    sets: tuple[str, ...], helm: Path, validate: Path
-) -> None:
+def test_variants_are_valid_and_hardened(sets: tuple[str, ...], helm: Path, validate: Path) -> None:
     objects = check(validate, rendered(helm, *of_values(sets)))
     kubernetes.check_hardened(objects)
     kubernetes.check_mounts(objects)

@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from contextlib import contextmanager
-from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +20,7 @@ from tests.support.servers import TIMEOUT_S, Server, free_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.image
 
@@ -91,8 +91,8 @@ def test_it_serves_with_its_own_settings_and_reports_its_health(
         healthy = isolated.execute(*image.health_check)
         assert healthy.returncode == 0, healthy.stderr
         refused = isolated.execute("pdp", "decide", "--text", "hello")
-        assert refused.returncode == Exit.INVALID
-        assert "CREDENTIAL" in refused.stderr
+        assert refused.returncode not in {0, Exit.UNAVAILABLE}
+        assert "PDP_API_KEY" in refused.stderr
 
 
 def test_its_health_check_fails_if_nothing_serves(container: Container, image: Image) -> None:
@@ -109,7 +109,8 @@ def test_it_decides_over_grpc_and_http(container: Container, front: str) -> None
             response = stub.Decide(request, metadata=metadata(key), timeout=TIMEOUT_S)
         assert response.outcome == pb.OUTCOME_BLOCK
         body = {"content": {"text": "hello"}}
-        answer = server.client(**dict(metadata(key))).post("/v1/decide", json=body)
+        with server.client(**dict(metadata(key))) as client:
+            answer = client.post("/v1/decide", json=body)
         assert answer.json()["outcome"] == "ALLOW", answer.text
 
 
@@ -140,9 +141,10 @@ def test_a_call_under_way_is_answered_when_the_container_stops(
         request=pb.DecideRequest(tenant_id="acme"), chunk=pb.StreamChunk(text="word " * 1000)
     )
     last = pb.DecideStreamRequest(chunk=pb.StreamChunk(text="and an end.", last=True))
-    with serving(container, front) as (server, key), grpc.insecure_channel(
-        server.grpc_address
-    ) as channel:
+    with (
+        serving(container, front) as (server, key),
+        grpc.insecure_channel(server.grpc_address) as channel,
+    ):
         stub = decide_pb2_grpc.DecideServiceStub(channel)
         answers = stub.DecideStream(iter(chunks.get, None), metadata=metadata(key), timeout=60)
         chunks.put(first)

@@ -7,7 +7,10 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support import servers
 
 if TYPE_CHECKING:
     from tests.support.servers import Server
@@ -15,7 +18,8 @@ if TYPE_CHECKING:
 Labels = frozenset[tuple[str, str]]
 NONE: Final[Labels] = frozenset()
 
-DOCS: Final = Path(__file__).parents[2] / "docs"
+ROOT: Final = Path(__file__).parents[2]
+DOCS: Final = ROOT / "docs"
 SECURED: Final = frozenset(
     {
         "pdp_api_keys",
@@ -102,3 +106,26 @@ def test_the_dashboard_uses_existing_metrics(server: Server) -> None:
     }
     assert drawn <= names(server)
     assert len(drawn) > 20
+
+
+def test_alert_rules_use_existing_metrics(server: Server, tmp_path: Path) -> None:
+    """Some exist only with TLS, some only on a follower."""
+    rules = yaml.safe_load((ROOT / "deploy/helm/pdp/files/alerts.yaml").read_text(encoding="utf-8"))
+    used = {
+        name.removesuffix("_bucket")
+        for group in rules["groups"]
+        for rule in group["rules"]
+        for name in re.findall(r"pdp_\w+", rule["expr"])
+    }
+    key_file = tmp_path / "key"
+    key_file.write_text("a key", encoding="utf-8")
+    following = {
+        "PDP_FOLLOW": f"http://{servers.free_addresses()[0]}",  # no server, which it survives
+        "PDP_FOLLOW_KEY_FILE": str(key_file),
+        "PDP_AUTH": "local-pep",
+        "PDP_LOCAL_TENANT": "acme",
+    }
+    with servers.start(tmp_path / "follower", **following) as follower:
+        existing = names(server) | names(follower)
+    assert used - existing <= SECURED
+    assert len(used) > 10

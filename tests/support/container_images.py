@@ -151,7 +151,7 @@ def _make_rust() -> None:
     container = buildah("from", "scratch")
     buildah("add", container, str(toolchain / "bin"), "/usr/local/cargo/bin")
     buildah("add", container, str(toolchain / "lib"), "/usr/local/cargo/lib")
-    buildah("config", "--workingdir", "/usr/local/rustup", container)
+    buildah("add", container, str(toolchain / "etc"), "/usr/local/rustup")
     buildah("commit", container, RUST)
     buildah("rm", container)
 
@@ -162,7 +162,10 @@ def _build(name: str, target: str) -> None:
     # Builds reach the package index as this machine does; none of it is in the image.
     pip = FOLDER / "pip.conf"
     index = os.environ.get("PIP_INDEX_URL")
-    options = [f"cert = {AUTHORITIES / 'ca-certificates.crt'}", *([f"index-url = {index}"] * bool(index))]
+    options = [
+        f"cert = {AUTHORITIES / 'ca-certificates.crt'}",
+        *([f"index-url = {index}"] * bool(index)),
+    ]
     pip.write_text("\n".join(["[global]", *options, ""]), encoding="utf-8")
     buildah(
         *("bud", "--format", "docker", "--network", "host", "--tag", name, "--target", target),

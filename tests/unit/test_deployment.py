@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import re
 import tomllib
 from typing import TYPE_CHECKING, Any, Final
@@ -222,6 +223,20 @@ def test_base_images_are_arguments() -> None:
     for base, stage in stages:
         assert base in earlier or re.fullmatch(r"\$\{(PYTHON|RUST)_IMAGE\}", base), base
         earlier.add(stage)
+
+
+def test_the_arithmetic_of_the_scaling_page_is_right() -> None:
+    page = (ROOT / "docs/scaling.md").read_text(encoding="utf-8")
+    section = page.partition("## Processes")[2].partition("\n## ")[0]
+    rows = [
+        [int(cell.replace(",", "")) for cell in line.split("|")[2:-1]]
+        for line in section.splitlines()
+        if re.search(r"\| \d+ \|", line)
+    ]
+    assert len(rows) > 5
+    for cost, *processes in rows:
+        rates = (1_000, 10_000, 100_000)
+        assert processes == [math.ceil(rate * cost / 1e6 / 0.6) for rate in rates], cost
 
 
 def compose() -> Any:

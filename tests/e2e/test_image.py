@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,12 +17,13 @@ import pytest
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp._gen.pdp.v1 import decide_pb2_grpc
 from pdp.cli.exit_codes import Exit
+from tests.support import manifests as kubernetes
 from tests.support.container_images import Container, Image, built_image
+from tests.support.manifests import MANIFESTS
 from tests.support.servers import TIMEOUT_S, Server, free_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.image
 
@@ -93,6 +96,23 @@ def test_it_serves_with_its_own_settings_and_reports_its_health(
         refused = isolated.execute("pdp", "decide", "--text", "hello")
         assert refused.returncode not in {0, Exit.UNAVAILABLE}
         assert "PDP_API_KEY" in refused.stderr
+
+
+def test_it_runs_with_the_settings_and_the_volume_of_the_sidecar(
+    image: Image, tmp_path: Path
+) -> None:
+    """The volume belongs to root and is open to the group of the pod, as Kubernetes mounts it."""
+    manifest = kubernetes.objects((MANIFESTS / "sidecar.yaml").read_text(encoding="utf-8"))
+    settings = kubernetes.environment(manifest)
+    container = Container(image, tmp_path, isolated=True)
+    os.chown(container.data_dir, 0, kubernetes.pod(manifest)["securityContext"]["fsGroup"])
+    container.data_dir.chmod(0o2775)
+    with running(container, **settings):
+        assert container.execute(*image.health_check).returncode == 0
+        decided = container.execute("pdp", "decide", "--text", INJECTION)
+        assert decided.returncode == Exit.NO, decided.stderr
+        own = container.data_dir / Path(settings["PDP_DATA_DIR"]).name
+        assert own.stat().st_mode & 0o777 == 0o700
 
 
 def test_its_health_check_fails_if_nothing_serves(container: Container, image: Image) -> None:

@@ -214,6 +214,19 @@ def test_the_build_context_has_what_the_dockerfile_copies() -> None:
     assert all((ROOT / each).exists() for each in copied)
 
 
+def test_the_image_has_the_extras_that_the_chart_needs() -> None:
+    """It has no pip, so users cannot add packages."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed = {
+        extra
+        for extra, packages in project["optional-dependencies"].items()
+        if any(each.startswith(("opentelemetry", "psycopg", "valkey")) for each in packages)
+    }
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^IMAGE_EXTRAS := (.+)$", makefile, re.MULTILINE)
+    assert needed <= set(line.split())
+
+
 def test_base_images_are_arguments() -> None:
     """Users pin them by digest."""
     dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parents[2]
 FOLDER: Final = ROOT / "build/image"
 BASE: Final = "localhost/pdp-test-python"
-RUST: Final = "localhost/pdp-test-rust"
 
 BUILD_TIMEOUT_S: Final = 1800
 AUTHORITIES: Final = Path("/etc/ssl/certs")
@@ -144,34 +143,37 @@ def _make_base() -> None:
 
 
 @cache
-def _make_rust() -> None:
-    """Makes an image of the Rust that this machine has."""
+def _rust() -> str:
+    """Makes an image of the Rust that this machine has; returns its name."""
     _require("cargo", "rustc")
     toolchain = Path(_output("rustc", "--print", "sysroot"))
+    name = f"localhost/pdp-test-rust-{_output('rustc', '--version').split()[1]}"
+    if _exists(name):
+        return name
     container = buildah("from", "scratch")
     buildah("add", container, str(toolchain / "bin"), "/usr/local/cargo/bin")
     buildah("add", container, str(toolchain / "lib"), "/usr/local/cargo/lib")
     buildah("add", container, str(toolchain / "etc"), "/usr/local/rustup")
-    buildah("commit", container, RUST)
+    buildah("commit", container, name)
     buildah("rm", container)
+    return name
 
 
 def _build(name: str, target: str) -> None:
-    if target == "native":
-        _make_rust()
+    rust = _rust() if target == "native" else BASE  # other targets do not use it
     # Builds reach the package index as this machine does; none of it is in the image.
     pip = FOLDER / "pip.conf"
     index = os.environ.get("PIP_INDEX_URL")
-    options = [
-        f"cert = {AUTHORITIES / 'ca-certificates.crt'}",
-        *([f"index-url = {index}"] * bool(index)),
-    ]
+    options = [f"cert = {AUTHORITIES / 'ca-certificates.crt'}"]
+    if index:
+        options.append(f"index-url = {index}")
     pip.write_text("\n".join(["[global]", *options, ""]), encoding="utf-8")
     buildah(
         *("bud", "--format", "docker", "--network", "host", "--tag", name, "--target", target),
         *("--volume", f"{AUTHORITIES}:{AUTHORITIES}:ro", "--volume", f"{pip}:/etc/pip.conf:ro"),
-        *("--build-arg", f"PYTHON_IMAGE={BASE}", "--build-arg", f"RUST_IMAGE={RUST}", "."),
+        *("--build-arg", f"PYTHON_IMAGE={BASE}", "--build-arg", f"RUST_IMAGE={rust}", "."),
     )
+    buildah("rmi", "--prune", "--force")  # what this build has replaced
 
 
 def _size(root: Path) -> int:

@@ -35,7 +35,7 @@ def main() -> None:
     (site_packages,) = environment.glob("lib/python*/site-packages")
     remove_unused(site_packages)
     strip_symbols(site_packages)
-    # While the installers are there, so that they could remove themselves.
+    # pip removes itself, too.
     _run(str(environment / "bin/python"), "-m", "pip", "uninstall", "--quiet", "--yes", *INSTALLERS)
     write_sbom(environment)
 

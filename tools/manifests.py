@@ -44,7 +44,7 @@ def render(helm: Path, values: Path) -> str:
     comments = [
         line for line in values.read_text(encoding="utf-8").splitlines() if line.startswith("#")
     ]
-    header = "\n".join([*comments, "# Written by `make manifests`; do not edit.", ""])
+    header = "\n".join([*comments, "# Rendered from the Helm chart by `make manifests`.", ""])
     return header + _OF_HELM.sub("", rendered)
 
 

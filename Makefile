@@ -15,7 +15,12 @@ NATIVE_TESTS := tests/unit/test_grpc_server.py tests/unit/test_grpc_fronts.py \
   test_access_streams.py test_envoy_server.py test_faults_process.py test_large_messages.py \
   test_limits.py test_local_pep.py test_payload_streams.py test_serve.py test_text_streams.py \
   test_tokens.py test_vanished_peers.py test_workers.py test_agentgateway.py test_payloads.py)
+HELM_VERSION := v3.22.0
+HELM := build/helm/$(HELM_VERSION)/helm
+COMPOSE_VERSION := v2.16.2
+COMPOSE := build/compose/$(COMPOSE_VERSION)/compose
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
+IMAGE_EXTRAS := kafka otel postgres valkey
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header \
   --no-emit-index-url --no-emit-find-links --upgrade --python-version 3.11
 
@@ -39,6 +44,14 @@ test: $(VENV)/dev.stamp ## Run all tests
 .PHONY: test-programs
 test-programs: $(VENV)/dev.stamp ## Run the tests with programs of others: clients in Java, Go, Node; gateways
 	$(BIN)/pytest -m programs -n 2 -q $(ARGS)
+
+.PHONY: test-image
+test-image: $(VENV)/dev.stamp ## Build the container image and run it; needs root, buildah, mmdebstrap, runc
+	$(BIN)/pytest -m image -q $(ARGS)
+
+.PHONY: test-deploy
+test-deploy: $(VENV)/dev.stamp $(HELM) $(COMPOSE) ## Render the Helm chart; check it, Compose and alert rules
+	PDP_TEST_HELM=$(HELM) PDP_TEST_COMPOSE=$(COMPOSE) $(BIN)/pytest -m deploy -q $(ARGS)
 
 .PHONY: clients
 clients: contracts protos ## Build and test the clients; needs Go, Node.js, a JDK and Maven, or leaves them out
@@ -174,14 +187,22 @@ lock: $(VENV)/dev.stamp ## Pin the newest allowed versions, with hashes
 	$(COMPILE) --group build pyproject.toml --output-file requirements/run.txt
 	$(COMPILE) --group build --group dev --all-extras pyproject.toml \
 	  --constraint requirements/run.txt --output-file requirements/dev.txt
+	$(COMPILE) $(addprefix --extra ,$(IMAGE_EXTRAS)) pyproject.toml \
+	  --constraint requirements/dev.txt --output-file requirements/image.txt
+	$(COMPILE) --group image --constraint requirements/dev.txt \
+	  --output-file requirements/image-build.txt
 	$(COMPILE) --group bench --constraint requirements/dev.txt --output-file requirements/bench.txt
 	for file in requirements/*.in; do \
 	  $(COMPILE) $$file --output-file $${file%.in}.txt || exit 1; \
 	done
 
+.PHONY: manifests
+manifests: $(VENV)/dev.stamp $(HELM) ## Write deploy/kubernetes from the Helm chart
+	$(BIN)/python -m tools.manifests $(HELM)
+
 .PHONY: image
-image: ## Build the container image
-	docker build --tag pdp .
+image: ## Build the container image; PYTHON_IMAGE=NAME@sha256:… pins its base, ARGS=… are of docker
+	docker build $(if $(PYTHON_IMAGE),--build-arg PYTHON_IMAGE=$(PYTHON_IMAGE)) --tag pdp $(ARGS) .
 
 .PHONY: clean
 clean: ## Remove what was built and installed; keeps var/
@@ -213,6 +234,20 @@ $(VENV)/fast.stamp: requirements/fast.txt tools/fast.py pdp/transport/grpc/limit
 	@echo "building requirements/fast.txt"
 	@$(BIN)/python -m tools.fast
 	@touch $@
+
+# It takes ten minutes, so it leaves the machine to others.
+$(HELM):
+	@command -v go >/dev/null || { echo "helm is built with Go: install Go 1.24+ for this target"; exit 1; }
+	@echo "building helm $(HELM_VERSION), once"
+	@mkdir -p $(@D)
+	GOBIN=$(CURDIR)/$(@D) GOMAXPROCS=1 nice -n 19 go install helm.sh/helm/v3/cmd/helm@$(HELM_VERSION)
+
+# The loader of `docker compose`, which needs no engine.
+$(COMPOSE):
+	@command -v go >/dev/null || { echo "the loader of Compose is built with Go: install Go 1.24+"; exit 1; }
+	@mkdir -p $(@D)
+	GOBIN=$(CURDIR)/$(@D) nice -n 19 go install github.com/compose-spec/compose-go/v2/cmd@$(COMPOSE_VERSION)
+	mv $(@D)/cmd $@
 
 $(BUF): $(BUF_DIR)/package-lock.json
 	@command -v npm >/dev/null || { echo "buf comes from npm: install Node.js 18+ for 'make lint'"; exit 1; }

@@ -29,6 +29,9 @@ OWN: Final = frozenset({"pdp", "pip", "setuptools", "wheel"})
 FAST: Final = frozenset({"pygrpc-native"})
 """Packages that `make fast` builds from what fast.txt pins. They are not installed by default."""
 
+IMAGE_FILES: Final = ("image.txt", "image-build.txt")
+"""What is in the container image, and what builds it."""
+
 
 def entries_of(text: str) -> list[str]:
     """Returns the requirements of a file, each on one line."""
@@ -111,8 +114,12 @@ def main() -> None:
     run, faults = pinned((FOLDER / "run.txt").read_text(encoding="utf-8"), "run.txt")
     dev, more = pinned((FOLDER / "dev.txt").read_text(encoding="utf-8"), "dev.txt")
     bench, others = pinned((FOLDER / "bench.txt").read_text(encoding="utf-8"), "bench.txt")
+    image_faults: list[str] = []
+    for name in IMAGE_FILES:
+        image, found = pinned((FOLDER / name).read_text(encoding="utf-8"), name)
+        image_faults += found + conflicts(dev, image, name)
     _, fast_faults = pinned((FOLDER / "fast.txt").read_text(encoding="utf-8"), "fast.txt")
-    faults += fast_faults + more + others + differences(run, dev)
+    faults += image_faults + fast_faults + more + others + differences(run, dev)
     faults += conflicts(dev, bench, "bench.txt") + unpinned_packages(dev, bench)
     sys.stdout.writelines(f"{fault}\n" for fault in faults)
     print(f"{len(run)} dependencies in run.txt, {len(dev)} in dev.txt; {len(faults)} faults")

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import httpx2
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support import servers
+from tests.support.tls_servers import tls_server
 
 if TYPE_CHECKING:
     from tests.support.servers import Server
@@ -15,7 +21,8 @@ if TYPE_CHECKING:
 Labels = frozenset[tuple[str, str]]
 NONE: Final[Labels] = frozenset()
 
-DOCS: Final = Path(__file__).parents[2] / "docs"
+ROOT: Final = Path(__file__).parents[2]
+DOCS: Final = ROOT / "docs"
 SECURED: Final = frozenset(
     {
         "pdp_api_keys",
@@ -51,8 +58,12 @@ def scraped(server: Server) -> dict[str, dict[Labels, float]]:
 
 def names(server: Server) -> set[str]:
     """Returns the metrics' names, those of counters with `_total`, histograms' without an end."""
-    text = server.request("GET", "/metrics").text
-    return set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
+    return names_in(server.request("GET", "/metrics").text)
+
+
+def names_in(page: str) -> set[str]:
+    """Returns the metrics' names in a page of metrics."""
+    return set(re.findall(r"^# TYPE (\w+)", page, re.MULTILINE))
 
 
 def decide(server: Server, tenant: str, text: str) -> None:
@@ -113,3 +124,30 @@ def test_the_dashboard_uses_existing_metrics(server: Server) -> None:
     }
     assert drawn <= names(server)
     assert len(drawn) > 20
+
+
+def test_alert_rules_use_existing_metrics(server: Server, tmp_path: Path) -> None:
+    """Some exist only with TLS, some only on a follower."""
+    rules = yaml.safe_load((ROOT / "deploy/helm/pdp/files/alerts.yaml").read_text(encoding="utf-8"))
+    used = {
+        name.removesuffix("_bucket")
+        for group in rules["groups"]
+        for rule in group["rules"]
+        for name in re.findall(r"pdp_\w+", rule["expr"])
+    }
+    key_file = tmp_path / "key"
+    key_file.write_text("a key", encoding="utf-8")
+    following = {
+        "PDP_FOLLOW": f"http://{servers.free_addresses()[0]}",  # no server, which it survives
+        "PDP_FOLLOW_KEY_FILE": str(key_file),
+        "PDP_AUTH": "local-pep",
+        "PDP_LOCAL_TENANT": "acme",
+    }
+    with servers.start(tmp_path / "follower", **following) as follower:
+        existing = names(server) | names(follower)
+    with tls_server(tmp_path) as secured:
+        context = ssl.create_default_context(cafile=tmp_path / "ca.crt")
+        url = f"{secured.server.http_url}/metrics"
+        existing |= names_in(httpx2.get(url, verify=context, trust_env=False).text)
+    assert used - existing == set()
+    assert len(used) > 10

@@ -278,7 +278,7 @@ def test_the_servers_accept_the_urls_of_compose() -> None:
         for name in ("PDP_DATABASE_URL", "PDP_LIMITS_URL")
     )
     assert connection_string(database, "PDP_DATABASE_URL")
-    assert parse_server(counters)
+    assert str(parse_server(counters)) == "valkey:6379/0"
 
 
 def test_compose_publishes_ports_on_loopback_only() -> None:

@@ -72,8 +72,15 @@ class LocalCounters(Meter):
                 self._windows[subject] = _windows(subject, known)
         return super().spent(tenant_id, limits)
 
-    def add(self, subjects: Iterable[SubjectKey], at: float, counts: Counts) -> None:
-        """Adds to the windows of each subject that are open at a time of the server's clock."""
+    def take(self, subjects: Iterable[SubjectKey], counts: Counts) -> None:
+        """Adds to the windows of subjects whose usage `spent` has just returned."""
+        for subject in subjects:
+            windows = self._windows[subject]
+            windows.add(counts)
+            windows.take_additions()  # the journal has them
+
+    def correct(self, subjects: Iterable[SubjectKey], at: float, counts: Counts) -> None:
+        """Adds to the windows that were open at a time, of subjects that are counted here."""
         calendar = Calendar.of(at)
         starts = (int(at), calendar.day_start, calendar.month_start)
         for subject in subjects:
@@ -81,6 +88,14 @@ class LocalCounters(Meter):
             if windows is not None:
                 windows.add_at(starts, counts)
                 windows.take_additions()  # the journal has them
+
+    def _calendar_at(self, now: float) -> Calendar:
+        # Unlike that of `Meter`, it goes back: this machine's clock, which counts until the server
+        # is known, may be ahead. The windows of subjects never go back.
+        calendar = self._calendar
+        if not calendar.day_start <= now < calendar.day_end:
+            calendar = self._calendar = Calendar.of(now)
+        return calendar
 
 
 def _windows(subject: SubjectKey, known: KnownUsage) -> UsageWindows:

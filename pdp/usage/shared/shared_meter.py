@@ -22,7 +22,7 @@ from pdp.errors import StoreUnavailable
 from pdp.usage.meter import used_counts
 from pdp.usage.shared.call import ScriptCall
 from pdp.usage.shared.journal import Journal
-from pdp.usage.shared.link import BUSY
+from pdp.usage.shared.link import BUSY, MALFORMED
 from pdp.usage.shared.local_counters import KnownUsage, LocalCounters
 from pdp.usage.shared.script import COUNT, READ, CallInput, subject_key, usage_of
 from pdp.usage.shared.shared_counters import SharedCounters
@@ -140,7 +140,7 @@ class SharedMeter:
         if used == charged:
             return
         correction = Counts(*(after - before for after, before in zip(used, charged, strict=True)))
-        self._local.add(charge.subjects, charge.at, correction)
+        self._local.correct(charge.subjects, charge.at, correction)
         self._tell(charge.subjects, charge.at, correction)
         self._corrections += 1
 
@@ -185,14 +185,14 @@ class SharedMeter:
             content.charge(each.limits, each.counts)
 
         def take_back(result: CountResult | None) -> None:
-            """Takes back what was taken without anybody to know: all was counted here."""
+            """Takes back what the server took after the wait was over: it was counted here."""
             for each, charge in zip(asked, result.charges if result else (), strict=False):
                 if result is not None and charge.taken:
                     self._tell(each.subjects, result.at, _negated(each.counts))
 
         result, failure = await self._ask(COUNT, content, tenant_id, take_back)
         if result is None or len(result.charges) != len(asked):
-            return [self._charge_here(each, failure) for each in asked]
+            return [self._charge_here(each, failure or MALFORMED) for each in asked]
         return [
             self._charge_of(each, charge, result.at)
             for each, charge in zip(asked, result.charges, strict=True)
@@ -244,7 +244,7 @@ class SharedMeter:
         )
         counts = asked.counts if has_room else Counts()
         if has_room:
-            self._local.add(asked.subjects, at, counts)
+            self._local.take(asked.subjects, counts)
             self._tell(asked.subjects, at, counts)
         request = asked.request._replace(usage_snapshot=usage)
         return SharedCharge(request, counts, asked.subjects, at, self._corrections)
@@ -261,7 +261,7 @@ class SharedMeter:
         content.charge(limits, Counts())
         result, failure = await self._ask(READ, content, tenant_id)
         if result is None or len(result.charges) != 1:
-            return failure
+            return failure or MALFORMED
         (charge,) = result.charges
         by_limit = {
             each.limit.id: usage_of(row)

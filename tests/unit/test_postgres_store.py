@@ -210,19 +210,20 @@ class TestLostConnections:
         self, postgres_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(store, "IDLE_S", 1)
-        with closing(open_store(postgres_url)) as hanging:
-            monkeypatch.undo()
-            with closing(open_store(postgres_url, busy_timeout_s=TIMEOUT_S)) as opened:
+        with (
+            closing(open_store(postgres_url)) as hanging,
+            closing(open_store(postgres_url, busy_timeout_s=TIMEOUT_S)) as opened,
+        ):
 
-                def hang() -> None:
-                    with hanging.write() as transaction:
-                        entity = StoredEntity("policy", "acme", "hanging", {})
-                        transaction.put(entity, actor="ann", summary="Put")
-                        put(opened, "other")
+            def hang() -> None:
+                with hanging.write() as transaction:
+                    entity = StoredEntity("policy", "acme", "hanging", {})
+                    transaction.put(entity, actor="ann", summary="Put")
+                    put(opened, "other")
 
-                with pytest.raises(StoreUnavailable):
-                    hang()
-                assert ids(opened) == ["other"]
+            with pytest.raises(StoreUnavailable):
+                hang()
+            assert ids(opened) == ["other"]
 
 
 def fails(opened: Store) -> bool:

@@ -15,6 +15,7 @@ NATIVE_TESTS := tests/unit/test_grpc_server.py tests/unit/test_grpc_fronts.py \
   test_access_streams.py test_envoy_server.py test_faults_process.py test_large_messages.py \
   test_limits.py test_local_pep.py test_payload_streams.py test_serve.py test_text_streams.py \
   test_tokens.py test_vanished_peers.py test_workers.py test_agentgateway.py test_payloads.py)
+DEV_EXTRAS := ner gliner kafka otel parquet
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header \
   --no-emit-index-url --no-emit-find-links --upgrade --python-version 3.11
@@ -35,6 +36,10 @@ test: $(VENV)/dev.stamp ## Run all tests
 .PHONY: test-programs
 test-programs: $(VENV)/dev.stamp ## Run the tests with programs of others: clients in Java, Go, Node; gateways
 	$(BIN)/pytest -m programs -n 2 -q $(ARGS)
+
+.PHONY: test-spark
+test-spark: $(VENV)/spark.stamp ## Run the tests of replays on Spark, and of the queries with DuckDB; needs Java 17
+	$(BIN)/pytest -m spark -q $(ARGS)
 
 .PHONY: clients
 clients: contracts protos ## Build and test the clients; needs Go, Node.js, a JDK and Maven, or leaves them out
@@ -79,6 +84,10 @@ bench-peers: $(VENV)/bench.stamp ## Compare with Cerbos, OPA, OpenFGA, Cedar, Pr
 .PHONY: bench-growth
 bench-growth: $(VENV)/bench.stamp ## Measure how cost grows with texts, rules, tenants, records; write docs/growth.md
 	@$(BIN)/python -m bench.growth $(ARGS)
+
+.PHONY: bench-replay
+bench-replay: $(VENV)/spark.stamp ## Measure replays of 100,000 records: all cores, and Spark; needs Java 17
+	@$(BIN)/python -m bench.replay $(ARGS)
 
 .PHONY: blind-spots
 blind-spots: $(VENV)/dev.stamp ## Print recall and precision on cases of what slips past guardrails
@@ -156,9 +165,11 @@ check-generated: generate ## Fail if generated code is stale
 .PHONY: lock
 lock: $(VENV)/dev.stamp ## Pin the newest allowed versions, with hashes
 	$(COMPILE) --group build pyproject.toml --output-file requirements/run.txt
-	$(COMPILE) --group build --group dev --all-extras pyproject.toml \
+	$(COMPILE) --group build --group dev $(DEV_EXTRAS:%=--extra %) pyproject.toml \
 	  --constraint requirements/run.txt --output-file requirements/dev.txt
 	$(COMPILE) --group bench --constraint requirements/dev.txt --output-file requirements/bench.txt
+	$(COMPILE) --group spark --extra spark pyproject.toml \
+	  --constraint requirements/dev.txt --output-file requirements/spark.txt
 	for file in requirements/*.in; do \
 	  $(COMPILE) $$file --output-file $${file%.in}.txt || exit 1; \
 	done
@@ -191,6 +202,11 @@ $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp
 $(VENV)/bench.stamp: requirements/bench.txt $(VENV)/dev.stamp
 	@echo "installing requirements/bench.txt"
 	@$(PIP) install --require-hashes -r requirements/bench.txt
+	@touch $@
+
+$(VENV)/spark.stamp: requirements/spark.txt $(VENV)/dev.stamp
+	@echo "installing requirements/spark.txt"
+	@$(PIP) install --require-hashes -r requirements/spark.txt
 	@touch $@
 
 $(VENV)/fast.stamp: requirements/fast.txt tools/fast.py pdp/transport/grpc/limits.py | $(VENV)/run.stamp

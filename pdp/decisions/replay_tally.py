@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pdp.domain.decision import Match, Outcome
 
@@ -53,7 +53,7 @@ class ReplayResult(NamedTuple):
     Attributes:
         order: its place among all decisions; those with the lowest become examples.
         decision_id, time, user_id: of the decision.
-        then: the old outcome.
+        then: the old outcome; None if the record cannot be read.
         now: the new one; None if the decision could not be made again.
         obstacle: why it could not; empty if it could.
         gaps: parts of the policies that could not be checked.
@@ -67,7 +67,7 @@ class ReplayResult(NamedTuple):
     decision_id: str
     time: float
     user_id: str
-    then: Outcome
+    then: Outcome | None
     now: Outcome | None = None
     obstacle: str = ""
     gaps: tuple[str, ...] = ()
@@ -172,13 +172,23 @@ class ReplayTally:
         rate = result.sample_rate or 1.0
         self.replayed += 1
         self.samples[rate] += 1
-        if not result.is_changed:
+        if result.then is None or not result.is_changed:
             return
         change = self.changes.setdefault((result.then, result.now), ChangeTally())
         change.count += 1
         change.samples[rate] += 1
         change.policies.update(dict.fromkeys((each.policy for each in result.causes), 1))
         self._keep_examples(change, [_example(result)])
+
+    def add_unchanged(
+        self, samples: Mapping[float, int], gaps: Mapping[str, int], elsewhere: int
+    ) -> None:
+        """Counts decisions whose outcome would stay; the arguments are like the attributes."""
+        for rate, count in samples.items():
+            self.samples[rate or 1.0] += count
+            self.replayed += count
+        self.gaps.update(gaps)
+        self.elsewhere += elsewhere
 
     def merge(self, other: ReplayTally) -> None:
         """Adds the decisions of another tally, which has none of the same."""

@@ -53,7 +53,7 @@ class RecordFile:
         path: relative to the export.
         tenant_id, day: whose records it has, and of which day; the day is empty for records
             without a time.
-        rows, size: how many records and bytes it has.
+        rows, row_groups, size: how many records, row groups and bytes it has.
         sha256: the hash of its content, in hex.
         first, last: the positions in the log of its first and last record.
         first_time: the time of its first record, in seconds since the epoch; None for none.
@@ -63,6 +63,7 @@ class RecordFile:
     tenant_id: str
     day: str
     rows: int
+    row_groups: int
     size: int
     sha256: str
     first: int
@@ -219,7 +220,7 @@ def _file(value: dict[str, Any]) -> RecordFile:
     # The path is opened later, so it may only name a file of the export.
     if not _DATA_PATH.fullmatch(file.path) or not _HEX.fullmatch(file.sha256):
         raise ValueError(file.path)
-    for number in (file.rows, file.size, file.first, file.last):
+    for number in (file.rows, file.row_groups, file.size, file.first, file.last):
         _whole(number)
     return file
 

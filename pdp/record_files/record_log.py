@@ -105,16 +105,6 @@ class RecordLog:
         return TenantCounts(self._counted_from, counts, oldest.first_time if oldest else None)
 
 
-def row_groups(files: FileStore, path: str) -> int:
-    """Returns how many row groups a file has.
-
-    Raises:
-        StoreUnavailable: it cannot be read.
-    """
-    with files.open(path) as file, readable(files, path):
-        return int(pq.ParquetFile(file).metadata.num_row_groups)
-
-
 def read_bodies(files: FileStore, path: str, row_group: int) -> Iterator[StoredBody]:
     """Yields the records of a row group.
 

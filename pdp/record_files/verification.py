@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow.parquet as pq
 
-from pdp.errors import StoreUnavailable
+from pdp.errors import ConfigError, StoreUnavailable
 from pdp.record_files.chain import head_text, tree_hash
 from pdp.record_files.columns import NumberedRecord, record_batch
-from pdp.record_files.manifest import DATA_PATTERN, Manifest, data_pattern
+from pdp.record_files.manifest import COUNTS_FILE, DATA_PATTERN, Manifest, data_pattern
 from pdp.record_files.noted_removals import NotedRemovals
 from pdp.record_files.record_log import READ_ROWS, readable
-from pdp.record_files.schema import CHAIN, RECORDS, SCHEMA, SCHEMA_KEY
+from pdp.record_files.schema import CHAIN, RECORDS, SCHEMA, SCHEMA_KEY, STEP_KEY
 from pdp.store.chain_port import ChainedRecord
 from pdp.store.hash_chain import NO_BATCH, Batch, record_hash
 
@@ -79,7 +79,7 @@ def verify_export(files: FileStore, key: bytes, anchor: str = "") -> ExportVerif
         anchor: the `head` of an earlier verification, of the log or of an export; empty for none.
 
     Raises:
-        ConfigError: the manifest is damaged.
+        ConfigError: there is no export, or its manifest is damaged.
         StoreUnavailable: the export cannot be read.
     """
     return _ExportVerifier(files, key, anchor).run()
@@ -101,10 +101,15 @@ class _ExportVerifier:
 
     def run(self) -> ExportVerification:
         manifest = Manifest(self._files)
-        result = self._result
-        for step in manifest.steps():
+        result, last = self._result, manifest.last_number()
+        finished = self._finished_steps()
+        if not last and not finished:
+            raise ConfigError(f"there is no export at {self._files.shown}")
+        if finished > last:
+            result.add_problem(f"the end is missing: steps {last + 1} to {finished}")
+        for step in manifest.steps(last):
             self._check_step(step)
-        unfinished = set(self._files.matching(data_pattern(manifest.last_number() + 1)))
+        unfinished = set(self._files.matching(data_pattern(last + 1)))
         for path in self._files.matching(DATA_PATTERN):
             if path not in self._known and path not in unfinished:
                 result.add_problem(f"{path} is not a file of the export")
@@ -118,6 +123,15 @@ class _ExportVerifier:
                 " removed, or the export is of another log"
             )
         return result
+
+    def _finished_steps(self) -> int:
+        """Returns the last step of the last run that finished; 0 if none has."""
+        content = self._files.read(COUNTS_FILE)
+        if content is None:
+            return 0
+        with readable(self._files, COUNTS_FILE):
+            metadata = pq.read_schema(io.BytesIO(content)).metadata or {}
+            return int(metadata[STEP_KEY])
 
     def _check_step(self, step: Step) -> None:
         if step.batches.after != self._mark:

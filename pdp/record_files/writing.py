@@ -120,6 +120,7 @@ def _write_group(files: FileStore, key: tuple[str, str], group: _Group, name: st
         tenant_id,
         day,
         len(records),
+        pq.ParquetFile(io.BytesIO(content)).metadata.num_row_groups,
         len(content),
         hashlib.sha256(content).hexdigest(),
         records[0].record.sequence,

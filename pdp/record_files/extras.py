@@ -9,7 +9,7 @@ from pdp.errors import ConfigError
 
 _PACKAGES: Final = {
     "parquet": {"pyarrow": "PyArrow", "fsspec": "fsspec"},
-    "spark": {"pyspark": "PySpark", "pyarrow": "PyArrow", "fsspec": "fsspec"},
+    "spark": {"pyspark": "PySpark", "pandas": "pandas", "pyarrow": "PyArrow", "fsspec": "fsspec"},
 }
 
 

@@ -137,7 +137,7 @@ def _run_job(session: Any, task: ReplayTask, paths: Sequence[str], target: str) 
     try:
         records = session.read.parquet(*paths).select("sequence", "body")
         results = records.mapInArrow(_replayer(shared), _COLUMNS)
-        results.write.mode("overwrite").parquet(target)
+        results.write.mode("overwrite").option("compression", "zstd").parquet(target)
     except Exception as error:
         # Its message may have parts of records.
         raise StoreUnavailable(

@@ -40,13 +40,13 @@ def _database(tmp_path_factory: pytest.TempPathFactory) -> str:
                 "logging_level": "full",
                 "alert_rules": [
                     {
-                        "condition": "critical_risk_event",
-                        "notify_webhook": f"https://hooks.example/{SECRET}",
+                        "name": "All",
+                        "notify": {"slack_webhook_url": f"https://hooks.example/{SECRET}"},
                     }
                 ],
             },
         ),
-        ("CreateApiKey", {"name": "ci", "roles": ["pep"], "tenant_id": "acme"}),
+        ("CreateApiKey", {"name": "ci", "role": "pep"}),
     ]
     with LocalClient(url) as client:
         for name, fields in calls:

@@ -191,4 +191,4 @@ def _converter(kind: pa.DataType) -> Callable[[Any], Any]:
 _COLUMNS: Final = [
     (_PATHS.get(field.name, (field.name,)), _converter(field.type)) for field in list(RECORDS)[3:-1]
 ]
-"""Where each column is in a record, and what converts it; those between the hash and the body."""
+"""The place of each column in a record, and what converts it: those between hash and body."""

@@ -82,8 +82,8 @@ class RecordLog:
 
         Args:
             tenant_id: the tenant.
-            since: where the period begins, in seconds since the epoch; None for no bound.
-            until: where it ends; None for no bound.
+            since: the beginning of the period, in seconds since the epoch; None for no bound.
+            until: the end of the period; None for no bound.
         """
         first, last = day_of(since), day_of(until)
         return [

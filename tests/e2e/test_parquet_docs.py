@@ -51,7 +51,8 @@ def test_the_queries_run_on_an_export(tmp_path: Path, monkeypatch: pytest.Monkey
     policies, users, hours = ([*_query(duckdb, sql)] for sql in blocks_of(PAGE, "sql"))
     [stopped] = policies
     assert (stopped["decisions"], stopped["users"]) == (10, 1)
-    assert {(each["user_id"], each["entity_type"]) for each in users} == {("ada", "CREDIT_CARD")}
+    cards = [each for each in users if each["entity_type"] == "CREDIT_CARD"]
+    assert [(each["user_id"], each["decisions"]) for each in cards] == [("ada", 10)]
     assert sum(each["decisions"] for each in hours) == 40
     assert all(each["p50_us"] <= each["p99_us"] for each in hours)
 

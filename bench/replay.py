@@ -46,10 +46,17 @@ _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 class Cost(NamedTuple):
-    """What a command took, in seconds."""
+    """What a command took.
+
+    Attributes:
+        elapsed: in seconds.
+        cpu: processor time of all its processes, in seconds.
+        peak: the memory of its largest Python process, in MB.
+    """
 
     elapsed: float
     cpu: float
+    peak: float
 
 
 def main() -> None:
@@ -64,11 +71,12 @@ def main() -> None:
             size: measure(Path(directory) / str(size), size, spark=not options.no_spark)
             for size in (small, options.records)
         }
-    print(f"{'':28}{'s elapsed':>12}{'s CPU':>9}{'fixed s':>9}{'records/s per core':>20}")
+    times = f"{'s elapsed':>12}{'s CPU':>9}{'fixed s':>9}"
+    print(f"{'':28}{times}{'peak MB':>9}{'records/s per core':>20}")
     for name, cost in costs[options.records].items():
         per_record = (cost.cpu - costs[small][name].cpu) / (options.records - small)
         fixed = cost.cpu - per_record * options.records
-        times = f"{cost.elapsed:12.1f}{cost.cpu:9.1f}{max(fixed, 0):9.1f}"
+        times = f"{cost.elapsed:12.1f}{cost.cpu:9.1f}{max(fixed, 0):9.1f}{cost.peak:9.0f}"
         print(f"{name:28}{times}{1 / per_record:20.0f}")
 
 
@@ -132,17 +140,18 @@ def run(home: Path, arguments: tuple[str, ...]) -> Cost:
         watch.stop()
     if process.returncode not in {0, 1}:
         raise SystemExit(f"{arguments}: {error.decode()}")
-    return Cost(elapsed, watch.cpu)
+    return Cost(elapsed, watch.cpu, watch.peak)
 
 
 class _Watch(threading.Thread):
-    """Adds up the processor time of all processes of a session, as long as they run."""
+    """Watches all processes of a session, as long as they run."""
 
     def __init__(self, session: int) -> None:
         super().__init__(daemon=True)
         self._session = session
         self._ended = threading.Event()
         self._seen: dict[int, float] = {}
+        self.peak = 0.0
 
     @property
     def cpu(self) -> float:
@@ -159,10 +168,22 @@ class _Watch(threading.Thread):
                 if int(fields[3]) == self._session:
                     seconds = (int(fields[11]) + int(fields[12])) / _TICKS
                     self._seen[int(path.parent.name)] = seconds
+                    self.peak = max(self.peak, _peak(path.parent))
 
     def stop(self) -> None:
         self._ended.set()
         self.join()
+
+
+def _peak(process: Path) -> float:
+    """Returns the most memory of a process, in MB; 0 for the JVM and for a process that ended."""
+    try:
+        if (process / "comm").read_text().strip() == "java":
+            return 0.0
+        [line] = [each for each in (process / "status").read_text().splitlines() if "VmHWM" in each]
+    except (OSError, ValueError):
+        return 0.0
+    return int(line.split()[1]) / 1024
 
 
 if __name__ == "__main__":

@@ -35,6 +35,10 @@ _OTHER_LOG: Final = (
     "the export at {place} is of another log, or this log was cut. Run pdp audit verify with the"
     " anchor {head}, or export to another place."
 )
+_OTHER_PLAN: Final = (
+    "the export at {place} was interrupted in a step that does not fit this log. Export to another"
+    " place."
+)
 
 
 @dataclass(slots=True)
@@ -102,6 +106,8 @@ class Exporter:
         mark = self._mark(number, end)
         begin = mark
         plan = self._manifest.plan(number + 1)
+        if plan is not None and (plan.after != mark or plan.through > end):
+            raise ConfigError(_OTHER_PLAN.format(place=self._files.shown))
         while plan is not None or mark < end:
             content = self._content(plan or BatchRange(mark, end), bounded=plan is None)
             if not content.batches and plan is None:

@@ -53,19 +53,20 @@ def embedded(cli: Cli, home: Path, *arguments: str, tenant: str = "acme") -> Com
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("tenant", "arguments"),
     [
-        (),
-        ("--outcome", "BLOCK"),
-        ("--user", "ada", "--examples", "1"),
-        ("--since", "2020-01-01", "--until", "2100-01-01"),
-        ("--until", "2000-01-01"),
-        ("--policy", "sys_sqli_union"),
+        ("acme", ()),
+        ("acme", ("--outcome", "BLOCK")),
+        ("acme", ("--user", "ada", "--examples", "1")),
+        ("acme", ("--since", "2020-01-01", "--until", "2100-01-01")),
+        ("acme", ("--policy", "sys_sqli_union")),
+        ("quiet", ()),
+        ("quiet", ("--until", "2000-01-01")),
+        ("unknown", ()),
     ],
 )
-@pytest.mark.parametrize("tenant", ["acme", "quiet", "unknown"])
 def test_the_report_is_that_of_the_log(
-    cli: Cli, home: Path, arguments: tuple[str, ...], tenant: str
+    cli: Cli, home: Path, tenant: str, arguments: tuple[str, ...]
 ) -> None:
     expected = embedded(cli, home, *arguments, tenant=tenant)
     answer = replay(cli, home, *arguments, "--workers", "1", tenant=tenant)

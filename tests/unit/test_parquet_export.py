@@ -17,7 +17,7 @@ from pdp.domain.audit_log import Retention
 from pdp.domain.decision_counts import CountKey, RecordedCount
 from pdp.errors import ConfigError, StoreUnavailable
 from pdp.record_files.locations import open_files
-from pdp.record_files.manifest import DATA_PATTERN, Manifest
+from pdp.record_files.manifest import DATA_PATTERN, BatchRange, Manifest
 from pdp.record_files.partitions import directory_of
 from pdp.record_files.record_log import RecordLog
 from pdp.store import open_audit_log
@@ -230,6 +230,16 @@ def test_counts_go_along_as_of_the_end_of_a_run(
     assert len(RecordLog(place).steps) == 1, "a run that has not finished is not seen"
     export(file, place)
     assert len(RecordLog(place).steps) == 2
+
+
+@pytest.mark.parametrize("batches", [(5, 9), (0, 99)])
+def test_a_plan_that_does_not_fit_the_log_is_refused(
+    file: Path, log: AuditLog, place: FileStore, batches: tuple[int, int]
+) -> None:
+    append(log, 1, 3)
+    Manifest(place).begin(1, BatchRange(*batches))
+    with pytest.raises(ConfigError, match="a step that does not fit this log"):
+        export(file, place)
 
 
 def test_a_run_that_never_finished_is_no_export(

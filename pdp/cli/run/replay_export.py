@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from pdp.replay_runs.run import ReplayEngine
 
 _RESULTS: Final = "--results"
+_OF_PAGES: Final = frozenset({"progress", "next_cursor"})
+"""What the report of a whole replay does not have."""
 
 
 def replay_records(
@@ -75,8 +77,9 @@ def replay_records(
     )
     response = replay_response(page)
     if results is not None:
-        report = json.dumps(encode(response), ensure_ascii=False, indent=2)
-        results.write(f"{directory}/_report.json", report.encode())
+        report = {key: each for key, each in encode(response).items() if key not in _OF_PAGES}
+        text = json.dumps(report, ensure_ascii=False, indent=2)
+        results.write(f"{directory}/_report.json", text.encode())
         print(f"pdp: the results are in {results.shown}/{directory}", file=sys.stderr)
     return response
 

@@ -40,7 +40,7 @@ class Responsible(NamedTuple):
     to_action: str = ""
 
 
-class Cause(NamedTuple):
+class ChangeCause(NamedTuple):
     """A policy that is responsible for a change, and why it matches, or why it did."""
 
     policy: Responsible
@@ -75,7 +75,7 @@ class ReplayResult(NamedTuple):
     sample_rate: float = 0.0
     reason_code: str = ""
     message: str = ""
-    causes: tuple[Cause, ...] = ()
+    causes: tuple[ChangeCause, ...] = ()
 
     @property
     def is_changed(self) -> bool:
@@ -225,7 +225,7 @@ def _example(result: ReplayResult) -> Example:
     return example._replace(policy=result.causes[0].policy, reason=result.causes[0].reason)
 
 
-def causes_of(then: Sequence[Match], now: Sequence[Match]) -> tuple[Cause, ...]:
+def causes_of(then: Sequence[Match], now: Sequence[Match]) -> tuple[ChangeCause, ...]:
     """Returns the policies that match in another way, those of now first, and why each matches."""
     before, after = _by_policy(then), _by_policy(now)
     causes: dict[Responsible, str] = {}
@@ -240,7 +240,7 @@ def causes_of(then: Sequence[Match], now: Sequence[Match]) -> tuple[Cause, ...]:
         if key not in after:
             old = matches[0]
             causes[Responsible(*key, old.name, GONE, old.action)] = old.reason
-    return tuple(Cause(*each) for each in causes.items())
+    return tuple(ChangeCause(*each) for each in causes.items())
 
 
 def _by_policy(matches: Sequence[Match]) -> dict[tuple[str, str], list[Match]]:

@@ -32,7 +32,7 @@ class NumberedRecord(NamedTuple):
     record: ChainedRecord
 
 
-class Place(NamedTuple):
+class RecordPlace(NamedTuple):
     """What says in which file a record belongs.
 
     Attributes:
@@ -43,14 +43,14 @@ class Place(NamedTuple):
     time: float | None
 
 
-def place_of(record: ChainedRecord) -> Place:
+def place_of(record: ChainedRecord) -> RecordPlace:
     """Returns the tenant and the time of a record.
 
     Raises:
         StoreUnavailable: the record is not what a log writes.
     """
     value = _object(record.sequence, record.body)
-    return Place(_text(value.get("tenant_id")) or "", _number(value.get("time")))
+    return RecordPlace(_text(value.get("tenant_id")) or "", _number(value.get("time")))
 
 
 def record_batch(records: Sequence[NumberedRecord]) -> pa.RecordBatch:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from pdp.errors import ConfigError, StoreUnavailable
 from pdp.record_files.chain import batch_hash, head_text
-from pdp.record_files.manifest import COUNTS_FILE, BatchRange, Manifest, Step
+from pdp.record_files.manifest import COUNTS_FILE, BatchRange, ExportManifest, Step
 from pdp.record_files.writing import StepContent, counts_file
 from pdp.store.hash_chain import NO_BATCH, Batch
 
@@ -60,7 +60,7 @@ class ExportSummary:
     head: str = ""
 
 
-class Exporter:
+class ParquetExporter:
     """One run of an export. Only one may run for a place at a time."""
 
     def __init__(
@@ -87,7 +87,7 @@ class Exporter:
         self._release = release
         self._file_rows = file_rows
         self._show_progress = show_progress
-        self._manifest = Manifest(files)
+        self._manifest = ExportManifest(files)
         self._last: Batch | None = None
         self._summary = ExportSummary()
 

@@ -92,7 +92,7 @@ class Step:
     files: tuple[RecordFile, ...]
 
 
-class Manifest:
+class ExportManifest:
     """The steps of an export, in a place for files."""
 
     def __init__(self, files: FileStore) -> None:

@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 from pdp.errors import ConfigError, StoreUnavailable
 from pdp.record_files.chain import head_text, tree_hash
 from pdp.record_files.columns import NumberedRecord, record_batch
-from pdp.record_files.manifest import COUNTS_FILE, DATA_PATTERN, Manifest, data_pattern
+from pdp.record_files.exported_log import READ_ROWS, readable
+from pdp.record_files.manifest import COUNTS_FILE, DATA_PATTERN, ExportManifest, data_pattern
 from pdp.record_files.noted_removals import NotedRemovals
-from pdp.record_files.record_log import READ_ROWS, readable
 from pdp.record_files.schema import CHAIN, RECORDS, SCHEMA, SCHEMA_KEY, STEP_KEY
 from pdp.store.chain_port import ChainedRecord
 from pdp.store.hash_chain import NO_BATCH, Batch, record_hash
@@ -100,7 +100,7 @@ class _ExportVerifier:
         self._result = ExportVerification()
 
     def run(self) -> ExportVerification:
-        manifest = Manifest(self._files)
+        manifest = ExportManifest(self._files)
         result, last = self._result, manifest.last_number()
         finished = self._finished_steps()
         if not last and not finished:

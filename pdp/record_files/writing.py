@@ -34,7 +34,7 @@ _WHOLE_COLUMNS: Final = ["body", "record_hash", "decision_id", "request_id", "in
 
 
 @dataclass(slots=True)
-class _Group:
+class _Partition:
     """The records of a tenant and a day."""
 
     first_time: float | None
@@ -48,7 +48,7 @@ class StepContent:
         self.batches: list[ChainedBatch] = []
         self.records = 0
         self.size = 0
-        self._groups: dict[tuple[str, str], _Group] = {}
+        self._groups: dict[tuple[str, str], _Partition] = {}
 
     def add(self, batch: ChainedBatch) -> None:
         """Adds a batch, whose number is higher than those before.
@@ -60,7 +60,7 @@ class StepContent:
         for record in batch.records:
             tenant_id, time = place_of(record)
             key = tenant_id, day_of(time)
-            group = self._groups.setdefault(key, _Group(time))
+            group = self._groups.setdefault(key, _Partition(time))
             group.records.append(NumberedRecord(number, record))
             self.size += len(record.body)
         self.records += len(batch.records)
@@ -106,7 +106,9 @@ def counts_file(table: CountTable, step: int) -> bytes:
     )
 
 
-def _write_group(files: FileStore, key: tuple[str, str], group: _Group, name: str) -> RecordFile:
+def _write_group(
+    files: FileStore, key: tuple[str, str], group: _Partition, name: str
+) -> RecordFile:
     tenant_id, day = key
     records = group.records
     chunks = (

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 
 from pdp.decisions.replay_tally import ReplayTally
 from pdp.errors import StoreUnavailable
+from pdp.record_files.exported_log import read_bodies
 from pdp.record_files.locations import open_files
-from pdp.record_files.record_log import read_bodies
 from pdp.replay_runs.results import RESULTS, add_results
 from pdp.replay_runs.run import part_name, read_results
 from pdp.replay_runs.task import replay_bodies
@@ -32,7 +32,7 @@ _RECORDS: Final = "--records"
 _RESULTS: Final = "--results"
 
 
-class _Part(NamedTuple):
+class _RowGroup(NamedTuple):
     """A row group of a file: what a process replays at a time.
 
     Attributes:
@@ -83,7 +83,9 @@ class LocalEngine:
             run.show_progress(done / (run.rows or 1))
         return tally
 
-    def _run(self, run: ReplayRun, parts: list[_Part]) -> Iterator[tuple[_Part, ReplayTally]]:
+    def _run(
+        self, run: ReplayRun, parts: list[_RowGroup]
+    ) -> Iterator[tuple[_RowGroup, ReplayTally]]:
         if not parts:
             return
         results_url = run.results.url if run.results else ""
@@ -106,12 +108,12 @@ class LocalEngine:
             pool.shutdown(cancel_futures=True)
 
 
-def _parts(run: ReplayRun) -> Iterator[_Part]:
+def _parts(run: ReplayRun) -> Iterator[_RowGroup]:
     for file in run.files:
         for row_group in range(file.row_groups):
             name = f"{run.directory}/{part_name(file.sha256, row_group)}.parquet"
             rows = file.rows / file.row_groups
-            yield _Part(file.path, row_group, rows, name if run.results else "")
+            yield _RowGroup(file.path, row_group, rows, name if run.results else "")
 
 
 _worker: list[_Worker] = []
@@ -125,7 +127,7 @@ def _start(task: ReplayTask, records_url: str, results_url: str, examples: int) 
     _worker[:] = [_Worker(task, records, results, examples)]
 
 
-def _replay_part(part: _Part) -> ReplayTally:
+def _replay_part(part: _RowGroup) -> ReplayTally:
     [worker] = _worker
     tally = ReplayTally(worker.examples)
     bodies = read_bodies(worker.records, part.path, part.row_group)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pdp.decisions.replay_tally import Cause, ReplayResult, Responsible
+from pdp.decisions.replay_tally import ChangeCause, ReplayResult, Responsible
 from pdp.domain.decision import Outcome
 from pdp.record_files.partitions import microseconds_of
 
@@ -108,7 +108,9 @@ def _result(row: Mapping[str, Any]) -> ReplayResult:
         reason_code=row["reason_code"] or "",
         message=row["message"] or "",
         causes=tuple(
-            Cause(Responsible(**{name: each[name] for name in Responsible._fields}), each["reason"])
+            ChangeCause(
+                Responsible(**{name: each[name] for name in Responsible._fields}), each["reason"]
+            )
             for each in row["causes"]
         ),
     )

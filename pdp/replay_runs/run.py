@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from pdp.decisions.replay_summary import ReplayPage
 from pdp.decisions.replay_tally import ReplayTally
 from pdp.domain.decision_counts import counted_period
-from pdp.record_files.record_log import readable
+from pdp.record_files.exported_log import readable
 from pdp.replay_runs.results import RESULTS, add_results
 from pdp.replay_runs.task import ReplayTask
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pdp.domain.audit_log import RecordFilter
+    from pdp.record_files.exported_log import ExportedLog
     from pdp.record_files.locations import FileStore
     from pdp.record_files.manifest import RecordFile
-    from pdp.record_files.record_log import RecordLog
     from pdp.replay_runs.bundle import ReplayPolicies
 
 _KEY_LENGTH: Final = 32
@@ -77,7 +77,7 @@ class ReplayEngine(Protocol):
 
 
 def replay_export(
-    log: RecordLog,
+    log: ExportedLog,
     policies: ReplayPolicies,
     record_filter: RecordFilter,
     engine: ReplayEngine,

@@ -17,8 +17,8 @@ import pytest
 
 from pdp.cli.exit_codes import Exit
 from pdp.domain.audit_log import RecordFilter
+from pdp.record_files.exported_log import ExportedLog
 from pdp.record_files.locations import open_files
-from pdp.record_files.record_log import RecordLog
 from pdp.replay_runs.loading import load_policies
 from pdp.replay_runs.local import LocalEngine
 from pdp.replay_runs.run import replay_export
@@ -92,7 +92,7 @@ def test_a_java_that_is_missing_is_named(home: Path, tmp_path: Path) -> None:
 
 def replay(home: Path, results: Path, engine: SparkEngine | LocalEngine) -> ReplayTally:
     page, _ = replay_export(
-        RecordLog(open_files(f"{home}/out", "--records")),
+        ExportedLog(open_files(f"{home}/out", "--records")),
         load_policies(f"sqlite:///{home}/pdp.db", "acme"),
         RecordFilter("acme"),
         engine,

@@ -9,9 +9,9 @@ from uuid import uuid4
 
 import pyarrow.parquet as pq
 
-from pdp.record_files.exporter import Exporter, ExportSummary
+from pdp.record_files.exporter import ExportSummary, ParquetExporter
 from pdp.record_files.locations import FileStore, open_files
-from pdp.record_files.manifest import DATA_PATTERN, Manifest
+from pdp.record_files.manifest import DATA_PATTERN, ExportManifest
 from pdp.store import open_chain_reader
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def export(
 ) -> ExportSummary:
     """Exports a log, as one run of the command does."""
     with closing(open_chain_reader(f"sqlite:///{log_file}", key=key)) as log:
-        return Exporter(log, files, key=key, release=RELEASE, file_rows=file_rows).run()
+        return ParquetExporter(log, files, key=key, release=RELEASE, file_rows=file_rows).run()
 
 
 def rows_of(files: FileStore, *columns: str) -> list[tuple[Any, ...]]:
@@ -86,7 +86,7 @@ def manifest_rows(files: FileStore, *columns: str) -> list[tuple[Any, ...]]:
     """Returns what a reader of the manifest sees, in the order of the files."""
     return [
         row
-        for step in Manifest(files).steps()
+        for step in ExportManifest(files).steps()
         for file in step.files
         for row in _rows(files.read(file.path) or b"", columns or ("sequence",))
     ]

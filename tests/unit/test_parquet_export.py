@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from pdp.domain.audit_log import Retention
 from pdp.domain.decision_counts import CountKey, RecordedCount
 from pdp.errors import ConfigError, StoreUnavailable
+from pdp.record_files.exported_log import ExportedLog
 from pdp.record_files.locations import open_files
-from pdp.record_files.manifest import DATA_PATTERN, BatchRange, Manifest
+from pdp.record_files.manifest import DATA_PATTERN, BatchRange, ExportManifest
 from pdp.record_files.partitions import directory_of
-from pdp.record_files.record_log import RecordLog
 from pdp.store import open_audit_log
 from tests.support.audit_logs import KEY, body, file, log, run
 from tests.support.record_files import (
@@ -143,7 +143,7 @@ def test_a_file_has_about_the_rows_that_are_asked_for(
     for number in range(10):
         append(log, number * 4, 4)
     export(file, place, file_rows=8)
-    steps = list(Manifest(place).steps())
+    steps = list(ExportManifest(place).steps())
     assert len(steps) == 5
     assert all(sum(each.rows for each in step.files) == 8 for step in steps)
 
@@ -222,14 +222,14 @@ def test_counts_go_along_as_of_the_end_of_a_run(
     append(log, 1, 3)
     log.add_counts({CountKey("acme", "full", "ALLOW", recorded=True): 3}, 60.0)
     export(file, place)
-    [count] = RecordLog(place).counts_of("acme").counts
+    [count] = ExportedLog(place).counts_of("acme").counts
     assert count == RecordedCount(60, 60, "full", "ALLOW", True, 3)
     append(log, 4, 3)
     with suppress(PlaceFailed):
         export(file, FailingPlace(place, 4, after=True))
-    assert len(RecordLog(place).steps) == 1, "a run that has not finished is not seen"
+    assert len(ExportedLog(place).steps) == 1, "a run that has not finished is not seen"
     export(file, place)
-    assert len(RecordLog(place).steps) == 2
+    assert len(ExportedLog(place).steps) == 2
 
 
 @pytest.mark.parametrize("batches", [(5, 9), (0, 99)])
@@ -237,7 +237,7 @@ def test_a_plan_that_does_not_fit_the_log_is_refused(
     file: Path, log: AuditLog, place: FileStore, batches: tuple[int, int]
 ) -> None:
     append(log, 1, 3)
-    Manifest(place).begin(1, BatchRange(*batches))
+    ExportManifest(place).begin(1, BatchRange(*batches))
     with pytest.raises(ConfigError, match="a step that does not fit this log"):
         export(file, place)
 
@@ -249,7 +249,7 @@ def test_a_run_that_never_finished_is_no_export(
     with pytest.raises(PlaceFailed):
         export(file, FailingPlace(place, 3, after=False))
     with pytest.raises(ConfigError, match="no export that has finished"):
-        RecordLog(place)
+        ExportedLog(place)
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_a_damaged_manifest_is_refused(
     step = json.loads(place.read(path) or b"")
     place.write(path, json.dumps(step | change).encode())
     with pytest.raises(ConfigError):
-        RecordLog(place)
+        ExportedLog(place)
 
 
 @pytest.mark.parametrize("path", ["../../etc/passwd", "/etc/passwd", "tenant=a/day=b/../x.parquet"])
@@ -285,4 +285,4 @@ def test_a_manifest_cannot_name_a_file_outside(
     step["files"][0]["path"] = path
     place.write(name, json.dumps(step).encode())
     with pytest.raises(ConfigError, match="not what an export writes"):
-        RecordLog(place)
+        ExportedLog(place)

@@ -18,7 +18,7 @@ from pdp.domain.decision import Match, Outcome, Risk
 from pdp.domain.decision_counts import CountKey, counted_period
 from pdp.domain.decision_record import DecisionRecord, RecordedSubject
 from pdp.domain.record_selection import selects
-from pdp.record_files.record_log import RecordLog
+from pdp.record_files.exported_log import ExportedLog
 from pdp.store import open_audit_log
 from tests.support.audit_logs import body
 from tests.support.record_files import export, memory_place
@@ -124,7 +124,7 @@ def test_counts_of_an_export_are_those_of_the_log(
             )
             place = memory_place()
             export(path, place)
-    counted = RecordLog(place).counts_of("acme")
+    counted = ExportedLog(place).counts_of("acme")
     assert expected == counted_period(
         counted.counts,
         counted_from=counted.counted_from,
@@ -151,5 +151,5 @@ def test_only_files_of_the_days_are_read(
         log.append([body(day, time=day * 86_400.0 + 5) for day in range(3)])
     place = memory_place()
     export(tmp_path / "audit.db", place)
-    files = RecordLog(place).files_of("acme", since, until)
+    files = ExportedLog(place).files_of("acme", since, until)
     assert [each.day for each in files] == [f"1970-01-0{day + 1}" for day in days]

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdp.decisions.replay_summary import ReplayPage
-from pdp.decisions.replay_tally import Cause, ReplayResult, ReplayTally, Responsible
+from pdp.decisions.replay_tally import ChangeCause, ReplayResult, ReplayTally, Responsible
 from pdp.domain.decision import Outcome
 from pdp.replay_runs.results import RESULTS, add_results, result_batch
 from pdp.transport.replay_response import replay_response
 
 OUTCOMES = st.sampled_from([Outcome.ALLOW, Outcome.WARN, Outcome.BLOCK])
 CAUSES = st.builds(
-    lambda number, reason: Cause(Responsible("static", f"p{number}", "No", "added"), reason),
+    lambda number, reason: ChangeCause(Responsible("static", f"p{number}", "No", "added"), reason),
     st.integers(0, 2),
     st.sampled_from(["found", "found ü"]),
 )

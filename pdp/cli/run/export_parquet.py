@@ -52,7 +52,7 @@ def export_parquet(
         if output == _STDOUT:
             raise UsageError("--format parquet needs a place: --output DIR or --output URL")
         require_extra("parquet")
-        from pdp.record_files.exporter import Exporter  # noqa: PLC0415 - needs the extra
+        from pdp.record_files.exporter import ParquetExporter  # noqa: PLC0415 - needs the extra
         from pdp.record_files.locations import open_files  # noqa: PLC0415 - as above
 
         options = _options(target)
@@ -61,7 +61,7 @@ def export_parquet(
             log = resources.enter_context(closing(open_chain_reader(options.url, key=options.key)))
             resources.enter_context(_only_export(options.url))
             show_progress = resources.enter_context(progress_bar("Exporting"))
-            exporter = Exporter(
+            exporter = ParquetExporter(
                 log,
                 files,
                 key=options.key,

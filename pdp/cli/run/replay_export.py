@@ -56,12 +56,12 @@ def replay_records(
         StoreUnavailable: the records cannot be read, or the results cannot be written.
     """
     require_extra("spark" if options.engine == SPARK else "parquet")
+    from pdp.record_files.exported_log import ExportedLog  # noqa: PLC0415 - as above
     from pdp.record_files.locations import open_files  # noqa: PLC0415 - needs the extra
-    from pdp.record_files.record_log import RecordLog  # noqa: PLC0415 - as above
     from pdp.replay_runs.run import replay_export  # noqa: PLC0415 - as above
 
     request = cast("pb.ReplayRequest", message)
-    log = RecordLog(open_files(options.records or "", "--records"))
+    log = ExportedLog(open_files(options.records or "", "--records"))
     results = open_files(options.results, _RESULTS) if options.results is not None else None
     release = installed_version()
     policies, record_filter = _inputs(request, target)

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from pdp.domain.decision_counts import RecordedCount
 from pdp.errors import ConfigError, StoreUnavailable
-from pdp.record_files.manifest import COUNTS_FILE, Manifest
+from pdp.record_files.manifest import COUNTS_FILE, ExportManifest
 from pdp.record_files.partitions import day_of
 from pdp.record_files.schema import COUNTED_FROM_KEY, STEP_KEY
 
@@ -51,7 +51,7 @@ class TenantCounts:
     held_from: float | None
 
 
-class RecordLog:
+class ExportedLog:
     """An export, as it was when its last run finished."""
 
     def __init__(self, files: FileStore) -> None:
@@ -73,7 +73,7 @@ class RecordLog:
             metadata = self._counts.schema.metadata or {}
             self._counted_from = int(metadata[COUNTED_FROM_KEY])
             last = int(metadata[STEP_KEY])
-        self.steps = tuple(Manifest(files).steps(last))
+        self.steps = tuple(ExportManifest(files).steps(last))
 
     def files_of(
         self, tenant_id: str, since: float | None = None, until: float | None = None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from pdp.errors import ConfigError, StoreUnavailable
 from pdp.record_files.chain import batch_hash, head_text
-from pdp.record_files.manifest import COUNTS_FILE, BatchRange, ExportManifest, Step
+from pdp.record_files.manifest import COUNTS_FILE, BatchRange, ExportManifest, Step, chain_path
 from pdp.record_files.writing import StepContent, counts_file
 from pdp.store.hash_chain import NO_BATCH, Batch
 
@@ -104,7 +104,6 @@ class ParquetExporter:
         end = self._log.last()
         number = self._manifest.last_number()
         mark = self._mark(number, end)
-        begin = mark
         plan = self._manifest.plan(number + 1)
         if plan is not None and (plan.after != mark or plan.through > end):
             raise ConfigError(_OTHER_PLAN.format(place=self._files.shown))
@@ -112,11 +111,11 @@ class ParquetExporter:
             content = self._content(plan or BatchRange(mark, end), bounded=plan is None)
             if not content.batches and plan is None:
                 break  # the retention has removed the rest
+            batches = plan or BatchRange(mark, content.batches[-1].batch.sequence)
             number += 1
-            mark = plan.through if plan else content.batches[-1].batch.sequence
-            self._write(number, content, BatchRange(begin, mark), plan)
-            begin, plan = mark, None
-            self._show_progress(mark / end if end else 1.0)
+            self._write(number, content, batches, again=plan is not None)
+            mark, plan = batches.through, None
+            self._show_progress(mark / end)
         self._files.write(COUNTS_FILE, counts_file(counts, number))
         return self._summary
 
@@ -164,21 +163,19 @@ class ParquetExporter:
         self._last = batch
 
     def _write(
-        self, number: int, content: StepContent, batches: BatchRange, plan: BatchRange | None
+        self, number: int, content: StepContent, batches: BatchRange, *, again: bool
     ) -> None:
-        if plan is None:
+        if not again:
             self._manifest.begin(number, batches)
-        files = content.write(number, self._files, again=plan is not None)
+        files = content.write(number, self._files, again=again)
         last = content.batches[-1].batch if content.batches else (self._last or NO_BATCH)
-        step = Step(
-            number, batches, head_text(last), self._release, f"_chain/part-{number:010d}.parquet",
-            files,
-        )  # fmt: skip
+        head = head_text(last)
+        step = Step(number, batches, head, self._release, chain_path(number), files)
         self._manifest.complete(step)
         summary = self._summary
         summary.records += content.records
         summary.files += len(files)
         summary.size += sum(each.size for each in files)
         summary.steps += 1
-        summary.resumed |= plan is not None
-        summary.head = step.head
+        summary.resumed |= again
+        summary.head = head

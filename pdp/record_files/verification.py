@@ -154,8 +154,12 @@ class _ExportVerifier:
         if content is None:
             return {}
         hashes: dict[int, tuple[int, bytes]] = {}
-        with readable(self._files, step.chain):
-            rows = pq.read_table(io.BytesIO(content), columns=CHAIN.names).to_pylist()
+        try:
+            with readable(self._files, step.chain):
+                rows = pq.read_table(io.BytesIO(content), columns=CHAIN.names).to_pylist()
+        except StoreUnavailable:
+            self._result.add_problem(f"{step.chain} cannot be read")
+            return {}
         for row in rows:
             nodes = row.pop("nodes")
             batch = Batch(*(row[name] for name in CHAIN.names[:-1]))
@@ -198,16 +202,24 @@ class _ExportVerifier:
         self._result.files += 1
         if hashlib.sha256(content).hexdigest() != file.sha256:
             self._result.add_problem(f"{file.path} is not what was written")
-        for records, columns in self._batches(file.path, content):
+        try:
+            self._check_records(file.path, content, hashes)
+        except StoreUnavailable:
+            self._result.add_problem(f"{file.path} cannot be read")
+
+    def _check_records(
+        self, path: str, content: bytes, hashes: dict[int, tuple[int, bytes]]
+    ) -> None:
+        for records, columns in self._batches(path, content):
             for each in records:
                 sequence, body, hash_ = each.record
                 expected = hashes.pop(sequence, None)
                 if expected != (each.batch, hash_) or record_hash(body, self._key) != hash_:
-                    self._result.add_problem(f"{file.path}: record {sequence} is not in the chain")
+                    self._result.add_problem(f"{path}: record {sequence} is not in the chain")
             self._result.records += len(records)
             if columns is not None and not self._is_of(records, columns):
                 self._result.add_problem(
-                    f"{file.path}: columns of records {records[0].record.sequence} to"
+                    f"{path}: columns of records {records[0].record.sequence} to"
                     f" {records[-1].record.sequence} are not those of the records"
                 )
 

@@ -48,7 +48,7 @@ class StepContent:
         self.batches: list[ChainedBatch] = []
         self.records = 0
         self.size = 0
-        self._groups: dict[tuple[str, str], _Partition] = {}
+        self._partitions: dict[tuple[str, str], _Partition] = {}
 
     def add(self, batch: ChainedBatch) -> None:
         """Adds a batch, whose number is higher than those before.
@@ -60,11 +60,11 @@ class StepContent:
         for record in batch.records:
             tenant_id, time = place_of(record)
             key = tenant_id, day_of(time)
-            group = self._groups.setdefault(key, _Partition(time))
-            group.records.append(NumberedRecord(number, record))
+            partition = self._partitions.setdefault(key, _Partition(time))
+            partition.records.append(NumberedRecord(number, record))
             self.size += len(record.body)
         self.records += len(batch.records)
-        # The bodies are in the groups; the chain needs the hashes.
+        # The bodies are in the partitions; the chain needs the hashes.
         hashes = [each._replace(body=b"") for each in batch.records]
         self.batches.append(batch._replace(records=hashes))
 
@@ -80,8 +80,8 @@ class StepContent:
             The files with records.
         """
         written = [
-            _write_group(files, key, group, data_name(number, part))
-            for part, (key, group) in enumerate(sorted(self._groups.items()))
+            _write_partition(files, key, partition, data_name(number, part))
+            for part, (key, partition) in enumerate(sorted(self._partitions.items()))
         ]
         files.write(chain_path(number), _parquet(CHAIN, [_chain_batch(self.batches)]))
         if again:
@@ -106,11 +106,11 @@ def counts_file(table: CountTable, step: int) -> bytes:
     )
 
 
-def _write_group(
-    files: FileStore, key: tuple[str, str], group: _Partition, name: str
+def _write_partition(
+    files: FileStore, key: tuple[str, str], partition: _Partition, name: str
 ) -> RecordFile:
     tenant_id, day = key
-    records = group.records
+    records = partition.records
     chunks = (
         record_batch(records[start : start + _CHUNK]) for start in range(0, len(records), _CHUNK)
     )
@@ -127,7 +127,7 @@ def _write_group(
         hashlib.sha256(content).hexdigest(),
         records[0].record.sequence,
         records[-1].record.sequence,
-        group.first_time if day else None,
+        partition.first_time if day else None,
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from tests.e2e.conftest import CommandResult
 
     Cli = Callable[..., CommandResult]
+
+
+LAST_REVISION: Final = re.compile(r"at revision (\d+)")
 
 
 @pytest.fixture(name="shared", scope="module")
@@ -82,6 +86,18 @@ def test_a_report_counts_what_changes(cli: Cli, home: Path) -> None:
     assert answer.json["replayed"] == 40
     assert [each["count"] for each in answer.json["gaps"]] == [10]
     assert "the policies of tenant acme at revision" in answer.err
+
+
+def test_an_earlier_revision_can_be_the_other_side(cli: Cli, home: Path) -> None:
+    """The last write of the tenant was a policy that warns, so without it nothing warns."""
+    common = ("--tenant", "acme", "--json")
+    revision = LAST_REVISION.findall(replay(cli, home).err)[0]
+    earlier = ("--revision", str(int(revision) - 1))
+    expected = cli("replay", "--embedded", *earlier, *common)
+    answer = cli("replay", "--records", f"{home}/out", *earlier, *common)
+    assert answer.json == expected.json
+    [change] = answer.json["changes"]
+    assert (change["from"], change["to"], change["count"]) == ("WARN", "ALLOW", 10)
 
 
 def test_decisions_that_were_not_recorded_make_a_report_incomplete(cli: Cli, home: Path) -> None:

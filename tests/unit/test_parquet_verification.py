@@ -149,6 +149,18 @@ def test_a_missing_file_and_one_too_many_are_found(
     assert f"{other} is not a file of the export" in problems
 
 
+@pytest.mark.parametrize("pattern", [DATA_PATTERN, "_chain/*"])
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1\x00PAR1"])
+def test_a_file_that_cannot_be_read_is_a_problem(
+    file: Path, log: AuditLog, place: FileStore, pattern: str, content: bytes
+) -> None:
+    fill(log)
+    export(file, place)
+    path = place.matching(pattern)[0]
+    place.write(path, content)
+    assert f"{path} cannot be read" in verify_export(place, b"").problems
+
+
 def test_an_end_that_was_cut_off_is_found(file: Path, log: AuditLog, place: FileStore) -> None:
     fill(log)
     export(file, place, file_rows=3)

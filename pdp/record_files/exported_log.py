@@ -105,23 +105,29 @@ class ExportedLog:
         return TenantCounts(self._counted_from, counts, oldest.first_time if oldest else None)
 
 
-def read_bodies(files: FileStore, path: str, row_group: int) -> Iterator[StoredBody]:
+def read_bodies(files: FileStore, record_file: RecordFile, row_group: int) -> Iterator[StoredBody]:
     """Yields the records of a row group.
 
     Raises:
-        StoreUnavailable: the file cannot be read.
+        StoreUnavailable: the file cannot be read, or has not as many records as the manifest says.
     """
+    path = record_file.path
     with files.open(path) as file:
         with readable(files, path):
-            batches = pq.ParquetFile(file).iter_batches(
-                READ_ROWS, row_groups=[row_group], columns=["sequence", "body"]
+            parquet = pq.ParquetFile(file)
+            found = parquet.metadata.num_rows, parquet.metadata.num_row_groups
+            if found != (record_file.rows, record_file.row_groups):
+                raise ValueError(found)
+            batches = parquet.iter_batches(
+                READ_ROWS, row_groups=[row_group], columns=list(StoredBody._fields)
             )
         while True:
             with readable(files, path):
                 batch = next(batches, None)
-            if batch is None:
-                return
-            yield from map(StoredBody, *(column.to_pylist() for column in batch.columns))
+                if batch is None:
+                    return
+                columns = [batch.column(name).to_pylist() for name in StoredBody._fields]
+            yield from map(StoredBody, *columns)
 
 
 @contextmanager

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pdp.record_files.locations import FileStore
+    from pdp.record_files.manifest import RecordFile
     from pdp.replay_runs.run import ReplayRun
     from pdp.replay_runs.task import ReplayTask
 
@@ -40,7 +41,7 @@ class _RowGroup(NamedTuple):
         name: the path of its results; empty if none are kept.
     """
 
-    path: str
+    file: RecordFile
     row_group: int
     rows: float
     name: str
@@ -101,8 +102,8 @@ class LocalEngine:
                 yield futures.pop(future), future.result()
         except BrokenProcessPool:
             raise StoreUnavailable(
-                "a process of the replay ended. With --results, start it again to go on from here;"
-                " with less memory, give fewer --workers."
+                "a process of the replay ended. With --results, start the command again to go on"
+                " from here. If there is too little memory, give fewer --workers."
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)
@@ -113,7 +114,7 @@ def _parts(run: ReplayRun) -> Iterator[_RowGroup]:
         for row_group in range(file.row_groups):
             name = f"{run.directory}/{part_name(file.sha256, row_group)}.parquet"
             rows = file.rows / file.row_groups
-            yield _RowGroup(file.path, row_group, rows, name if run.results else "")
+            yield _RowGroup(file, row_group, rows, name if run.results else "")
 
 
 _worker: list[_Worker] = []
@@ -130,7 +131,7 @@ def _start(task: ReplayTask, records_url: str, results_url: str, examples: int) 
 def _replay_part(part: _RowGroup) -> ReplayTally:
     [worker] = _worker
     tally = ReplayTally(worker.examples)
-    bodies = read_bodies(worker.records, part.path, part.row_group)
+    bodies = read_bodies(worker.records, part.file, part.row_group)
     sink = io.BytesIO()
     with pq.ParquetWriter(sink, RESULTS, compression="zstd") as writer:
         for batch in replay_bodies(worker.task, bodies):

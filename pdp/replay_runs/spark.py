@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 GROUP_ROWS: Final = 1_000_000
 """About the most records of a group, which is lost if the replay is interrupted."""
 
+THIS_HOST: Final = "local[*]"
+"""The master that is all cores of this host."""
+
 _COMPLETE: Final = "_SUCCESS"
 _COLUMNS: Final = (
     "sequence bigint, decision_id string, time timestamp, user_id string, `from` string,"
@@ -44,10 +47,9 @@ class SparkEngine:
 
     name = "spark"
 
-    def __init__(self, master: str = "", *, group_rows: int = GROUP_ROWS) -> None:
+    def __init__(self, master: str = THIS_HOST, *, group_rows: int = GROUP_ROWS) -> None:
         """Args:
-        master: the cluster, for instance `spark://HOST:7077` or `local[4]`; empty for that of
-            Spark's own settings, or else this host.
+        master: the cluster, for instance `spark://HOST:7077` or `local[4]`.
         group_rows: about the most records of a job.
         """
         self._master = master
@@ -103,17 +105,11 @@ def _open_session(master: str) -> Any:
     from pyspark.sql import SparkSession  # noqa: PLC0415 - an extra, and takes a second
 
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    builder = SparkSession.builder.appName("pdp replay")
-    if master:
-        builder = builder.master(master)
-    if not master or master.startswith("local"):
-        # A session on this host is reached from this host only. Settings of the user win.
-        for name, value in {
-            "spark.driver.bindAddress": "127.0.0.1",
-            "spark.driver.host": "127.0.0.1",
-            "spark.ui.enabled": "false",
-        }.items():
-            builder = builder.config(name, value)
+    builder = SparkSession.builder.appName("pdp replay").master(master)
+    if master.startswith("local"):  # then nothing but this host needs to reach the session
+        builder = builder.config("spark.driver.bindAddress", "127.0.0.1")
+        builder = builder.config("spark.driver.host", "127.0.0.1")
+        builder = builder.config("spark.ui.enabled", "false")
     try:
         session = builder.config("spark.sql.session.timeZone", "UTC").getOrCreate()
     except Exception as error:

@@ -13,6 +13,7 @@ from pdp.cli.options.times import parse_time
 
 LOCAL: Final = "local"
 SPARK: Final = "spark"
+THIS_HOST: Final = "local[*]"
 ENGINES: Final = (LOCAL, SPARK)
 
 
@@ -66,11 +67,9 @@ class ReplayOptions:
         str,
         typer.Option(
             metavar="MASTER",
-            help="The cluster of --engine spark, such as spark://HOST:7077 or local[4].  [default:"
-            " that of Spark's settings, or this host]",
-            show_default=False,
+            help="The cluster of --engine spark, such as spark://HOST:7077, yarn or local[4].",
         ),
-    ] = ""
+    ] = THIS_HOST
     results: Annotated[
         str | None,
         typer.Option(
@@ -134,7 +133,7 @@ class ReplayOptions:
             given = {
                 "--engine": self.engine != LOCAL,
                 "--workers": self.workers,
-                "--spark-master": self.spark_master,
+                "--spark-master": self.spark_master != THIS_HOST,
                 "--results": self.results,
             }
             for name in filter(given.get, given):

@@ -19,6 +19,7 @@ HELM_VERSION := v3.22.0
 HELM := build/helm/$(HELM_VERSION)/helm
 COMPOSE_VERSION := v2.16.2
 COMPOSE := build/compose/$(COMPOSE_VERSION)/compose
+DEV_EXTRAS := ner gliner kafka otel postgres valkey parquet
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
 IMAGE_EXTRAS := kafka otel postgres valkey
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header \
@@ -52,6 +53,10 @@ test-image: $(VENV)/dev.stamp ## Build the container image and run it; needs roo
 .PHONY: test-deploy
 test-deploy: $(VENV)/dev.stamp $(HELM) $(COMPOSE) ## Render the Helm chart; check it, Compose and alert rules
 	PDP_TEST_HELM=$(HELM) PDP_TEST_COMPOSE=$(COMPOSE) $(BIN)/pytest -m deploy -q $(ARGS)
+
+.PHONY: test-spark
+test-spark: $(VENV)/spark.stamp ## Run the tests of replays on Spark, and of the queries with DuckDB; needs Java 17
+	$(BIN)/pytest -m spark -q $(ARGS)
 
 .PHONY: clients
 clients: contracts protos ## Build and test the clients; needs Go, Node.js, a JDK and Maven, or leaves them out
@@ -108,6 +113,10 @@ bench-peers: $(VENV)/bench.stamp ## Compare with Cerbos, OPA, OpenFGA, Cedar, Pr
 .PHONY: bench-growth
 bench-growth: $(VENV)/bench.stamp ## Measure how cost grows with texts, rules, tenants, records; write docs/growth.md
 	@$(BIN)/python -m bench.growth $(ARGS)
+
+.PHONY: bench-replay
+bench-replay: $(VENV)/spark.stamp ## Measure replays of 100,000 records: all cores, and Spark; needs Java 17
+	@$(BIN)/python -m bench.replay $(ARGS)
 
 .PHONY: blind-spots
 blind-spots: $(VENV)/dev.stamp ## Print recall and precision on cases of what slips past guardrails
@@ -185,13 +194,15 @@ check-generated: generate ## Fail if generated code is stale
 .PHONY: lock
 lock: $(VENV)/dev.stamp ## Pin the newest allowed versions, with hashes
 	$(COMPILE) --group build pyproject.toml --output-file requirements/run.txt
-	$(COMPILE) --group build --group dev --all-extras pyproject.toml \
+	$(COMPILE) --group build --group dev $(DEV_EXTRAS:%=--extra %) pyproject.toml \
 	  --constraint requirements/run.txt --output-file requirements/dev.txt
 	$(COMPILE) $(addprefix --extra ,$(IMAGE_EXTRAS)) pyproject.toml \
 	  --constraint requirements/dev.txt --output-file requirements/image.txt
 	$(COMPILE) --group image --constraint requirements/dev.txt \
 	  --output-file requirements/image-build.txt
 	$(COMPILE) --group bench --constraint requirements/dev.txt --output-file requirements/bench.txt
+	$(COMPILE) --group spark --extra spark pyproject.toml \
+	  --constraint requirements/dev.txt --output-file requirements/spark.txt
 	for file in requirements/*.in; do \
 	  $(COMPILE) $$file --output-file $${file%.in}.txt || exit 1; \
 	done
@@ -228,6 +239,11 @@ $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp
 $(VENV)/bench.stamp: requirements/bench.txt $(VENV)/dev.stamp
 	@echo "installing requirements/bench.txt"
 	@$(PIP) install --require-hashes -r requirements/bench.txt
+	@touch $@
+
+$(VENV)/spark.stamp: requirements/spark.txt $(VENV)/dev.stamp
+	@echo "installing requirements/spark.txt"
+	@$(PIP) install --require-hashes -r requirements/spark.txt
 	@touch $@
 
 $(VENV)/fast.stamp: requirements/fast.txt tools/fast.py pdp/transport/grpc/limits.py | $(VENV)/run.stamp

@@ -3,7 +3,8 @@
 * Every dependency is pinned to one version, with the SHA-256 of each of its files. None comes from
   a URL, a repository or a folder.
 * All files pin the same versions.
-* The installed packages are exactly those in dev.txt. Those in bench.txt may be there as well.
+* The installed packages are exactly those in dev.txt. Those in bench.txt and spark.txt may be there
+  as well.
 
 There is no list of vulnerabilities offline. If you have a network, compare the SBOM with such a
 list.
@@ -25,6 +26,9 @@ HASH: Final = re.compile(r"\s--hash=(\S+)")
 SHA256: Final = re.compile(r"sha256:[0-9a-f]{64}")
 OWN: Final = frozenset({"pdp", "pip", "setuptools", "wheel"})
 """Packages that need no pin: the product itself, and the installers."""
+
+OPTIONAL: Final = ("bench.txt", "spark.txt")
+"""The files of what only some targets install."""
 
 FAST: Final = frozenset({"pygrpc-native"})
 """Packages that `make fast` builds from what fast.txt pins. They are not installed by default."""
@@ -113,14 +117,17 @@ def main() -> None:
     """Prints every fault and a summary; exits with 1 if there is a fault."""
     run, faults = pinned((FOLDER / "run.txt").read_text(encoding="utf-8"), "run.txt")
     dev, more = pinned((FOLDER / "dev.txt").read_text(encoding="utf-8"), "dev.txt")
-    bench, others = pinned((FOLDER / "bench.txt").read_text(encoding="utf-8"), "bench.txt")
-    image_faults: list[str] = []
+    _, fast_faults = pinned((FOLDER / "fast.txt").read_text(encoding="utf-8"), "fast.txt")
+    faults += fast_faults + more + differences(run, dev)
     for name in IMAGE_FILES:
         image, found = pinned((FOLDER / name).read_text(encoding="utf-8"), name)
-        image_faults += found + conflicts(dev, image, name)
-    _, fast_faults = pinned((FOLDER / "fast.txt").read_text(encoding="utf-8"), "fast.txt")
-    faults += image_faults + fast_faults + more + others + differences(run, dev)
-    faults += conflicts(dev, bench, "bench.txt") + unpinned_packages(dev, bench)
+        faults += found + conflicts(dev, image, name)
+    optional: dict[str, str] = {}
+    for file in OPTIONAL:
+        extra, others = pinned((FOLDER / file).read_text(encoding="utf-8"), file)
+        faults += others + conflicts(dev, extra, file)
+        optional |= extra
+    faults += unpinned_packages(dev, optional)
     sys.stdout.writelines(f"{fault}\n" for fault in faults)
     print(f"{len(run)} dependencies in run.txt, {len(dev)} in dev.txt; {len(faults)} faults")
     sys.exit(1 if faults else 0)

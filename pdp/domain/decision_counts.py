@@ -37,6 +37,26 @@ class DecisionCount(NamedTuple):
     recorded: int
 
 
+class RecordedCount(NamedTuple):
+    """Decisions of a minute or an hour, as a log keeps them.
+
+    Attributes:
+        at: where the minute or the hour begins, in seconds since the epoch.
+        width: 60 or 3600.
+        level: the logging level.
+        outcome: the name of the outcome.
+        recorded: whether the decisions have records.
+        decisions: how many there are.
+    """
+
+    at: int
+    width: int
+    level: str
+    outcome: str
+    recorded: bool
+    decisions: int
+
+
 class CountedPeriod(NamedTuple):
     """The decisions of a tenant in a period.
 
@@ -65,3 +85,47 @@ class CountedPeriod(NamedTuple):
     def recorded(self) -> int:
         """How many decisions were recorded."""
         return sum(each.recorded for each in self.counts)
+
+
+def counted_period(
+    counts: Sequence[RecordedCount],
+    *,
+    counted_from: float,
+    held_from: float | None,
+    since: float | None = None,
+    until: float | None = None,
+    outcomes: Sequence[str] = (),
+) -> CountedPeriod:
+    """Returns the decisions of a period; see `AuditLog.counts`, which it equals.
+
+    Args:
+        counts: all counts of the tenant.
+        counted_from: decisions before this time were not counted.
+        held_from: the time of the oldest record that is there; None if there is none.
+        since: the beginning of the period; None for the first decision.
+        until: its end, exclusive; None for no end.
+        outcomes: count only decisions with any of these outcomes; empty for all.
+    """
+    start = since or 0
+    inside = [
+        each
+        for each in counts
+        if each.at + each.width > start
+        and (until is None or each.at < until)
+        and (not outcomes or each.outcome in outcomes)
+    ]
+    totals: dict[tuple[str, str], tuple[int, int]] = {}
+    removed = 0
+    for each in inside:
+        made, recorded = totals.get((each.level, each.outcome), (0, 0))
+        seen = each.decisions if each.recorded else 0
+        totals[each.level, each.outcome] = made + each.decisions, recorded + seen
+        if held_from is None or each.at + each.width <= held_from:
+            removed += seen
+    return CountedPeriod(
+        [DecisionCount(*key, *numbers) for key, numbers in sorted(totals.items())],
+        None if since is None else min((each.at for each in inside), default=since),
+        None if until is None else max((each.at + each.width for each in inside), default=until),
+        removed=removed,
+        uncounted_before=float(counted_from) if start < counted_from else None,
+    )

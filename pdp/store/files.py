@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from pdp.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 T = TypeVar("T")
@@ -20,6 +22,7 @@ _PRIMARY_CODE: Final = 0xFF
 """The low byte of a SQLite error code. The other bytes are details."""
 
 _OWNER_ONLY: Final = 0o700
+_FILE_MODE: Final = 0o600
 _OTHERS: Final = 0o077
 """The permissions of a group and of everyone else."""
 
@@ -129,6 +132,27 @@ def enable_wal(connection: sqlite3.Connection, busy_timeout_s: float) -> None:
             "The file system of the database does not support a write-ahead log. Put the file on"
             " a local disk."
         )
+
+
+@contextmanager
+def exclusive_lock(path: Path) -> Iterator[bool]:
+    """Holds a lock on a file; yields whether it is held, or False if another process holds it.
+
+    The kernel releases the lock when the process ends in any way.
+
+    Raises:
+        OSError: the file cannot be created.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)
 
 
 def sync(path: Path) -> None:

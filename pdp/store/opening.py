@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pdp.domain.audit_log import AuditLog
+    from pdp.store.chain_port import ChainReader
     from pdp.store.port import Store
 
 BUSY_TIMEOUT_S: Final = 5.0
@@ -37,6 +38,9 @@ class Backend(Protocol):
 
     def open_audit_log(self, url: str, *, key: bytes, busy_timeout_s: float) -> AuditLog:
         """See `pdp.store.open_audit_log`."""
+
+    def open_chain_reader(self, url: str, *, key: bytes, busy_timeout_s: float) -> ChainReader:
+        """See `pdp.store.open_chain_reader`."""
 
     def exists(self, url: str, setting: str) -> bool:
         """Returns whether the database exists; never creates it."""
@@ -121,6 +125,25 @@ def open_audit_log(
     """
     backend = _backend(url, AUDIT_SETTING)
     return backend.open_audit_log(url, key=key, busy_timeout_s=busy_timeout_s)
+
+
+def open_chain_reader(
+    url: str, *, key: bytes = b"", busy_timeout_s: float = BUSY_TIMEOUT_S
+) -> ChainReader:
+    """Opens an audit log that exists, to read its hash chain. Changes nothing in it.
+
+    Args:
+        url: see `open_store`.
+        key: the key of the chain; empty for none.
+        busy_timeout_s: how long to wait for another process that opens the log.
+
+    Raises:
+        ConfigError: the log does not exist or cannot be used, or its chain has another key. The
+            message says what to do.
+        StoreUnavailable: another process held the database for longer than `busy_timeout_s`.
+    """
+    backend = _backend(url, AUDIT_SETTING)
+    return backend.open_chain_reader(url, key=key, busy_timeout_s=busy_timeout_s)
 
 
 def exists(url: str, setting: str = DATABASE_SETTING) -> bool:

@@ -11,13 +11,8 @@ from pdp.decisions import replay as replays
 from pdp.decisions.policy_hash import PolicyHasher
 from pdp.decisions.record_builder import PendingRecord, RecordBuilder, sha256_of_text
 from pdp.decisions.replay import replay
-from pdp.decisions.replay_summary import (
-    ADDED,
-    CHANGED,
-    Responsible,
-    replay_records,
-    replay_requests,
-)
+from pdp.decisions.replay_summary import replay_records, replay_requests
+from pdp.decisions.replay_tally import ADDED, CHANGED, Responsible
 from pdp.detect.validators import VALIDATORS
 from pdp.domain import (
     customer_policy,
@@ -313,7 +308,7 @@ def test_the_tally_names_changes_and_responsible_policies() -> None:
         match.policy_id: StaticOverride(match.policy_id, "warn") for match in records[0].matches
     }
     after = snapshot(**{static_policy.OVERRIDE_KIND: overrides})
-    tally = replay_records(records, before, after, examples=2)
+    tally = replay_records(enumerate(records), before, after, examples=2)
     assert (tally.replayed, tally.changed) == (8, 3)
     assert dict(tally.not_replayed) == {replays.NOT_EVALUATED: 1}
     change = tally.changes[Outcome.BLOCK, Outcome.WARN]
@@ -328,7 +323,7 @@ def test_decisions_of_other_policies_are_counted_separately() -> None:
     before = snapshot()
     same = record_of(Request(text="hi"), before)._replace(revision=before.revision - 3)
     other = record_of(Request(text="hi"), snapshot(**rule(user_groups=["contractors"])))
-    tally = replay_records([same, other], before, before, examples=0)
+    tally = replay_records(enumerate([same, other]), before, before, examples=0)
     assert (tally.replayed, tally.elsewhere) == (2, 1)
 
 

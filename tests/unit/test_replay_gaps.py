@@ -9,7 +9,8 @@ from pdp import catalog
 from pdp.decisions import replay as replays
 from pdp.decisions.record_builder import PendingRecord, RecordBuilder
 from pdp.decisions.replay import replay
-from pdp.decisions.replay_summary import CHANGED, Responsible, replay_records
+from pdp.decisions.replay_summary import replay_records
+from pdp.decisions.replay_tally import CHANGED, Responsible
 from pdp.detect.validators import VALIDATORS
 from pdp.domain import dlp_rule, org_policy, policy_exception, static_policy
 from pdp.domain.decision import Outcome
@@ -154,7 +155,8 @@ def test_an_example_names_the_user_the_policy_and_why() -> None:
     kinds: dict[str, Any] = {static_policy.KIND: {"p": warn}}
     after = snapshot(**kinds)
     record = record_of(text("a rival", subject=Subject("ada")), before)
-    [(outcomes, change)] = replay_records([record], before, after, examples=1).changes.items()
+    tally = replay_records([(1, record)], before, after, examples=1)
+    [(outcomes, change)] = tally.changes.items()
     assert outcomes == (Outcome.BLOCK, Outcome.WARN)
     [example] = change.examples
     policy = Responsible("static", "p", "No rivals", CHANGED, "block", "warn")
@@ -166,7 +168,8 @@ def test_an_example_names_the_user_the_policy_and_why() -> None:
 def test_records_of_a_sample_are_counted_by_their_rate() -> None:
     before, after = snapshot(), snapshot(**static())
     records = [record_of(text("a rival"), before, rate) for rate in (0.1, 0.1, 0.0)]
-    tally = replay_records([*records, record_of(text("hi"), before)], before, after, examples=0)
+    records.append(record_of(text("hi"), before))
+    tally = replay_records(enumerate(records), before, after, examples=0)
     assert dict(tally.samples) == {0.1: 2, 1.0: 2}
     assert dict(tally.changed_samples) == {0.1: 2, 1.0: 1}
     assert tally.is_sampled

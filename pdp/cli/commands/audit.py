@@ -39,6 +39,18 @@ Exit codes:
 Examples:
   pdp audit verify
   pdp audit verify --anchor 1284:6f0c…   (the head that an earlier verification printed)
+  pdp audit verify --records /var/lib/pdp/records
+"""
+
+PARQUET: Final = "parquet"
+
+_EXPORT_EPILOG: Final = f"""{_EXITS}
+\b
+Examples:
+  pdp audit export --format csv --output march.csv --since 2026-03-01
+  pdp audit export --format parquet --output /var/lib/pdp/records
+  pdp audit export --format parquet --output s3://BUCKET/records
+Parquet needs an extra: pip install 'pdp[parquet]'. See docs/parquet.md.
 """
 
 _SEARCH_EPILOG: Final = f"""{_EXITS}
@@ -98,17 +110,43 @@ def _export(
     records: RecordFilterOptions,
     target: TargetOptions,
     form: Annotated[
-        str, typer.Option("--format", metavar="ndjson|csv", help="The format of the output.")
+        str,
+        typer.Option("--format", metavar="ndjson|csv|parquet", help="The format of the output."),
     ] = "ndjson",
     output: Annotated[
         str,
-        typer.Option(metavar="FILE", help="The file to write; - writes to standard output."),
+        typer.Option(
+            metavar="FILE|DIR|URL",
+            help="The file to write; - writes to standard output. For Parquet: a directory, or a"
+            " URL such as s3://BUCKET/PATH.",
+        ),
     ] = "-",
+    file_rows: Annotated[
+        int,
+        typer.Option(
+            min=1_000,
+            max=1_000_000,
+            metavar="NUMBER",
+            help="About the most records of a Parquet file, and of a step that an interrupted"
+            " export repeats.",
+        ),
+    ] = 200_000,
 ) -> None:
-    """Write all matching decision records, the oldest first."""
-    from pdp.cli.run.audit import export  # noqa: PLC0415 - as above
+    """Write all matching decision records, the oldest first.
 
-    export(records, target, form, output)
+    Parquet is for queries and for replays of many records. Such an export reads the log of this
+    host, while servers write to it. It has the records of all tenants, a directory for each tenant
+    and day, and the hash chain of the log. Run it again to add the records that were written
+    since: it goes on from where the last one ended, or was interrupted.
+    """
+    if form == PARQUET:
+        from pdp.cli.run.export_parquet import export_parquet  # noqa: PLC0415 - loads Arrow
+
+        export_parquet(records, target, output, file_rows)
+    else:
+        from pdp.cli.run.audit import export  # noqa: PLC0415 - as above
+
+        export(records, target, form, output)
 
 
 @spread
@@ -118,19 +156,33 @@ def _verify(
         str,
         typer.Option(metavar="HEAD", help="The head that an earlier verification printed."),
     ] = "",
+    records: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR|URL",
+            help="Check an export in Parquet instead of the log.",
+        ),
+    ] = None,
     as_json: ApiJson = False,
 ) -> None:
     """Check that no record was removed, altered, added or moved.
 
-    The command checks the records of all tenants.
+    The command checks the records of all tenants. With --records, it checks those of an export by
+    the hash chain that the export has, and calls no server. A log with a key needs the same
+    PDP_AUDIT_KEY_FILE.
 
     It prints the head of the log, which identifies the log's present state. Keep the head in
     another place. If you pass it as --anchor later, the command also detects that the end of the
     log was cut off.
     """
-    from pdp.cli.run.audit import verify  # noqa: PLC0415 - as above
+    if records is not None:
+        from pdp.cli.run.export_parquet import verify_parquet  # noqa: PLC0415 - loads Arrow
 
-    verify(target, anchor, as_json=as_json)
+        verify_parquet(records, target, anchor, as_json=as_json)
+    else:
+        from pdp.cli.run.audit import verify  # noqa: PLC0415 - as above
+
+        verify(target, anchor, as_json=as_json)
 
 
 @spread
@@ -163,7 +215,7 @@ def group() -> Any:
     app.command("tail", epilog=_EXITS)(_tail)
     app.command("search", epilog=_SEARCH_EPILOG)(_search)
     app.command("show", epilog=_EXITS)(_show)
-    app.command("export", epilog=_EXITS)(_export)
+    app.command("export", epilog=_EXPORT_EPILOG)(_export)
     app.command("verify", epilog=_VERIFY_EPILOG)(_verify)
     app.command("changes", epilog=_EXITS)(_changes)
     return typer.main.get_command(app)

@@ -29,6 +29,14 @@ New patterns run on the redacted text, if the logging level keeps it. The report
 what could not be applied. To run every layer, replay your own requests:
   pdp replay --requests requests.ndjson --overlay candidate.yaml
 Each line of the file is a request in the form of POST /v1/decide.
+
+\b
+Many records are replayed from an export, by all cores or on a Spark cluster:
+  pdp audit export --format parquet --output records
+  pdp replay --records records --overlay candidate.yaml --results results
+  pdp replay --records s3://BUCKET/records --overlay candidate.yaml --engine spark
+      --results s3://BUCKET/results
+They need extras: pip install 'pdp[parquet]', or 'pdp[spark]'. See docs/replay-at-scale.md.
 """
 
 

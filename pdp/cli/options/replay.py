@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
+from pdp.cli.failures import UsageError
 from pdp.cli.options.common import OverlayFile  # noqa: TC001 - read by typer
 from pdp.cli.options.times import parse_time
+
+LOCAL: Final = "local"
+SPARK: Final = "spark"
+THIS_HOST: Final = "local[*]"
+ENGINES: Final = (LOCAL, SPARK)
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,47 @@ class ReplayOptions:
         typer.Option(
             metavar="FILE",
             help="Replay these requests, one JSON object a line, instead of records.",
+        ),
+    ] = None
+    records: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR|URL",
+            help="Replay the records of an export (pdp audit export --format parquet): a directory,"
+            " or a URL such as s3://BUCKET/PATH. Calls no server: the policies are those of the"
+            " database.",
+        ),
+    ] = None
+    engine: Annotated[
+        str,
+        typer.Option(
+            metavar="local|spark",
+            help="What replays the records of --records: processes of this host, or Spark.",
+        ),
+    ] = LOCAL
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=1024,
+            metavar="NUMBER",
+            help="How many processes --engine local uses.  [default: one for each core]",
+            show_default=False,
+        ),
+    ] = 0
+    spark_master: Annotated[
+        str,
+        typer.Option(
+            metavar="MASTER",
+            help="The cluster of --engine spark, such as spark://HOST:7077, yarn or local[4].",
+        ),
+    ] = THIS_HOST
+    results: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR|URL",
+            help="Write the result of each record here, as Parquet. The same command goes on from"
+            " there if it was interrupted. --engine spark needs it.",
         ),
     ] = None
     tenant: Annotated[
@@ -73,6 +120,28 @@ class ReplayOptions:
             min=0, max=20, metavar="NUMBER", help="How many example decisions to show per change."
         ),
     ] = 3
+
+    def check(self) -> None:
+        """Checks that the options fit together.
+
+        Raises:
+            UsageError: they do not.
+        """
+        if self.engine not in ENGINES:
+            raise UsageError(f"--engine {self.engine}: use {' or '.join(ENGINES)}")
+        if self.records is None:
+            given = {
+                "--engine": self.engine != LOCAL,
+                "--workers": self.workers,
+                "--spark-master": self.spark_master != THIS_HOST,
+                "--results": self.results,
+            }
+            for name in filter(given.get, given):
+                raise UsageError(f"{name} goes with --records")
+        elif self.requests is not None:
+            raise UsageError("give --records or --requests, not both")
+        elif self.engine == SPARK and self.results is None:
+            raise UsageError("--engine spark writes its results to --results: name a place")
 
     def body(self) -> dict[str, Any]:
         """Returns the request fields that these options set, without those read from files.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from pdp.cli.connect import connect
 from pdp.cli.exit_codes import Exit
 from pdp.cli.failures import UsageError, exit_on_failure
 from pdp.cli.input import parse_json, read_bytes, read_overlay
+from pdp.cli.output.progress import progress_bar
 from pdp.cli.output.replay_report import add_estimates, add_samples, replay_report
 from pdp.cli.output.report import print_json, show
 from pdp.cli.request import to_message
@@ -44,6 +44,7 @@ def replay(options: ReplayOptions, target: TargetOptions, *, strict: bool, as_js
     with exit_on_failure(as_json=as_json):
         if options.overlay is None and options.revision is None:
             raise UsageError("there are no policies to compare with: give --overlay or --revision")
+        options.check()
         if options.overlay == "-" == options.requests:
             raise UsageError(
                 "standard input is either the requests or the overlay; give one of them as a file"
@@ -52,12 +53,12 @@ def replay(options: ReplayOptions, target: TargetOptions, *, strict: bool, as_js
         if options.overlay is not None:
             body["overlay"] = read_overlay(options.overlay)
         total: dict[str, Any] = {}
-        with (
-            overlay_errors(options.overlay),
-            connect(target) as client,
-            _progress() as show_progress,
-        ):
-            for page in _pages(client, body, options.requests):
+        with overlay_errors(options.overlay), progress_bar("Replaying") as show_progress:
+            if options.records is not None:
+                pages = _replay_export(body, options, target, show_progress)
+            else:
+                pages = _call_pages(body, options, target)
+            for page in pages:
                 _add(total, page, options.examples)
                 show_progress(page["progress"])
     add_estimates(total)
@@ -74,12 +75,27 @@ def replay(options: ReplayOptions, target: TargetOptions, *, strict: bool, as_js
     sys.exit(Exit.OK if is_complete else Exit.INCOMPLETE)
 
 
-def _pages(
-    client: Client, body: dict[str, Any], requests_file: str | None
+def _replay_export(
+    body: dict[str, Any],
+    options: ReplayOptions,
+    target: TargetOptions,
+    show_progress: Callable[[float], None],
 ) -> Iterator[dict[str, Any]]:
-    if requests_file:
-        return _replay_requests(client, body, requests_file)
-    return _replay_records(client, body)
+    """Yields the result of a replay of an export, as one page."""
+    from pdp.cli.run.replay_export import replay_records  # noqa: PLC0415 - loads Arrow
+
+    yield encode(replay_records(to_message("Replay", body), options, target, show_progress))
+
+
+def _call_pages(
+    body: dict[str, Any], options: ReplayOptions, target: TargetOptions
+) -> Iterator[dict[str, Any]]:
+    """Yields the pages that a server, or a database, answers with."""
+    with connect(target) as client:
+        if options.requests:
+            yield from _replay_requests(client, body, options.requests)
+        else:
+            yield from _replay_records(client, body)
 
 
 def _replay_records(client: Client, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -145,17 +161,3 @@ def _add_policies(
         count = by_key[key]["count"] if key in by_key else 0
         by_key[key] = {**each, "count": count + each["count"]}
     return sorted(by_key.values(), key=lambda each: -each["count"])
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[float], None]]:
-    """Yields a function that shows the progress, if stderr is a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda _done: None
-        return
-    from rich.console import Console  # noqa: PLC0415 - takes 0.1 s; only terminals need it
-    from rich.progress import Progress  # noqa: PLC0415 - as above
-
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("Replaying", total=1.0)
-        yield lambda done: progress.update(task, completed=done)

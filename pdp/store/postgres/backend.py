@@ -23,7 +23,16 @@ def open_store(url: str, *, busy_timeout_s: float) -> PostgresStore:
 
 def open_audit_log(url: str, *, key: bytes, busy_timeout_s: float) -> NoReturn:
     """Refuses: decision records are in a file of each replica."""
-    raise ConfigError(
+    raise _no_records()
+
+
+def open_chain_reader(url: str, *, key: bytes, busy_timeout_s: float) -> NoReturn:
+    """Refuses; see `open_audit_log`."""
+    raise _no_records()
+
+
+def _no_records() -> ConfigError:
+    return ConfigError(
         f"{AUDIT_SETTING}: decision records are kept in SQLite files. Use sqlite:///PATH."
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from pdp.store.sqlite.audit_chain import SqliteChainReader
 from pdp.store.sqlite.audit_log import SqliteAuditLog
 from pdp.store.sqlite.connections import SCHEME, path_of
 from pdp.store.sqlite.store import SqliteStore
@@ -23,6 +24,11 @@ def open_store(url: str, *, busy_timeout_s: float) -> SqliteStore:
 def open_audit_log(url: str, *, key: bytes, busy_timeout_s: float) -> SqliteAuditLog:
     """See `pdp.store.open_audit_log`."""
     return SqliteAuditLog.open(url, key=key, busy_timeout_s=busy_timeout_s)
+
+
+def open_chain_reader(url: str, *, key: bytes, busy_timeout_s: float) -> SqliteChainReader:
+    """See `pdp.store.open_chain_reader`."""
+    return SqliteChainReader.open(url, key=key, busy_timeout_s=busy_timeout_s)
 
 
 def exists(url: str, setting: str) -> bool:

@@ -162,6 +162,7 @@ def test_faults_of_an_overlay_are_those_of_a_server(cli: Cli, home: Path, tmp_pa
     [
         (("--engine", "hadoop"), "use local or spark"),
         (("--engine", "spark"), "--engine spark writes its results to --results"),
+        (("--results", "r", "--since", "1h"), "give --since and --until as dates"),
         (("--requests", "x.ndjson"), "give --records or --requests, not both"),
     ],
 )

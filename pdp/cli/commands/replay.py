@@ -18,10 +18,12 @@ Exit codes:
   1   some decisions would change
   2   the options do not fit together
   3   the overlay, the revision or a request is invalid
-  4   the server or its database is not available
+  4   the server or its database is not available; or the records of --records
+      cannot be read, or the --results cannot be written
   5   no recorded decision would change, but some were not recorded; with
       --strict: some were not recorded
-  78  with --embedded: the database or the settings cannot be used
+  78  with --embedded or --records: the database, the export or the settings
+      cannot be used
 
 \b
 A decision record holds no raw text. The replay applies the policies to the findings in the record.
@@ -56,7 +58,7 @@ def command(
 
     The report says how many decisions would change, from which outcome to which, because of which
     policies, and gives examples. If some decisions of the period were not recorded, it says so
-    first. Nothing is written.
+    first. Nothing is written but the --results.
     """
     from pdp.cli.run.replay import replay  # noqa: PLC0415 - loads protobuf
 

@@ -9,7 +9,7 @@ import typer
 
 from pdp.cli.failures import UsageError
 from pdp.cli.options.common import OverlayFile  # noqa: TC001 - read by typer
-from pdp.cli.options.times import parse_time
+from pdp.cli.options.times import is_relative, parse_time
 
 LOCAL: Final = "local"
 SPARK: Final = "spark"
@@ -142,6 +142,13 @@ class ReplayOptions:
             raise UsageError("give --records or --requests, not both")
         elif self.engine == SPARK and self.results is None:
             raise UsageError("--engine spark writes its results to --results: name a place")
+        elif self.results is not None and any(
+            map(is_relative, (self.since or "", self.until or ""))
+        ):
+            raise UsageError(
+                "with --results, give --since and --until as dates: otherwise each run selects"
+                " other records, and none can go on"
+            )
 
     def body(self) -> dict[str, Any]:
         """Returns the request fields that these options set, without those read from files.

@@ -12,6 +12,11 @@ _AGO: Final = re.compile(r"(\d{1,6})([smhd])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
+def is_relative(text: str) -> bool:
+    """Returns whether a time is how long ago, so that it is another one with every call."""
+    return _AGO.fullmatch(text) is not None
+
+
 def parse_time(text: str, option: str) -> str:
     """Returns a time in RFC 3339; empty if `text` is empty.
 

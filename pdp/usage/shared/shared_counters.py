@@ -30,9 +30,15 @@ if TYPE_CHECKING:
     from pdp.usage.shared.address import CounterServer
     from pdp.usage.shared.script import CountResult
 
-FIRST_PAUSE_S: Final = 0.05
+FIRST_PAUSE_S: Final = 0.02
 MAX_PAUSE_S: Final = 5.0
-STEADY_S: Final = 10.0
+"""Pauses between attempts to connect grow up to this."""
+
+MAX_SLOW_PAUSE_S: Final = 0.5
+"""Pauses grow up to this while there is a connection: a server that answers too late by chance must
+be asked again soon, and one budget in this time costs next to nothing."""
+
+STEADY_S: Final = 1.0
 """After this time without a failure, pauses are short again."""
 
 REPORT_TIMEOUT_S: Final = 2.0
@@ -146,7 +152,7 @@ class SharedCounters:
                 if time.monotonic() - began >= STEADY_S:
                     pause_s = FIRST_PAUSE_S
             await asyncio.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311 - spreads replicas
-            pause_s = min(2 * pause_s, MAX_PAUSE_S)
+            pause_s = min(2 * pause_s, MAX_PAUSE_S if self._link is None else MAX_SLOW_PAUSE_S)
             self._unreported.drop_past()
             try:
                 await self._attempt()

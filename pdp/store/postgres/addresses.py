@@ -59,7 +59,7 @@ def public_url(url: str, setting: str) -> str:
     ports = parameters.get("port", "").split(",")
     hosts = _hosts(parameters)
     places = [
-        f"{host}:{port}" if port else host
+        f"{_in_url(host)}:{port}" if port else _in_url(host)
         for host, port in zip(hosts, ports * len(hosts) if len(ports) == 1 else ports, strict=False)
     ]
     database = parameters.get("dbname", "")
@@ -83,6 +83,10 @@ def _parse(url: str, setting: str) -> dict[str, str]:
 def _hosts(parameters: Mapping[str, str]) -> list[str]:
     hosts = parameters.get("hostaddr") or parameters.get("host") or os.environ.get("PGHOST", "")
     return hosts.split(",")
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _is_local(host: str) -> bool:

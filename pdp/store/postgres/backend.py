@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 def open_store(url: str, *, busy_timeout_s: float) -> PostgresStore:
     """See `pdp.store.open_store`."""
     return PostgresStore.open(
-        connection_string(url, DATABASE_SETTING), busy_timeout_s=busy_timeout_s
+        connection_string(url, DATABASE_SETTING),
+        _public_url(url, DATABASE_SETTING),
+        busy_timeout_s=busy_timeout_s,
     )
 
 

@@ -52,15 +52,18 @@ def convert_errors() -> Iterator[None]:
 
 
 @contextmanager
-def convert_opening_errors() -> Iterator[None]:
+def convert_opening_errors(place: str) -> Iterator[None]:
     """Converts errors that an operator must correct to `ConfigError`.
 
     Raises `StoreUnavailable` instead if a retry may succeed.
+
+    Args:
+        place: the URL of the database, without credentials.
     """
     try:
         yield
     except psycopg.Error as error:
-        raise _opening_error(error) from error
+        raise _opening_error(error, place) from error
 
 
 def unavailable(error: psycopg.Error) -> StoreUnavailable:
@@ -70,11 +73,18 @@ def unavailable(error: psycopg.Error) -> StoreUnavailable:
     return StoreUnavailable(_MESSAGES.get(error.sqlstate or "", "The store is not available."))
 
 
-def _opening_error(error: psycopg.Error) -> PdpError:
+def _opening_error(error: psycopg.Error, place: str) -> PdpError:
     # The error of a connection has its SQLSTATE only in recent versions of libpq.
     state = error.sqlstate or _state_in(str(error))
     message = _OPENING_MESSAGES.get(state)
-    return ConfigError(message) if message else unavailable(error)
+    if message:
+        return ConfigError(f"{place}: {message}")
+    if not error.sqlstate and isinstance(error, psycopg.OperationalError):
+        return StoreUnavailable(
+            f"{place}: the database cannot be reached. Check that it runs, that its host and port "
+            "are right, and the files that the URL names for TLS."
+        )
+    return unavailable(error)
 
 
 def _state_in(text: str) -> str:

@@ -62,15 +62,21 @@ class PostgresStore:
         self._in_use: psycopg.Connection | None = None
 
     @classmethod
-    def open(cls, connection_string: str, *, busy_timeout_s: float) -> PostgresStore:
-        """Opens the store; see `pdp.store.open_store`."""
+    def open(cls, connection_string: str, place: str, *, busy_timeout_s: float) -> PostgresStore:
+        """Opens the store; see `pdp.store.open_store`.
+
+        Args:
+            connection_string: what libpq connects by.
+            place: the URL without credentials, for errors.
+            busy_timeout_s: how long to wait for another writer.
+        """
 
         def connect() -> psycopg.Connection:
             connection = psycopg.connect(connection_string, autocommit=True)
             _configure(connection)
             return connection
 
-        with convert_opening_errors(), ExitStack() as undo:
+        with convert_opening_errors(place), ExitStack() as undo:
             with connect() as connection:
                 schema.prepare(connection)
             listener = Listener(connect)

@@ -5,12 +5,17 @@ from __future__ import annotations
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import psycopg
 import pytest
 
+from pdp.bootstrap.recording import RecordingOptions
+from pdp.domain.decision import Outcome
+from pdp.embedded import Engine
+from tests.support.approvals import ESCALATE, ApprovalTenant, approval_of
+from tests.support.authenticated_servers import AuthenticatedServer, create_key
 from tests.support.postgres import postgres
 from tests.support.replicas import start_replicas, views_of, wait_for_all
 from tests.support.rest.kill_switch import PROVIDERS
@@ -26,16 +31,21 @@ if TYPE_CHECKING:
     from tests.support.servers import Server
 
 WRITES = 8
+CALLERS = 40
 
 
 @pytest.fixture(scope="module")
-def replicas(
-    postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[list[Server]]:
+def database_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """The URL of the database of `replicas`."""
     url = postgres_server.create_database()
-    with start_replicas(tmp_path_factory.mktemp("replicas"), url) as started:
-        yield started
+    yield url
     postgres_server.drop_database(url)
+
+
+@pytest.fixture(scope="module")
+def replicas(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
+    with start_replicas(tmp_path_factory.mktemp("replicas"), database_url) as started:
+        yield started
 
 
 class TestAgreement:
@@ -104,6 +114,45 @@ class TestAgreement:
                 "min_revision": int(answer.headers["x-pdp-revision"]),
             }
             assert other.request("POST", "/v1/decide", json=request).json()["outcome"] == outcome
+
+
+def test_an_embedded_engine_follows_the_same_database(
+    replicas: list[Server], database_url: str, tenant: str, tmp_path: Path
+) -> None:
+    writer = views_of(tenant, replicas)[0]
+    records = RecordingOptions(f"sqlite:///{tmp_path}/audit.db")
+    with Engine.open(database_url, records=records) as engine:
+        assert engine.decide(text="zebra", tenant_id=tenant).allowed
+        writer.create("No zebras", "zebra")
+        decision = engine.decide(min_revision=writer.revision, text="zebra", tenant_id=tenant)
+    assert decision.outcome == Outcome.BLOCK
+
+
+def test_one_approval_gives_one_pass_over_all_replicas(tmp_path: Path, postgres_url: str) -> None:
+    admin = create_key(tmp_path, "admin", "*", postgres_url)
+    with start_replicas(tmp_path, postgres_url, count=2, PDP_AUTH="required") as replicas:
+        asked = AuthenticatedServer(replicas[0], admin)
+        rule = {"name": "e", "conditions": {"content_regex": "escalate"}, "action": ESCALATE}
+        tenant = ApprovalTenant(asked, "acme", (rule,))
+        held = tenant.decide(content={"text": "escalate"})
+        tenant.approve(held)
+        token = approval_of(held)["token"]
+        body = {**tenant.request(content={"text": "escalate"}), "tokens": [token]}
+        together = threading.Barrier(CALLERS)
+
+        def call(number: int) -> dict[str, Any]:
+            with replicas[number % 2].client() as client:
+                together.wait(TIMEOUT_S)
+                answer = client.post("/v1/decide", json=body, headers={"X-API-Key": tenant.pep})
+            decision: dict[str, Any] = answer.json()
+            return decision
+
+        with ThreadPoolExecutor(CALLERS) as threads:
+            decisions = list(threads.map(call, range(CALLERS)))
+        asked.close()
+    assert sum(each["allowed"] for each in decisions) == 1
+    refused = [each["reason_code"] for each in decisions if not each["allowed"]]
+    assert set(refused) == {"TOKEN_USED"}
 
 
 class TestFaults:

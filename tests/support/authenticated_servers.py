@@ -83,9 +83,16 @@ def first_admin_key(data_dir: Path) -> str:
     return create_key(data_dir, "admin", "*")
 
 
-def create_key(data_dir: Path, role: str, tenant: str) -> str:
-    """Creates a key in a database by `pdp keys create`; returns it."""
-    url = f"sqlite:///{data_dir}/pdp.db"
+def create_key(data_dir: Path, role: str, tenant: str, url: str = "") -> str:
+    """Creates a key by `pdp keys create`; returns it.
+
+    Args:
+        data_dir: the directory of the database, if it is SQLite.
+        role: of the key.
+        tenant: of the key.
+        url: of another database.
+    """
+    url = url or f"sqlite:///{data_dir}/pdp.db"
     creation = servers.run_pdp(
         "keys", "create", "--role", role, "--tenant", tenant, PDP_DATABASE_URL=url
     )

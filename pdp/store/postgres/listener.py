@@ -29,13 +29,13 @@ CHANNEL: Final = "pdp_commits"
 
 POLL_S: Final = 0.5
 
-SILENCE_S: Final = 2.0
-"""Without an answer for this time, the database counts as not available."""
+SILENCE_S: Final = 5.0
+"""Without an answer for this time, the database counts as away. A busy process may be late."""
 
 _COMMIT_BITS: Final = 48
 
 _RETRIES_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
-"""The waits before connecting again; the last one repeats."""
+"""The waits after attempts to connect that have failed; the last one repeats."""
 
 _COMMITS: Final = f"SELECT commits FROM {SCHEMA}.change_log"  # noqa: S608 - a constant
 
@@ -58,6 +58,7 @@ class Listener:
         self._commits = -1
         self._connections = 0
         self._answered_at = 0.0
+        self._is_away = False
         self._closed = False
         self._watchers: list[Callable[[], None]] = []
         self._lock = threading.Lock()
@@ -93,7 +94,7 @@ class Listener:
         """
         if self._closed:
             raise StoreUnavailable("The store is closed.")
-        if time.monotonic() - self._answered_at > SILENCE_S:
+        if self._is_away or time.monotonic() - self._answered_at > SILENCE_S:
             raise StoreUnavailable("The store's database does not answer.")
 
     def committed(self, commits: int) -> None:
@@ -117,20 +118,23 @@ class Listener:
     def _run(self, connection: psycopg.Connection | None) -> None:
         retries = iter(_RETRIES_S)
         while not self._closed:
-            try:
-                if connection is None:
+            if connection is None:
+                try:
                     connection = self._listen()
-                    _log.info("the database of policies answers again")
-                retries = iter(_RETRIES_S)
+                except psycopg.Error:
+                    self._is_away = True
+                    self._wait(next(retries, _RETRIES_S[-1]))
+                    continue
+                _log.info("the database of policies answers again")
+            retries = iter(_RETRIES_S)
+            try:
                 self._follow(connection)
             except psycopg.Error:
-                if connection is not None and not self._closed:
+                if not self._closed:
                     _log.warning("the connection to the database of policies is lost")
-            if connection is not None:
-                with suppress(psycopg.Error):
-                    connection.close()
-                connection = None
-            self._wait(next(retries, _RETRIES_S[-1]))
+            with suppress(psycopg.Error):
+                connection.close()
+            connection = None
         self._wake_up.close()
 
     def _listen(self) -> psycopg.Connection:
@@ -146,6 +150,7 @@ class Listener:
             self._commits = commits
             self._connections += 1
             self._answered_at = time.monotonic()
+        self._is_away = False
         self._notify()
         return connection
 

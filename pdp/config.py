@@ -274,6 +274,15 @@ class Settings(BaseSettings):
         ge=0,
         description="Days that changes without a version history are kept; 0 for no limit.",
     )
+    snapshot_dir: NamedPath | None = Field(
+        None, description="Directory for saved policies, used while the database cannot be read."
+    )
+    snapshot_key_file: NamedPath | None = Field(
+        None, description="File with the key that encrypts them: 32 bytes in base64."
+    )
+    snapshot_max_age_s: float = Field(
+        3600.0, gt=0, le=31_536_000, description="Seconds after which they decide nothing any more."
+    )
     audit_key_file: NamedPath | None = Field(
         None, description="File with a secret that makes the log's hash chain unforgeable."
     )

@@ -72,6 +72,7 @@ from pdp.usage.synchronization import UsageSynchronizer
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from pdp.admin.saved_policies.policies import SavedPolicies
     from pdp.admin.workspace import Workspace, WorkspaceStats
     from pdp.bootstrap.recording import Recording
     from pdp.config import Settings
@@ -117,6 +118,7 @@ def wire(
     recording: Recording | None = None,
     exporting: ExportSubsystem | None = None,
     settings: Settings | None = None,
+    saved: SavedPolicies | None = None,
 ) -> Wiring:
     """Puts all servicers behind the guards.
 
@@ -129,6 +131,7 @@ def wire(
         recording: records decisions; None records nothing.
         exporting: SIEM connectors and alerts; None if neither is set up.
         settings: the settings of the server, for adapters; None for no adapters.
+        saved: stands in for the store while it cannot be read; None for no stand-in.
 
     Raises:
         ConfigError: the settings of an adapter cannot be used; the message says what to do.
@@ -139,7 +142,8 @@ def wire(
     metrics = _metrics(publisher, workspace, metering, recording)
     reader = RecordReader(recording.log) if recording else None
     recorder = recording.records if recording else DecisionRecorder()
-    policies, observe = PublishedPolicies(publisher, workspace), DecisionObserver(metrics).observe
+    policies = PublishedPolicies(publisher, workspace, saved)
+    observe = DecisionObserver(metrics).observe
     desk = WorkspaceDesk(workspace)
     decider = Decider(policies, metering.meter, entity_finder, recorder, observe, desk=desk)
     feed = _policy_servicer(publisher, workspace, policies, metrics)

@@ -148,6 +148,8 @@ class Decision:
         request: the request that was decided.
         raw: the answer of the server.
         failure: why there was no decision; None if there was one.
+        stale: whether the server decided by saved policies, because it could not read its database;
+            `raw.policies_known_at` says when they were last known to be in force.
     """
 
     outcome: str
@@ -166,6 +168,7 @@ class Decision:
     request: pb.DecideRequest = field(repr=False)
     raw: pb.DecideResponse = field(repr=False)
     failure: Unavailable | None = None
+    stale: bool = False
 
     @property
     def redacted(self) -> bool:
@@ -273,6 +276,7 @@ def _decision(
         request=request,
         raw=response,
         failure=failure,
+        stale=response.stale,
     )
 
 

@@ -111,7 +111,8 @@ def _open_late(
     try:
         start = read_start(source)
     except SavedPoliciesUnusable as problem:
-        raise StoreUnavailable(f"{error.message} {problem.message.capitalize()}.") from error
+        reason = problem.message[0].upper() + problem.message[1:]
+        raise StoreUnavailable(f"{error.message} {reason}.") from error
     publisher = create_saved_publisher(start, risk, settings.tenant_cache_mb)
     age_s = source.clock() - start.confirmation.at
     _log.error(

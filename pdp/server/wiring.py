@@ -137,21 +137,19 @@ def wire(
         ConfigError: the settings of an adapter cannot be used; the message says what to do.
     """
     entity_finder = entity_finder or open_engine()
-    exporting = exporting or ExportSubsystem.disabled()
     metering = UsageSynchronizer(workspace, Meter())
     metrics = _metrics(publisher, workspace, metering, recording)
     reader = RecordReader(recording.log) if recording else None
     recorder = recording.records if recording else DecisionRecorder()
-    policies = PublishedPolicies(publisher, workspace, saved)
+    policies, desk = PublishedPolicies(publisher, workspace, saved), WorkspaceDesk(workspace)
     observe = DecisionObserver(metrics).observe
-    desk = WorkspaceDesk(workspace)
     decider = Decider(policies, metering.meter, entity_finder, recorder, observe, desk=desk)
     feed = _policy_servicer(publisher, workspace, policies, metrics)
     handlers: dict[str, Endpoint | Handler] = {
         **_decision_handlers(decider, metrics, workspace, recording, entity_finder),
         **_policy_handlers(workspace, publisher.platform.detectors),
         **_file_handlers(workspace, publisher, decider, reader),
-        **_export_handlers(workspace, exporting),
+        **_export_handlers(workspace, exporting or ExportSubsystem.disabled()),
         **AuditServicer(reader, ChangeLog(workspace), _reports(recording, decider)).handlers(),
         **feed.handlers(),
         **LimitServicer(Limits(workspace, metering)).handlers(),

@@ -505,6 +505,7 @@ def check_auth(settings: Settings) -> None:
     """
     _check_local_tenant(settings)
     _check_following(settings)
+    _check_saved_policies(settings)
     if settings.auth != "dev":
         _check_credentials(settings)
     if settings.auth != "required":
@@ -549,6 +550,15 @@ def _check_following(settings: Settings) -> None:
         raise ConfigError(
             "PDP_FOLLOW_KEY_FILE: is required: only a credential of the role follower gets "
             "policies. Set it to a file with such an API key, or token."
+        )
+
+
+def _check_saved_policies(settings: Settings) -> None:
+    others = sorted(settings.model_fields_set & {"snapshot_key_file", "snapshot_max_age_s"})
+    if others and settings.snapshot_dir is None:
+        raise ConfigError(
+            f"PDP_{others[0].upper()}: is used only with PDP_SNAPSHOT_DIR. Set that, or leave it "
+            "out."
         )
 
 

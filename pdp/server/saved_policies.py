@@ -14,7 +14,7 @@ from pdp.admin.saved_policies.saver import RETRY_S, PolicySaver
 from pdp.admin.saved_policies.seal import FileSeal, SavedPoliciesUnusable, read_key
 from pdp.bootstrap.late_store import LateStore
 from pdp.bootstrap.policies import create_publisher, create_saved_publisher, open_policies
-from pdp.errors import ConfigError, PdpError, StoreUnavailable
+from pdp.errors import PdpError, StoreUnavailable
 from pdp.store.opening import find_database_file, public_url
 
 if TYPE_CHECKING:
@@ -129,8 +129,6 @@ def _open_late(
 def _source(settings: Settings) -> SavedSource | None:
     directory, key_file = settings.snapshot_dir, settings.snapshot_key_file
     if directory is None:
-        if key_file is not None:
-            raise ConfigError("PDP_SNAPSHOT_KEY_FILE: is used only with PDP_SNAPSHOT_DIR. Set it.")
         return None
     seal = FileSeal(b"" if key_file is None else read_key(key_file))
     files = SavedFiles(directory, seal)

@@ -1,15 +1,18 @@
-"""Saved policies: what a server decides while its PostgreSQL database is away (docs)."""
+"""Saved policies: what a server decides while its PostgreSQL database is away."""
 
 from __future__ import annotations
 
 import base64
 import os
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.support import servers
+from tests.support.approvals import ApprovalTenant
+from tests.support.authenticated_servers import KEYS, AuthenticatedServer
 from tests.support.postgres import postgres
 from tests.support.replicas import start_replicas, views_of, wait_for_all
 from tests.support.rest.kill_switch import PROVIDERS
@@ -19,6 +22,8 @@ from tests.support.waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    import httpx2
 
     from demo.postgres import PostgresServer
     from tests.support.faults import Tenant
@@ -54,6 +59,13 @@ def wait_until_saved(server: Server, revision: int) -> None:
         return server.metric("pdp_saved_policies_revision") >= revision
 
     wait_until(is_saved, f"revision {revision} is saved")
+
+
+def saved_revisions(server: Server, revision: int) -> list[str]:
+    """Returns the workers that know of files of a revision."""
+    page = server.request("GET", "/metrics").text
+    lines = re.findall(r'^pdp_saved_policies_revision{worker="(\d+)"} (\S+)$', page, re.MULTILINE)
+    return [worker for worker, value in lines if float(value) >= revision > 0]
 
 
 def wait_until_away(server: Server) -> None:
@@ -293,6 +305,60 @@ class TestStartWithoutTheDatabase:
             assert_blocked(tenant.decide("Hello"))
             database.start()
             wait_until(lambda: tenant.decide("Hello")["outcome"] == "ALLOW", "counters are known")
+
+    def test_workers_share_the_files(self, tmp_path: Path, database: PostgresServer) -> None:
+        saved = {**settings(tmp_path), "PDP_DATABASE_URL": database.url()}
+        with servers.start_workers(tmp_path / "one", 2, **saved) as server:
+            (tenant,) = views_of("acme", [server])
+            written(tenant, server)
+            wait_until(
+                lambda: len(saved_revisions(server, tenant.revision)) == 2,
+                "both workers see the files",
+            )
+        database.kill()
+        with servers.start_workers(tmp_path / "one", 2, **saved) as server:
+            (tenant,) = views_of("acme", [server])
+            for _ in range(10):  # each is a connection of its own, to one of the workers
+                decision = tenant.decide()
+                assert (decision["outcome"], decision["stale"]) == ("BLOCK", True)
+            database.start()
+            wait_until(
+                lambda: len(saved_revisions(server, tenant.revision)) == 2,
+                "one worker writes the files again",
+            )
+            wait_until(lambda: "stale" not in tenant.decide(), "the database is in force")
+
+    def test_credentials_are_those_of_the_files_and_approvals_wait(
+        self, tmp_path: Path, database: PostgresServer
+    ) -> None:
+        url = database.url()
+        saved = {**settings(tmp_path), "PDP_AUTH": "required"}
+        command = ("keys", "create", "--role", "admin", "--tenant", "*")
+        created = servers.run_pdp(*command, PDP_DATABASE_URL=url)
+        admin = created.stdout.splitlines()[-1]
+        with self.start(tmp_path, url, saved) as server:
+            authenticated = AuthenticatedServer(server, admin)
+            tenant = ApprovalTenant(authenticated, "acme")
+            revoked = authenticated.new_key("pep", "acme")
+            answer = authenticated.request("DELETE", f"{KEYS}/{revoked['api_key']['id']}", admin)
+            assert answer.is_success, answer.text
+            wait_until_saved(server, int(answer.headers["x-pdp-revision"]))
+            authenticated.close()
+        database.kill()
+        with self.start(tmp_path, url, saved) as server:
+            authenticated = AuthenticatedServer(server, admin)
+
+            def decide(key: str, **fields: Any) -> httpx2.Response:
+                return authenticated.request("POST", "/v1/decide", key, json=fields)
+
+            hello = {"content": {"text": "Hello"}}
+            assert decide(tenant.pep, **hello).json()["stale"] is True
+            held = decide(tenant.pep, **tenant.request()).json()
+            assert (held["outcome"], held["reason_code"]) == ("BLOCK", "APPROVAL_UNAVAILABLE")
+            assert held["stale"] is True
+            for key in (revoked["key"], ""):
+                assert decide(key, **hello).status_code == 401
+            authenticated.close()
 
     @pytest.mark.parametrize(
         ("change", "problem"),

@@ -7,6 +7,7 @@ have, and until they are too old. Each decision asks again.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -228,7 +229,7 @@ class SavedPolicies:
         start, index = self._start, self._index
         if start is not None and self._publisher.from_files:
             if index is None:
-                index = self._index = _Index(start.confirmation, start.files, 0.0)
+                index = self._index = _Index(start.confirmation, start.files, -math.inf)
             return index
         if index is not None and time.monotonic() - index.read_at < REREAD_S:
             return index

@@ -1,8 +1,8 @@
 """Keeps the files of saved policies in step with the store.
 
 The saver reads the store by itself, not what is in memory: so it saves every tenant with policies,
-also those that nobody asks for. It runs when a change has come into force, and every few seconds:
-then the files say that they are still true.
+also those that get no requests here. It runs when a change has come into force, and every few
+seconds: then the files say that they are still true.
 """
 
 from __future__ import annotations

@@ -55,8 +55,8 @@ def read_key(file: Path) -> bytes:
 class FileSeal:
     """Protects the contents of files.
 
-    A file is bound to its role, so that none can stand in for one of another role. With a key, it
-    is encrypted by AES-256-GCM, and nobody without the key can make one that is accepted.
+    A file is bound to its role: a file of another role is refused. With a key, it is encrypted by
+    AES-256-GCM, and only who has the key can make a file that is accepted.
 
     Attributes:
         encrypts: whether there is a key.

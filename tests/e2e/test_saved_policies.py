@@ -208,11 +208,10 @@ class TestWhileTheServerRuns:
                 }[damage]
             )
             assert file.read_bytes() != data
-            assert_blocked(reader.decide("Hello"))
-            errors = [line for line in two.lines if "no saved policies" in line]
-            assert len(errors) == 1
-            assert_blocked(reader.decide("Hello"))
+            for _ in range(2):
+                assert_blocked(reader.decide("Hello"))
             assert two.metric("pdp_saved_policies_refused_total") == 2
+        assert len([line for line in two.lines if "no saved policies" in line]) == 1
 
 
 class TestStartWithoutTheDatabase:
@@ -315,18 +314,24 @@ class TestStartWithoutTheDatabase:
                 lambda: len(saved_revisions(server, tenant.revision)) == 2,
                 "both workers see the files",
             )
+            revision = tenant.revision
         database.kill()
         with servers.start_workers(tmp_path / "one", 2, **saved) as server:
+            assert len(saved_revisions(server, revision)) == 2
             (tenant,) = views_of("acme", [server])
             for _ in range(10):  # each is a connection of its own, to one of the workers
                 decision = tenant.decide()
                 assert (decision["outcome"], decision["stale"]) == ("BLOCK", True)
             database.start()
+            wait_until(lambda: tenant.create("No words", "word").is_success, "writes go on")
             wait_until(
                 lambda: len(saved_revisions(server, tenant.revision)) == 2,
                 "one worker writes the files again",
             )
-            wait_until(lambda: "stale" not in tenant.decide(), "the database is in force")
+            wait_until(
+                lambda: not any("stale" in tenant.decide() for _ in range(10)),
+                "the database is in force in both",
+            )
 
     def test_credentials_are_those_of_the_files_and_approvals_wait(
         self, tmp_path: Path, database: PostgresServer

@@ -166,6 +166,7 @@ class PolicySaver:
                 self.confirmation = await asyncio.to_thread(self._last_confirmation)
                 return False
             before = await asyncio.to_thread(self._load)
+            self.confirmation = before.confirmation
         # The files are true at least until the view is opened.
         at = self._clock()
         news = await self._workspace.view(partial(_read_news, saved=before))

@@ -162,7 +162,7 @@ async def _assemble(stack: AsyncExitStack, settings: Settings, worker: Worker | 
     readiness.exports = exports.checks
     readiness.store = workspace.stats.state
     if saved is not None:
-        stack.callback(saved.policies.close)
+        stack.callback(saved.close)
         saved.measure(wiring.metrics)
         readiness.saved_policies = saved.saver.state
     return _Parts(store, publisher, workspace, security, wiring, readiness, saved)

@@ -56,6 +56,11 @@ class SavedPoliciesParts(NamedTuple):
     saver: PolicySaver
     policies: SavedPolicies
 
+    def close(self) -> None:
+        """Ends the threads."""
+        self.saver.close()
+        self.policies.close()
+
     def measure(self, metrics: Metrics) -> None:
         """Adds the metrics of saved policies."""
         saver, policies = self

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
+import threading
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -32,10 +33,12 @@ from pdp.engine.compiler import compile_platform, compile_tenant
 from pdp.errors import ConfigError, StoreUnavailable
 from pdp.publisher import Publisher
 from pdp.store import open_store
+from tests.support.servers import TIMEOUT_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from pdp.domain.policy_set import PolicySet
     from pdp.store.port import Store
 
 KEY = bytes(range(32))
@@ -219,7 +222,7 @@ class Saving:
 
     def restart(self) -> None:
         """Ends the process, and starts it."""
-        self.files.release()
+        self.saver.close()
         self.begin()
 
     def save(self) -> None:
@@ -246,7 +249,7 @@ class Saving:
         return SavedPolicies(self.source, self.publisher)
 
     def close(self) -> None:
-        self.files.release()
+        self.saver.close()
         self.workspace.close()
         self.store.close()
 
@@ -462,6 +465,36 @@ class TestUse:
         with closing(saving.policies()) as saved:
             asyncio.run(decide(saved))
         assert compile_.call_count == 1
+
+    def test_a_load_of_an_older_file_answers_no_later_decision(
+        self, saving: Saving, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(policies, "REREAD_S", 0.0)
+        put(saving.store, "a", "p", "x")
+        saving.save()
+        begun, go_on = threading.Event(), threading.Event()
+
+        def decode_slowly(tenant_id: str, content: bytes) -> PolicySet:
+            if not begun.is_set():
+                begun.set()
+                assert go_on.wait(TIMEOUT_S)
+            return decode_tenant(tenant_id, content)
+
+        monkeypatch.setattr(policies, "decode_tenant", decode_slowly)
+
+        async def decide(saved: SavedPolicies) -> list[set[str]]:
+            first = asyncio.create_task(saved.load("a"))
+            assert await asyncio.to_thread(begun.wait, TIMEOUT_S)
+            put(saving.store, "a", "q", "y")
+            while await saving.saver.save():
+                pass
+            later = await saved.load("a")
+            go_on.set()
+            loaded = (await first, later, await saved.load("a"))
+            return [set(each.policies.of_kind(static_policy.KIND)) for each in loaded]
+
+        with closing(saving.policies()) as saved:
+            assert asyncio.run(decide(saved)) == [{"p"}, {"p", "q"}, {"p", "q"}]
 
     def test_the_store_comes_first(self, saving: Saving) -> None:
         put(saving.store, "a", "p", "x")

@@ -173,9 +173,10 @@ class SavedPolicies:
         self._start = start
         self._max_bytes = int(cache_mb * MEGABYTE)
         self._cache = SnapshotCache(self._max_bytes)
-        # All snapshots in the cache are of its revision.
+        # All snapshots in the cache are of its files.
         self._index: _Index | None = None
-        self._loading: dict[str, asyncio.Task[Snapshot]] = {}
+        # By tenant and file: there may be a newer file before the older one is compiled.
+        self._loading: dict[tuple[str, str], asyncio.Task[Snapshot]] = {}
         self._refreshing: asyncio.Task[_Index] | None = None
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="saved")
         self._logged = ""
@@ -217,7 +218,7 @@ class SavedPolicies:
             # The list has all tenants with policies.
             snapshot = self._empty.for_tenant(tenant_id, publisher.revision)
         else:
-            snapshot = self._cached(tenant_id) or await self._loaded(tenant_id, index)
+            snapshot = self._cached(tenant_id, index) or await self._loaded(tenant_id, index)
         if publisher.from_files and snapshot.limits is not None:
             raise SavedPoliciesUnusable("the counters of limits are not known yet")
         if snapshot.known_at != confirmation.at:
@@ -252,30 +253,38 @@ class SavedPolicies:
             index = await asyncio.get_running_loop().run_in_executor(self._threads, read)
         finally:
             self._refreshing = None
-        if before is None or before.confirmation.revision != index.confirmation.revision:
+        if before is None or before.confirmation.tenants != index.confirmation.tenants:
             self._cache.clear()
         self._index = index
         return index
 
-    def _cached(self, tenant_id: str) -> Snapshot | None:
+    def _cached(self, tenant_id: str, index: _Index) -> Snapshot | None:
         """Returns the snapshot in memory, if it is still what would be compiled."""
-        snapshot, publisher = self._cache.use(tenant_id), self._publisher
-        if snapshot is None or snapshot.platform is not publisher.platform:
+        snapshot = self._cache.use(tenant_id) if index is self._index else None
+        if snapshot is None or snapshot.platform is not self._publisher.platform:
             return None
-        return snapshot if snapshot.revision == publisher.revision else None
+        return snapshot if snapshot.revision == self._revision(index) else None
+
+    def _revision(self, index: _Index) -> int:
+        """Returns the revision of what is compiled from the files.
+
+        They have all changes of the tenant that the publisher knows of.
+        """
+        return max(index.confirmation.revision, self._publisher.revision)
 
     async def _loaded(self, tenant_id: str, index: _Index) -> Snapshot:
-        task = self._loading.get(tenant_id)
-        if task is None:
-            task = self._loading[tenant_id] = asyncio.create_task(self._load(tenant_id, index))
-            task.add_done_callback(lambda _: self._loading.pop(tenant_id, None))
-        return await asyncio.shield(task)
-
-    async def _load(self, tenant_id: str, index: _Index) -> Snapshot:
         name = index.files.get(tenant_id)
         if not name:
             raise SavedPoliciesUnusable("the tenant's policies were not saved yet")
-        platform, revision = self._publisher.platform, self._publisher.revision
+        task = self._loading.get((tenant_id, name))
+        if task is None:
+            task = asyncio.create_task(self._load(tenant_id, name, index))
+            self._loading[tenant_id, name] = task
+            task.add_done_callback(lambda _: self._loading.pop((tenant_id, name), None))
+        return await asyncio.shield(task)
+
+    async def _load(self, tenant_id: str, name: str, index: _Index) -> Snapshot:
+        platform, revision = self._publisher.platform, self._revision(index)
 
         def read() -> Snapshot:
             policies = decode_tenant(tenant_id, self._source.files.get(TENANT, name))

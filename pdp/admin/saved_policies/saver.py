@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import structlog
 
@@ -56,6 +57,8 @@ SLICE: Final = 200
 """Tenants that are written at once. The store is read for no more of them in one view."""
 
 _log: Final = structlog.get_logger("pdp.saved_policies")
+
+T = TypeVar("T")
 
 
 class _Saved(NamedTuple):
@@ -120,6 +123,7 @@ class PolicySaver:
         self._database = database
         self._clock = clock
         self._saved: _Saved | None = None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="save")
         self.confirmation: Confirmation | None = None
         self.problem = ""
 
@@ -140,6 +144,11 @@ class PolicySaver:
             if not more:
                 seen = 0 if self.confirmation is None else self.confirmation.revision
                 await self._workspace.reach(seen + 1, CONFIRM_S)
+
+    def close(self) -> None:
+        """Lets another process write, when what is being written is complete."""
+        self._thread.shutdown(wait=True)
+        self._files.release()
 
     def state(self) -> str:
         """Returns whether the files are up to date, for `/readyz`."""
@@ -162,18 +171,21 @@ class PolicySaver:
         """
         before = self._saved
         if before is None:
-            if not await asyncio.to_thread(self._files.claim):
-                self.confirmation = await asyncio.to_thread(self._last_confirmation)
+            if not await self._run(self._files.claim):
+                self.confirmation = await self._run(self._last_confirmation)
                 return False
-            before = await asyncio.to_thread(self._load)
+            before = await self._run(self._load)
             self.confirmation = before.confirmation
         # The files are true at least until the view is opened.
         at = self._clock()
         news = await self._workspace.view(partial(_read_news, saved=before))
         self._saved = None  # unless everything is written
-        self._saved = saved = await asyncio.to_thread(self._write, before, news, at)
+        self._saved = saved = await self._run(partial(self._write, before, news, at))
         self.confirmation = saved.confirmation
         return not all(saved.files.values())
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def _last_confirmation(self) -> Confirmation | None:
         try:

@@ -300,6 +300,15 @@ class Settings(BaseSettings):
         ge=0,
         description="Days that changes without a version history are kept; 0 for no limit.",
     )
+    snapshot_dir: NamedPath | None = Field(
+        None, description="Directory for saved policies, used while the database cannot be read."
+    )
+    snapshot_key_file: NamedPath | None = Field(
+        None, description="File with the key that encrypts them: 32 bytes in base64."
+    )
+    snapshot_max_age_s: float = Field(
+        3600.0, gt=0, le=31_536_000, description="Seconds after which they decide nothing any more."
+    )
     audit_key_file: NamedPath | None = Field(
         None, description="File with a secret that makes the log's hash chain unforgeable."
     )
@@ -522,6 +531,7 @@ def check_auth(settings: Settings) -> None:
     """
     _check_local_tenant(settings)
     _check_following(settings)
+    _check_saved_policies(settings)
     if settings.auth != "dev":
         _check_credentials(settings)
     if settings.auth != "required":
@@ -598,6 +608,15 @@ def check_own_counters(settings: Settings) -> None:
             "PDP_LIMITS_URL: only a server uses shared counters. Decisions in this process would "
             "count limits in the database, where the servers do not see them. Ask a server, or "
             "unset it."
+        )
+
+
+def _check_saved_policies(settings: Settings) -> None:
+    others = sorted(settings.model_fields_set & {"snapshot_key_file", "snapshot_max_age_s"})
+    if others and settings.snapshot_dir is None:
+        raise ConfigError(
+            f"PDP_{others[0].upper()}: is used only with PDP_SNAPSHOT_DIR. Set that, or leave it "
+            "out."
         )
 
 

@@ -43,6 +43,9 @@ class Publisher:
         misses: how often a decision waited for a load. The caller that loads counts it, since it
             may call `current` several times.
         on_publish: called with each snapshot that enters the cache.
+        from_files: the platform comes from saved policies, because the store could not be read. No
+            snapshot is given out until `restart`: `pdp.admin.saved_policies` checks each time
+            whether they may still be used.
     """
 
     def __init__(
@@ -51,14 +54,18 @@ class Publisher:
         revision: int,
         changed: Mapping[str, int],
         cache_mb: float = DEFAULT_CACHE_MB,
+        *,
+        from_files: bool = False,
     ) -> None:
         """Args:
         platform: the policies that all tenants share.
         revision: the revision of the store that `platform` and `changed` represent.
         changed: for each tenant with its own policies: the minimum revision of its snapshot.
         cache_mb: the memory of the snapshots in the cache.
+        from_files: see the attribute.
         """
         self.revision = revision
+        self.from_files = from_files
         self.cache = SnapshotCache(int(cache_mb * MEGABYTE))
         self.hits = self.misses = 0
         self.on_publish: Callable[[Snapshot], None] = _no_op
@@ -83,6 +90,10 @@ class Publisher:
             return self._advanced(snapshot)
         return self._empty_by_tenant.get(tenant_id) or self._empty_for(tenant_id)
 
+    def min_revision(self, tenant_id: str) -> int:
+        """Returns the lowest revision that a tenant's policies may be of; 0 if any will do."""
+        return self._min_revisions.get(tenant_id, 0)
+
     def cached(self, tenant_id: str) -> Snapshot | None:
         """Returns the snapshot in the cache at the revision in force; None if there is none."""
         snapshot = self.cache.peek(tenant_id)
@@ -102,6 +113,8 @@ class Publisher:
 
     def _empty_for(self, tenant_id: str) -> Snapshot | None:
         """Returns the snapshot of a tenant without policies; None if it may have policies."""
+        if self.from_files:
+            return None
         revision = self.revision
         if tenant_id in self._min_revisions:
             since = self._without_policies.get(tenant_id)
@@ -188,6 +201,7 @@ class Publisher:
         self._platform = platform
         self._empty = empty_snapshot(platform, revision)
         self.revision = revision
+        self.from_files = False
 
     def _change_platform(self, platform: Platform, revision: int) -> None:
         if platform.compatible_with(self._platform):

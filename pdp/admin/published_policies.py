@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pdp.errors import StoreUnavailable
+
 if TYPE_CHECKING:
+    from pdp.admin.saved_policies.policies import SavedPolicies
     from pdp.admin.workspace import Workspace
     from pdp.engine.snapshot import Snapshot
     from pdp.publisher import Publisher
 
 
 class PublishedPolicies:
-    """Snapshots from the publisher; the workspace loads those that are not in memory."""
+    """Snapshots from the publisher; the workspace loads those that are not in memory.
 
-    def __init__(self, publisher: Publisher, workspace: Workspace) -> None:
+    If the store cannot be read, saved policies stand in.
+    """
+
+    def __init__(
+        self, publisher: Publisher, workspace: Workspace, saved: SavedPolicies | None = None
+    ) -> None:
+        """Takes the sources of snapshots; without saved policies, there is no stand-in."""
         self._publisher = publisher
         self._workspace = workspace
+        self._saved = saved
 
     @property
     def revision(self) -> int:
@@ -29,7 +39,15 @@ class PublishedPolicies:
     async def load(self, tenant_id: str) -> Snapshot:
         """Loads and compiles the tenant's policies; see `Workspace.load`."""
         self._publisher.misses += 1
-        return await self._workspace.load(tenant_id)
+        saved = self._saved
+        if saved is None:
+            return await self._workspace.load(tenant_id)
+        if self._workspace.is_away():
+            return await saved.load(tenant_id)
+        try:
+            return await self._workspace.load(tenant_id)
+        except StoreUnavailable:
+            return await saved.load(tenant_id)
 
     async def reach(self, revision: int, timeout_s: float) -> bool:
         """Waits for a revision; see `Workspace.reach`."""

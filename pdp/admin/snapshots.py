@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
+from pdp.admin.install.keys import read_keys
 from pdp.domain.approval import KINDS
 from pdp.domain.kinds import apply_changes, read_policies
 from pdp.domain.tenant import PLATFORM
@@ -168,7 +169,7 @@ def read_changes(reader: Reader, since: int, mark: ChangeMark | None = None) -> 
         mark: of the change at that revision, as it was read; None if it was not.
     """
     through = reader.removed_changes().through
-    present = _mark_at(reader, since)
+    present = read_mark(reader, since)
     if not _goes_on(since, mark, present, through):
         return ChangesSince(since, {}, replaced=True)
     if since < through:
@@ -224,13 +225,13 @@ def read_everything(reader: Reader, platform: Platform) -> EverythingAnew:
         platform.risk,
         platform.patterns,
         platform.detectors,
-        keys=platform.keys,
+        keys=read_keys(reader),
     )
     tenants = reader.tenants() - {PLATFORM}
-    return EverythingAnew(revision, compiled, tenants, _mark_at(reader, revision))
+    return EverythingAnew(revision, compiled, tenants, read_mark(reader, revision))
 
 
-def _mark_at(reader: Reader, revision: int) -> ChangeMark | None:
+def read_mark(reader: Reader, revision: int) -> ChangeMark | None:
     """Returns the mark of the first change from a revision on; None if there is none."""
     changes = reader.changes(revision - 1, 1) if revision else ()
     return ChangeMark.of(changes[0]) if changes else None
@@ -252,7 +253,7 @@ def _everything_since(reader: Reader, since: int) -> ChangesSince:
         dict.fromkeys(reader.tenants(), revision),
         platform,
         complete=False,
-        mark=_mark_at(reader, revision),
+        mark=read_mark(reader, revision),
     )
 
 

@@ -29,7 +29,7 @@ from pdp.admin.snapshots import (
 from pdp.admin.write_checks import check_write
 from pdp.domain.tenant import PLATFORM
 from pdp.engine.compiler import update_platform
-from pdp.errors import PdpError
+from pdp.errors import PdpError, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -180,6 +180,7 @@ class Workspace:
     async def _write(
         self, tenant_id: str, work: Callable[[Transaction], T], places: Places | None
     ) -> WriteResult[T]:
+        self._check_started()
         if tenant_id == PLATFORM:
             return await self._write_platform(work)
         previous = self._publisher.latest(tenant_id)
@@ -234,6 +235,7 @@ class Workspace:
         return await asyncio.shield(task)
 
     async def _load(self, tenant_id: str) -> Snapshot:
+        self._check_started()
         self.stats.loads += 1
         while True:
             platform = self._publisher.platform
@@ -245,6 +247,11 @@ class Workspace:
             if self._publisher.publish(snapshot):
                 # A write may have published a newer one meanwhile.
                 return self._publisher.latest(tenant_id) or snapshot
+
+    def _check_started(self) -> None:
+        """Refuses what would build on a platform from saved policies."""
+        if self._publisher.from_files:
+            raise StoreUnavailable("The store could not be read since this server started.")
 
     def _compile(
         self, reader: Reader, tenant_id: str, platform: Platform, previous: Snapshot | None
@@ -283,18 +290,32 @@ class Workspace:
             self._advanced.set()
             self._advanced = asyncio.Event()
 
+    async def start_anew(self) -> None:
+        """Puts what the store has in force, in place of saved policies.
+
+        Raises:
+            StoreUnavailable: the store cannot be read.
+            InvalidPattern: the platform does not compile.
+        """
+        async with self._catching_up:
+            await self._put_everything_in_force()
+
     async def _start_anew(self) -> None:
         """Puts what the store has in force, in place of what it had and has lost."""
-        publisher = self._publisher
-        platform, before = publisher.platform, publisher.revision
-        anew = await self._view(self._follower, lambda reader: read_everything(reader, platform))
-        publisher.restart(anew.revision, anew.tenants, anew.platform)
-        self._mark = anew.mark
+        before = self._publisher.revision
+        await self._put_everything_in_force()
         _log.error(
             "the database has lost changes: policies are read anew. Look at what has been lost",
             before=before,
-            now=anew.revision,
+            now=self._publisher.revision,
         )
+
+    async def _put_everything_in_force(self) -> None:
+        publisher = self._publisher
+        platform = publisher.platform
+        anew = await self._view(self._follower, lambda reader: read_everything(reader, platform))
+        publisher.restart(anew.revision, anew.tenants, anew.platform)
+        self._mark = anew.mark
         self._advanced.set()
         self._advanced = asyncio.Event()
 
@@ -307,6 +328,14 @@ class Workspace:
         except TimeoutError:
             return False
         return True
+
+    def is_away(self) -> bool:
+        """Returns whether the store is known to be away, without asking it."""
+        try:
+            self._store.data_version()
+        except StoreUnavailable:
+            return True
+        return False
 
     def wake(self) -> None:
         """Makes `follow` read the store now, because another process has written to it."""

@@ -26,6 +26,7 @@ from pdp.store import open_store
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pdp.admin.saved_policies.policies import SavedStart
     from pdp.store.port import Store
 
 MAX_POINTS: Final = 100
@@ -77,6 +78,27 @@ def create_publisher(
         )
         changed = dict.fromkeys(reader.tenants() - {PLATFORM}, 0)
     return Publisher(platform, revision, changed, cache_mb)
+
+
+def create_saved_publisher(
+    start: SavedStart, risk: RiskTable, cache_mb: float = DEFAULT_CACHE_MB
+) -> Publisher:
+    """Returns a publisher with the platform of saved policies, for a store that is away.
+
+    Args:
+        start: the saved policies.
+        risk: the risk points.
+        cache_mb: see `Publisher`.
+    """
+    platform = compile_platform(
+        start.platform.policies,
+        VALIDATORS,
+        risk,
+        detectors=catalog.detectors(),
+        keys=start.platform.keys,
+    )
+    changed = dict.fromkeys(start.files, 0)
+    return Publisher(platform, start.confirmation.revision, changed, cache_mb, from_files=True)
 
 
 def load_risk_table(file: Path | None) -> RiskTable:

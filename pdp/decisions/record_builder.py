@@ -151,12 +151,14 @@ class RecordBuilder:
         hash_ = pending.decision.input_hash
         if not hash_ and snapshot is not None:  # a text in chunks
             hash_ = input_hash(snapshot.platform.keys.approval, request)
-        if request.session_id or request.payload_format or rate or hash_:
+        known_at = pending.decision.policies_known_at
+        if request.session_id or request.payload_format or rate or hash_ or known_at:
             record = record._replace(
                 session_id=request.session_id,
                 sample_rate=rate,
                 payload_format=request.payload_format,
                 input_hash=hash_,
+                policies_known_at=known_at,
             )
         met = _met_expressions(pending, record.entities, is_known=self.withheld == withheld)
         return Recorded(self._without_secrets(record, snapshot), policy, met)
@@ -357,6 +359,7 @@ def _bare(record: DecisionRecord) -> DecisionRecord:
         "logging_level",
         "sample_rate",
         "payload_format",
+        "policies_known_at",
     )
     fields |= {name: getattr(record, name) for name in plain}
     fields["risk"] = record.risk._replace(factors=())

@@ -344,6 +344,8 @@ class Decision(NamedTuple):
             not computed.
         held: the parts of a payload that the holds are about; empty for other requests.
         inputs: what a confirmation (PROMPT) and an approval (ESCALATE) are about.
+        policies_known_at: when the policies were last known to be in force, in seconds since the
+            epoch, if they are stale (`Snapshot.known_at`); 0 if not.
     """
 
     decision_id: str
@@ -373,6 +375,7 @@ class Decision(NamedTuple):
     input_hash: str = ""
     held: tuple[HeldPart, ...] = ()
     inputs: Mapping[Outcome, HeldInput] = NO_INPUTS
+    policies_known_at: float = 0.0
     unmatched: Request | None = None
 
     @property

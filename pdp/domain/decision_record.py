@@ -107,6 +107,8 @@ class DecisionRecord(NamedTuple):
             redacted arguments, or the redacted text of plain text, are then the document.
         input_hash: identifies what was decided on; empty in records of earlier releases.
         reported_by: the credential of the follower that decided; empty if the server did.
+        policies_known_at: when stale policies were last known to be in force, in seconds since the
+            epoch; 0 if they were not stale.
     """
 
     decision_id: str
@@ -153,6 +155,7 @@ class DecisionRecord(NamedTuple):
     payload_format: str = ""
     input_hash: str = ""
     reported_by: str = ""
+    policies_known_at: float = 0.0
 
     @property
     def allowed(self) -> bool:
@@ -227,7 +230,14 @@ _LISTS: Final = {
     "layers": LayerTime,
 }
 
-_OPTIONAL: Final = ("session_id", "sample_rate", "payload_format", "input_hash", "reported_by")
+_OPTIONAL: Final = (
+    "session_id",
+    "sample_rate",
+    "payload_format",
+    "input_hash",
+    "reported_by",
+    "policies_known_at",
+)
 """The fields of a record that are absent if they are empty."""
 
 _OPTIONAL_IN_MATCH: Final = (

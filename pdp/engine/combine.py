@@ -119,6 +119,7 @@ def combine(evaluation: EvaluationState) -> Decision:
         counted=_counts_against_limits(evaluation),
         holds=tuple(hold for verdict in verdicts for hold in verdict.holds) if is_held else (),
         unmatched=request if evaluation.unmatched else None,
+        policies_known_at=snapshot.known_at,
     )
 
 
@@ -153,20 +154,22 @@ def plain_allow(evaluation: EvaluationState) -> Decision:
 
     Most decisions are made here.
     """
-    request = evaluation.request
+    request, snapshot = evaluation.request, evaluation.snapshot
     decision = _new(
         Decision,
         (
             evaluation.decision_id,
             request.request_id,
             *_BEFORE_REVISION,
-            evaluation.snapshot.revision,
+            snapshot.revision,
             *_AFTER_REVISION,
             request if evaluation.unmatched else None,
         ),
     )
     if request.target is not NO_TARGET and _is_personal(request):
-        return decision._replace(pii_detected=True, plain=False)
+        decision = decision._replace(pii_detected=True, plain=False)
+    if snapshot.known_at:
+        decision = decision._replace(policies_known_at=snapshot.known_at, plain=False)
     return decision
 
 

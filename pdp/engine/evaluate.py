@@ -113,7 +113,8 @@ def _failed(evaluation: EvaluationState, fault: Fault, **fields: Any) -> Decisio
     decision = failed_decision(
         evaluation.request.request_id, evaluation.decision_id, fault=fault, **fields
     )
-    return decision._replace(revision=evaluation.snapshot.revision)
+    snapshot = evaluation.snapshot
+    return decision._replace(revision=snapshot.revision, policies_known_at=snapshot.known_at)
 
 
 def _over_limit(evaluation: EvaluationState, error: WorkLimitExceeded) -> Decision:

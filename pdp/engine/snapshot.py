@@ -99,6 +99,8 @@ class Snapshot:
         needs_clock: whether a policy depends on the server's clock: see `Request.server_time`.
         records_plain: whether an ALLOW to which no layer added anything may be recorded.
         plain_key: as what such a decision is counted if it is not.
+        known_at: when the policies were last known to be in force, in seconds since the epoch, if
+            they come from saved files; 0 if they come from the store.
     """
 
     tenant_id: str
@@ -122,6 +124,7 @@ class Snapshot:
     needs_clock: bool = False
     tool_actions: ToolActions = NO_TOOL_ACTIONS
     alert_expressions: Mapping[str, Condition] = field(default_factory=dict)
+    known_at: float = 0.0
     records_plain: bool = field(init=False)
     plain_key: CountKey = field(init=False)
 

@@ -356,6 +356,9 @@ def _full(decision: Decision) -> pb.DecideResponse:
     )
     if decision.pii_detected:
         response.pii_detected = True
+    if decision.policies_known_at:
+        response.stale = True
+        response.policies_known_at.CopyFrom(_point_in_time(decision.policies_known_at))
     if decision.trace:
         response.trace.extend(pb.TraceRow(**row._asdict()) for row in decision.trace)
     if (
@@ -419,8 +422,10 @@ def _obligation(obligation: Obligation) -> pb.Obligation:
 
 
 def _timestamp_of(seconds: float | None) -> Timestamp | None:
-    if seconds is None:
-        return None
+    return None if seconds is None else _point_in_time(seconds)
+
+
+def _point_in_time(seconds: float) -> Timestamp:
     timestamp = Timestamp()
     timestamp.FromNanoseconds(round(seconds * 1e6) * 1000)
     return timestamp

@@ -15,16 +15,18 @@ import structlog
 from pdp.admin.compaction import ChangeLogCompactor
 from pdp.admin.workspace import Workspace
 from pdp.audit.acknowledgements import LoopAcknowledgements
-from pdp.bootstrap.policies import create_publisher, load_risk_table, open_policies
+from pdp.bootstrap.policies import load_risk_table
 from pdp.bootstrap.recording import Recording, RecordingOptions
 from pdp.config import Settings, check_auth, check_limits
 from pdp.domain.api_key import KIND as KEY_KIND
 from pdp.domain.static_policy import KIND
+from pdp.errors import StoreUnavailable
 from pdp.server import garbage
 from pdp.server.exports import ExportSubsystem
 from pdp.server.following import run_follower
 from pdp.server.recent_tenants import RecentTenants
 from pdp.server.resources import open_models, open_shared_counters, open_tracing
+from pdp.server.saved_policies import follow_when_open, open_server_policies, saved_parts
 from pdp.server.security import Security
 from pdp.server.shared_counters import measure_shared_counters
 from pdp.server.state import Readiness, ServerInfo
@@ -35,7 +37,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 
     from pdp.publisher import Publisher
+    from pdp.server.saved_policies import SavedPoliciesParts
     from pdp.server.worker import Worker
+    from pdp.store.port import Store
 
 SWITCH_INTERVAL_S: Final = 0.0002
 """How long a thread may keep the interpreter while the event loop waits for it. By default it is 5
@@ -95,7 +99,9 @@ def _loops(parts: _Parts, settings: Settings) -> Iterator[Coroutine[None, None, 
     )
     yield parts.wiring.sweeper.run()
     yield parts.security.follow()
-    yield parts.workspace.follow()
+    yield follow_when_open(parts.store, parts.workspace, parts.wiring.metering)
+    if parts.saved is not None:
+        yield parts.saved.saver.run()
     yield parts.wiring.metering.run()
     yield compactor.run()
 
@@ -112,20 +118,22 @@ def _follow_recent_tenants(stack: AsyncExitStack, settings: Settings, parts: _Pa
 class _Parts:
     """The parts of a server that does not listen yet."""
 
+    store: Store
     publisher: Publisher
     workspace: Workspace
     security: Security
     wiring: Wiring
     readiness: Readiness
+    saved: SavedPoliciesParts | None
 
 
 async def _assemble(stack: AsyncExitStack, settings: Settings, worker: Worker | None) -> _Parts:
-    store = open_policies(settings.store_url)
+    opened = open_server_policies(settings, load_risk_table(settings.risk_file))
+    store, publisher = opened.store, opened.publisher
     stack.callback(store.close)
-    risk = load_risk_table(settings.risk_file)
-    publisher = create_publisher(store, risk, settings.tenant_cache_mb)
     workspace = Workspace(store, publisher)
     stack.callback(workspace.close)
+    saved = saved_parts(opened, workspace, settings.tenant_cache_mb)
     ner = open_models(settings)
     stack.callback(ner.close)
     security = Security(settings, lambda: publisher.platform.policies.of_kind(KEY_KIND))
@@ -142,6 +150,7 @@ async def _assemble(stack: AsyncExitStack, settings: Settings, worker: Worker | 
         exporting=exports,
         settings=settings,
         metering=(shared := open_shared_counters(settings)),
+        saved=saved.policies if saved else None,
     )
     if shared is not None:
         measure_shared_counters(wiring.metrics, shared)
@@ -151,13 +160,21 @@ async def _assemble(stack: AsyncExitStack, settings: Settings, worker: Worker | 
         worker.render, wiring.metrics.all_workers = wiring.metrics.render, worker.all_metrics
         worker.on_write, workspace.notify = workspace.wake, worker.notify_write
     stack.push_async_callback(wiring.metering.close)
-    await wiring.metering.start()
+    try:
+        await wiring.metering.start()
+    except StoreUnavailable:
+        if not publisher.from_files:  # else the counts are read when the store is open
+            raise
     readiness = Readiness()
     readiness.models = ner.states
     readiness.recorder = recording.recorder
     readiness.exports = exports.checks
     readiness.store = workspace.stats.state
-    return _Parts(publisher, workspace, security, wiring, readiness)
+    if saved is not None:
+        stack.callback(saved.close)
+        saved.measure(wiring.metrics)
+        readiness.saved_policies = saved.saver.state
+    return _Parts(store, publisher, workspace, security, wiring, readiness, saved)
 
 
 def _recording(stack: AsyncExitStack, settings: Settings) -> tuple[Recording, ExportSubsystem]:

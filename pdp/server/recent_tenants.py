@@ -63,8 +63,11 @@ class RecentTenants:
     async def load(self) -> None:
         """Loads the tenants in the file that the store has and that are not in memory.
 
-        One that cannot be loaded is left out: its next request loads it, or is blocked.
+        One that cannot be loaded is left out: its next request loads it, or is blocked. Nothing is
+        loaded if the store was away when the server started.
         """
+        if self._publisher.from_files:
+            return
         loaded = 0
         # The least recently used one first, so that the order in the cache is the same afterwards.
         for tenant_id in reversed(await asyncio.to_thread(self._read)):

@@ -22,6 +22,7 @@ class Readiness:
         recorder: records decisions; None until it is created.
         exports: returns the state of the exports, by their names in `/readyz`.
         store: returns whether the store of policies can be read; decisions go on if not.
+        saved_policies: returns whether policies are saved; None if they are not to be.
     """
 
     def __init__(self) -> None:
@@ -31,6 +32,7 @@ class Readiness:
         self.recorder: Recorder[Recordable] | None = None
         self.exports: Callable[[], Mapping[str, str]] = dict
         self.store: Callable[[], str] | None = None
+        self.saved_policies: Callable[[], str] | None = None
 
     @property
     def serving(self) -> bool:
@@ -43,6 +45,7 @@ class Readiness:
             "snapshot": "loaded" if self.open or self.draining else "not loaded",
             "drain": "draining" if self.draining else "no",
             **({"store": self.store()} if self.store else {}),
+            **({"saved_policies": self.saved_policies()} if self.saved_policies else {}),
             **({"audit": self.recorder.status()} if self.recorder else {}),
             **{f"model_{kind}": state for kind, state in self.models().items()},
             **self.exports(),

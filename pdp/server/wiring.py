@@ -72,6 +72,7 @@ from pdp.usage.synchronization import UsageSynchronizer
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from pdp.admin.saved_policies.policies import SavedPolicies
     from pdp.admin.workspace import Workspace, WorkspaceStats
     from pdp.bootstrap.recording import Recording
     from pdp.config import Settings
@@ -119,6 +120,7 @@ def wire(
     exporting: ExportSubsystem | None = None,
     settings: Settings | None = None,
     metering: Metering | None = None,
+    saved: SavedPolicies | None = None,
 ) -> Wiring:
     """Puts all servicers behind the guards.
 
@@ -132,25 +134,25 @@ def wire(
         exporting: SIEM connectors and alerts; None if neither is set up.
         settings: the settings of the server, for adapters; None for no adapters.
         metering: the counters of limits; None for those of the store.
+        saved: stands in for the store while it cannot be read; None for no stand-in.
 
     Raises:
         ConfigError: the settings of an adapter cannot be used; the message says what to do.
     """
     entity_finder = entity_finder or open_engine()
-    exporting = exporting or ExportSubsystem.disabled()
     metering = metering or UsageSynchronizer(workspace, Meter())
     metrics = _metrics(publisher, workspace, metering, recording)
     reader = RecordReader(recording.log) if recording else None
     recorder = recording.records if recording else DecisionRecorder()
-    observe, desk = DecisionObserver(metrics).observe, WorkspaceDesk(workspace)
-    policies = PublishedPolicies(publisher, workspace)
+    policies, desk = PublishedPolicies(publisher, workspace, saved), WorkspaceDesk(workspace)
+    observe = DecisionObserver(metrics).observe
     decider = Decider(policies, metering.meter, entity_finder, recorder, observe, desk=desk)
     feed = _policy_servicer(publisher, workspace, policies, metrics)
     handlers: dict[str, Endpoint | Handler] = {
         **_decision_handlers(decider, metrics, workspace, recording, entity_finder),
         **_policy_handlers(workspace, publisher.platform.detectors, metering),
         **_file_handlers(workspace, publisher, decider, reader),
-        **_export_handlers(workspace, exporting),
+        **_export_handlers(workspace, exporting or ExportSubsystem.disabled()),
         **AuditServicer(reader, ChangeLog(workspace), _reports(recording, decider)).handlers(),
         **feed.handlers(),
     }

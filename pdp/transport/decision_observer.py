@@ -24,6 +24,8 @@ class DecisionObserver:
     def observe(self, decision: Decision) -> None:
         """Counts a decision, and logs its faults."""
         self._metrics.decision(decision.outcome, decision.reason_code)
+        if decision.policies_known_at:
+            self._metrics.stale_decisions += 1
         for match in decision.matches:
             if match.would_be:
                 self._metrics.monitored(match.layer, match.would_be)

@@ -35,6 +35,7 @@ class Metrics(Collector):
     """Counts calls and decisions, and reads gauges when the metrics are read.
 
     Attributes:
+        stale_decisions: decisions by saved policies.
         all_workers: returns the rendered metrics of each worker, by its number, or None for a
             worker that does not respond; None if this process is not one of several workers.
     """
@@ -46,6 +47,7 @@ class Metrics(Collector):
         self._matches: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._monitored: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._faults: defaultdict[str, int] = defaultdict(int)
+        self.stale_decisions = 0
         self._refused_credentials: defaultdict[str, int] = defaultdict(int)
         self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
         self._counters: dict[str, tuple[str, Callable[[], float]]] = {}

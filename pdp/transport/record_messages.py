@@ -65,6 +65,9 @@ def record_message(record: DecisionRecord) -> pb.DecisionRecord:
         input_hash=record.input_hash,
         reported_by=record.reported_by,
     )
+    if record.policies_known_at:
+        message.stale = True
+        message.policies_known_at.CopyFrom(to_timestamp(record.policies_known_at))
     if record.redacted_arguments is not None:
         message.redacted_arguments.update(dict(record.redacted_arguments))
         message.redacted_arguments_json = to_text(record.redacted_arguments)

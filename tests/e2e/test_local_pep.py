@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import zlib
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 import pytest
-import yaml
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp._gen.pdp.v1 import org_policy_pb2 as org_pb
@@ -17,7 +15,7 @@ from pdp._gen.pdp.v1.decide_pb2_grpc import DecideServiceStub
 from pdp._gen.pdp.v1.org_policy_pb2_grpc import OrgPolicyServiceStub
 from pdp.cli.exit_codes import Exit
 from pdp.client.remote import open_channel
-from tests.e2e.test_documentation import ROOT
+from tests.support import manifests as kubernetes
 from tests.support import servers
 from tests.support.certificates import new_authority
 from tests.support.grpc_fronts import FRONTS
@@ -264,19 +262,19 @@ def test_it_does_not_start_if_others_can_reach_it(
         assert message in "".join(server.lines)
 
 
-def test_the_recipe_of_the_sidecar(tmp_path: Path) -> None:
+def test_the_manifest_of_the_sidecar(tmp_path: Path) -> None:
     """A server with its environment starts, answers the app, and passes each of its probes."""
-    page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
-    recipes = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    [recipe] = [each for each in recipes if "name: pdp" in each]
-    pod = yaml.safe_load(recipe)
-    [sidecar] = [each for each in pod["containers"] if each["name"] == "pdp"]
-    environment = {each["name"]: each["value"] for each in sidecar["env"]}
+    manifest = kubernetes.objects((kubernetes.MANIFESTS / "sidecar.yaml").read_text("utf-8"))
+    places = {"PDP_DATA_DIR", "PDP_GRPC_LISTEN", "PDP_HTTP_LISTEN"}
+    environment: dict[str, Any] = {
+        name: value
+        for name, value in kubernetes.environment(manifest).items()
+        if name not in places
+    }
     assert environment["PDP_AUTH"] == "local-pep"
-    mounted = {each["name"] for each in sidecar["volumeMounts"]}
-    assert mounted <= {each["name"] for each in pod["volumes"]}
+    sidecar = kubernetes.server(manifest)
     probes = [value for name, value in sidecar.items() if name.endswith("Probe")]
-    assert len(probes) == 3
+    assert len(probes) == 2
     with servers.start(tmp_path / "data", **environment) as server:
         assert server.request("POST", "/v1/decide", json={}).status_code == 200
         for probe in probes:

@@ -44,6 +44,16 @@ SHARED: Final = frozenset(
 )
 """Metrics that exist only with shared counters of limits; test_shared_limits.py reads them."""
 
+SAVING: Final = frozenset(
+    {
+        "pdp_saved_policies_age_seconds",
+        "pdp_saved_policies_refused_total",
+        "pdp_saved_policies_revision",
+        "pdp_stale_decisions_total",
+    }
+)
+"""Metrics that exist only if the server saves policies in files."""
+
 
 def scraped(server: Server) -> dict[str, dict[Labels, float]]:
     """Returns the samples by name, each by its labels."""
@@ -109,7 +119,12 @@ def test_metrics_change_with_the_policies(server: Server, tenant: str) -> None:
 def test_every_metric_is_documented(server: Server) -> None:
     page = (DOCS / "metrics.md").read_text(encoding="utf-8")
     documented = set(re.findall(r"^\| `(pdp_\w+)` \|", page, re.MULTILINE))
-    assert names(server) == documented - SECURED - SHARED
+    assert names(server) == documented - SECURED - SHARED - SAVING
+
+
+def test_a_server_that_saves_policies_has_metrics_of_them(tmp_path: Path) -> None:
+    with servers.start(tmp_path, PDP_SNAPSHOT_DIR=str(tmp_path / "saved")) as server:
+        assert names(server) >= SAVING
 
 
 def test_the_dashboard_uses_existing_metrics(server: Server) -> None:

@@ -77,6 +77,7 @@ FULL: Final = record(
     sample_rate=0.5,
     payload_format="mcp.jsonrpc",
     input_hash="ab" * 32,
+    policies_known_at=1_790_000_000.5,
 )
 """A record that has a value in every field."""
 
@@ -406,7 +407,7 @@ class TestOtherValues:
         } == OPTIONAL
 
     def test_a_number_that_is_not_finite_is_refused(self, server: Server) -> None:
-        names = ("time", "asked_at", "cost_usd", "duration_us", "sample_rate")
+        names = ("time", "asked_at", "cost_usd", "duration_us", "sample_rate", "policies_known_at")
         places = [*((name,) for name in names), ("subject", "risk_score")]
         numbers = (math.nan, math.inf, -math.inf)
         accepted = [

@@ -149,6 +149,8 @@ class Decision:
         request: the request that was decided.
         raw: the answer of the server.
         failure: why there was no decision; None if there was one.
+        stale: whether the server decided by saved policies, because it could not read its database;
+            `raw.policies_known_at` says when they were last known to be in force.
     """
 
     outcome: str
@@ -167,6 +169,7 @@ class Decision:
     request: pb.DecideRequest = field(repr=False)
     raw: pb.DecideResponse = field(repr=False)
     failure: Unavailable | None = None
+    stale: bool = False
 
     @property
     def redacted(self) -> bool:
@@ -261,6 +264,7 @@ class _Draft:
         request: pb.DecideRequest,
         raw: pb.DecideResponse,
         failure: Unavailable | None,
+        stale: bool,
     ) -> None:
         self.outcome = outcome
         self.allowed = allowed
@@ -278,6 +282,7 @@ class _Draft:
         self.request = request
         self.raw = raw
         self.failure = failure
+        self.stale = stale
 
     def finish(self) -> Decision:
         """Returns the decision that this object is from now on."""
@@ -353,6 +358,7 @@ def plain_decision(
         request=request,
         raw=_PLAIN,
         failure=None,
+        stale=False,
     ).finish()
 
 
@@ -404,6 +410,7 @@ def _decision(
         request=request,
         raw=response,
         failure=failure,
+        stale=response.stale,
     ).finish()
 
 

@@ -68,6 +68,8 @@ def _facts(decision: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "reason", f"{decision['reason_code']} (status {decision['status_hint']})"
     if decision["incomplete"]:
         yield "incomplete", "yes: the request could not be checked completely"
+    if decision.get("stale"):
+        yield "stale", f"yes: by the policies of {decision['policies_known_at']}"
     yield "risk", _risk(decision["risk"])
     if decision["pii_detected"]:
         yield "personal data", "detected"

@@ -103,6 +103,8 @@ def _facts(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "personal data", "detected" if record["pii_detected"] else ""
     if record["incomplete"]:
         yield "incomplete", "yes: the request could not be checked completely"
+    if record.get("stale"):
+        yield "stale", f"yes: by the policies of {record['policies_known_at']}"
     yield "revision", str(record["revision"])
     yield "logging level", record["logging_level"]
     yield "sample rate", str(record.get("sample_rate", ""))

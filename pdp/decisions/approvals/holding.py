@@ -233,5 +233,6 @@ def refused_token(snapshot: Snapshot, request: Request, failure: ApprovalFailed)
         status_hint=problem.status_hint,
         risk=Risk(factor.points, risk.level(factor.points), (factor,)),
         revision=snapshot.revision,
+        policies_known_at=snapshot.known_at,
     )
     return stopped_by(decision, problem, error)

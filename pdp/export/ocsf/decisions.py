@@ -287,6 +287,7 @@ def _unmapped(record: DecisionRecord) -> dict[str, Any]:
         "text_sha256": record.text_sha256,
         "pii_detected": record.pii_detected,
         "incomplete": record.incomplete,
+        **({"stale": True} if record.policies_known_at else {}),
         "frameworks": list(record.frameworks),
         "matches": [
             {

@@ -74,6 +74,8 @@ class DecisionRecord(_message.Message):
     SAMPLE_RATE_FIELD_NUMBER: _builtins.int
     INPUT_HASH_FIELD_NUMBER: _builtins.int
     REPORTED_BY_FIELD_NUMBER: _builtins.int
+    STALE_FIELD_NUMBER: _builtins.int
+    POLICIES_KNOWN_AT_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
     """decision_id is the ID of the decision."""
     request_id: _builtins.str
@@ -160,6 +162,10 @@ class DecisionRecord(_message.Message):
     """reported_by is the credential of the follower that made the decision and
     reported it; empty if this server made it.
     """
+    stale: _builtins.bool
+    """stale is true if the policies came from the server's files of saved
+    policies; see `DecideResponse`.
+    """
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """time is when the decision was made, by the server's clock."""
@@ -218,6 +224,12 @@ class DecisionRecord(_message.Message):
         level `full` or higher.
         """
 
+    @_builtins.property
+    def policies_known_at(self) -> _timestamp_pb2.Timestamp:
+        """policies_known_at is when the policies of a stale decision were last known
+        to be in force.
+        """
+
     def __init__(
         self,
         *,
@@ -266,10 +278,12 @@ class DecisionRecord(_message.Message):
         sample_rate: _builtins.float = ...,
         input_hash: _builtins.str = ...,
         reported_by: _builtins.str = ...,
+        stale: _builtins.bool = ...,
+        policies_known_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_redacted_arguments_json", b"_redacted_arguments_json", "_redacted_text", b"_redacted_text", "asked_at", b"asked_at", "model", b"model", "redacted_arguments", b"redacted_arguments", "redacted_arguments_json", b"redacted_arguments_json", "redacted_text", b"redacted_text", "risk", b"risk", "subject", b"subject", "target", b"target", "time", b"time", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_redacted_arguments_json", b"_redacted_arguments_json", "_redacted_text", b"_redacted_text", "asked_at", b"asked_at", "model", b"model", "policies_known_at", b"policies_known_at", "redacted_arguments", b"redacted_arguments", "redacted_arguments_json", b"redacted_arguments_json", "redacted_text", b"redacted_text", "risk", b"risk", "subject", b"subject", "target", b"target", "time", b"time", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_redacted_arguments_json", b"_redacted_arguments_json", "_redacted_text", b"_redacted_text", "action", b"action", "allowed", b"allowed", "arguments_sha256", b"arguments_sha256", "asked_at", b"asked_at", "channel", b"channel", "cursor", b"cursor", "customer_id", b"customer_id", "decision_id", b"decision_id", "direction", b"direction", "duration_us", b"duration_us", "entities", b"entities", "frameworks", b"frameworks", "incomplete", b"incomplete", "input_hash", b"input_hash", "intent_complexity", b"intent_complexity", "layers", b"layers", "logging_level", b"logging_level", "matches", b"matches", "message", b"message", "model", b"model", "obligations", b"obligations", "outcome", b"outcome", "payload_format", b"payload_format", "pii_detected", b"pii_detected", "policy_hash", b"policy_hash", "reason_code", b"reason_code", "redacted_arguments", b"redacted_arguments", "redacted_arguments_json", b"redacted_arguments_json", "redacted_text", b"redacted_text", "reported_by", b"reported_by", "request_id", b"request_id", "revision", b"revision", "risk", b"risk", "sample_rate", b"sample_rate", "session_id", b"session_id", "status_hint", b"status_hint", "subject", b"subject", "target", b"target", "tenant_id", b"tenant_id", "text_length", b"text_length", "text_sha256", b"text_sha256", "time", b"time", "tool", b"tool", "usage", b"usage", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_redacted_arguments_json", b"_redacted_arguments_json", "_redacted_text", b"_redacted_text", "action", b"action", "allowed", b"allowed", "arguments_sha256", b"arguments_sha256", "asked_at", b"asked_at", "channel", b"channel", "cursor", b"cursor", "customer_id", b"customer_id", "decision_id", b"decision_id", "direction", b"direction", "duration_us", b"duration_us", "entities", b"entities", "frameworks", b"frameworks", "incomplete", b"incomplete", "input_hash", b"input_hash", "intent_complexity", b"intent_complexity", "layers", b"layers", "logging_level", b"logging_level", "matches", b"matches", "message", b"message", "model", b"model", "obligations", b"obligations", "outcome", b"outcome", "payload_format", b"payload_format", "pii_detected", b"pii_detected", "policies_known_at", b"policies_known_at", "policy_hash", b"policy_hash", "reason_code", b"reason_code", "redacted_arguments", b"redacted_arguments", "redacted_arguments_json", b"redacted_arguments_json", "redacted_text", b"redacted_text", "reported_by", b"reported_by", "request_id", b"request_id", "revision", b"revision", "risk", b"risk", "sample_rate", b"sample_rate", "session_id", b"session_id", "stale", b"stale", "status_hint", b"status_hint", "subject", b"subject", "target", b"target", "tenant_id", b"tenant_id", "text_length", b"text_length", "text_sha256", b"text_sha256", "time", b"time", "tool", b"tool", "usage", b"usage", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__redacted_arguments_json: _TypeAlias = _typing.Literal["redacted_arguments_json"]  # noqa: Y015
     _WhichOneofArgType__redacted_arguments_json: _TypeAlias = _typing.Literal["_redacted_arguments_json", b"_redacted_arguments_json"]  # noqa: Y015

@@ -1025,9 +1025,15 @@ type DecideResponse struct {
 	// not of when. An approval fits one input_hash. It is set if the decision holds
 	// the request or is recorded, or if the request has `want_input_hash`. That of
 	// a payload is about the parts that hold it, else about all its parts.
-	InputHash     string `protobuf:"bytes,24,opt,name=input_hash,json=inputHash,proto3" json:"input_hash,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	InputHash string `protobuf:"bytes,24,opt,name=input_hash,json=inputHash,proto3" json:"input_hash,omitempty"`
+	// stale is true if the server could not read the tenant's policies from its
+	// database and decided by its files of saved policies.
+	Stale bool `protobuf:"varint,25,opt,name=stale,proto3" json:"stale,omitempty"`
+	// policies_known_at is when the policies were last known to be in force. It is
+	// set only if the decision is stale.
+	PoliciesKnownAt *timestamppb.Timestamp `protobuf:"bytes,26,opt,name=policies_known_at,json=policiesKnownAt,proto3" json:"policies_known_at,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *DecideResponse) Reset() {
@@ -1226,6 +1232,20 @@ func (x *DecideResponse) GetInputHash() string {
 		return x.InputHash
 	}
 	return ""
+}
+
+func (x *DecideResponse) GetStale() bool {
+	if x != nil {
+		return x.Stale
+	}
+	return false
+}
+
+func (x *DecideResponse) GetPoliciesKnownAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PoliciesKnownAt
+	}
+	return nil
 }
 
 // Risk is a risk score and its factors.
@@ -2371,7 +2391,7 @@ const file_pdp_v1_decide_proto_rawDesc = "" +
 	"\v_confidence\":\n" +
 	"\x05Usage\x12\x16\n" +
 	"\x06tokens\x18\x01 \x01(\x03R\x06tokens\x12\x19\n" +
-	"\bcost_usd\x18\x02 \x01(\x01R\acostUsd\"\x8b\b\n" +
+	"\bcost_usd\x18\x02 \x01(\x01R\acostUsd\"\xe9\b\n" +
 	"\x0eDecideResponse\x12\x1f\n" +
 	"\vdecision_id\x18\x01 \x01(\tR\n" +
 	"decisionId\x12\x1d\n" +
@@ -2406,7 +2426,9 @@ const file_pdp_v1_decide_proto_rawDesc = "" +
 	"\bunjudged\x18\x16 \x03(\tR\bunjudged\x12%\n" +
 	"\x0epayload_format\x18\x17 \x01(\tR\rpayloadFormat\x12\x1d\n" +
 	"\n" +
-	"input_hash\x18\x18 \x01(\tR\tinputHashB\x10\n" +
+	"input_hash\x18\x18 \x01(\tR\tinputHash\x12\x14\n" +
+	"\x05stale\x18\x19 \x01(\bR\x05stale\x12F\n" +
+	"\x11policies_known_at\x18\x1a \x01(\v2\x1a.google.protobuf.TimestampR\x0fpoliciesKnownAtB\x10\n" +
 	"\x0e_redacted_textB\x10\n" +
 	"\x0e_retry_after_sB\x1a\n" +
 	"\x18_redacted_arguments_jsonB\x13\n" +
@@ -2586,28 +2608,29 @@ var file_pdp_v1_decide_proto_depIdxs = []int32{
 	15, // 15: pdp.v1.DecideResponse.warnings:type_name -> pdp.v1.PolicyWarning
 	16, // 16: pdp.v1.DecideResponse.matches:type_name -> pdp.v1.Match
 	17, // 17: pdp.v1.DecideResponse.trace:type_name -> pdp.v1.TraceRow
-	12, // 18: pdp.v1.Risk.factors:type_name -> pdp.v1.RiskFactor
-	1,  // 19: pdp.v1.Obligation.type:type_name -> pdp.v1.ObligationType
-	14, // 20: pdp.v1.Obligation.spans:type_name -> pdp.v1.Span
-	25, // 21: pdp.v1.Obligation.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 22: pdp.v1.TraceRow.outcome:type_name -> pdp.v1.Outcome
-	2,  // 23: pdp.v1.DecideBatchRequest.requests:type_name -> pdp.v1.DecideRequest
-	10, // 24: pdp.v1.DecideBatchResponse.responses:type_name -> pdp.v1.DecideResponse
-	2,  // 25: pdp.v1.DecideStreamRequest.request:type_name -> pdp.v1.DecideRequest
-	21, // 26: pdp.v1.DecideStreamRequest.chunk:type_name -> pdp.v1.StreamChunk
-	10, // 27: pdp.v1.DecideStreamResponse.response:type_name -> pdp.v1.DecideResponse
-	23, // 28: pdp.v1.DecideStreamResponse.release:type_name -> pdp.v1.StreamRelease
-	2,  // 29: pdp.v1.DecideService.Decide:input_type -> pdp.v1.DecideRequest
-	18, // 30: pdp.v1.DecideService.DecideBatch:input_type -> pdp.v1.DecideBatchRequest
-	20, // 31: pdp.v1.DecideService.DecideStream:input_type -> pdp.v1.DecideStreamRequest
-	10, // 32: pdp.v1.DecideService.Decide:output_type -> pdp.v1.DecideResponse
-	19, // 33: pdp.v1.DecideService.DecideBatch:output_type -> pdp.v1.DecideBatchResponse
-	22, // 34: pdp.v1.DecideService.DecideStream:output_type -> pdp.v1.DecideStreamResponse
-	32, // [32:35] is the sub-list for method output_type
-	29, // [29:32] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	25, // 18: pdp.v1.DecideResponse.policies_known_at:type_name -> google.protobuf.Timestamp
+	12, // 19: pdp.v1.Risk.factors:type_name -> pdp.v1.RiskFactor
+	1,  // 20: pdp.v1.Obligation.type:type_name -> pdp.v1.ObligationType
+	14, // 21: pdp.v1.Obligation.spans:type_name -> pdp.v1.Span
+	25, // 22: pdp.v1.Obligation.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 23: pdp.v1.TraceRow.outcome:type_name -> pdp.v1.Outcome
+	2,  // 24: pdp.v1.DecideBatchRequest.requests:type_name -> pdp.v1.DecideRequest
+	10, // 25: pdp.v1.DecideBatchResponse.responses:type_name -> pdp.v1.DecideResponse
+	2,  // 26: pdp.v1.DecideStreamRequest.request:type_name -> pdp.v1.DecideRequest
+	21, // 27: pdp.v1.DecideStreamRequest.chunk:type_name -> pdp.v1.StreamChunk
+	10, // 28: pdp.v1.DecideStreamResponse.response:type_name -> pdp.v1.DecideResponse
+	23, // 29: pdp.v1.DecideStreamResponse.release:type_name -> pdp.v1.StreamRelease
+	2,  // 30: pdp.v1.DecideService.Decide:input_type -> pdp.v1.DecideRequest
+	18, // 31: pdp.v1.DecideService.DecideBatch:input_type -> pdp.v1.DecideBatchRequest
+	20, // 32: pdp.v1.DecideService.DecideStream:input_type -> pdp.v1.DecideStreamRequest
+	10, // 33: pdp.v1.DecideService.Decide:output_type -> pdp.v1.DecideResponse
+	19, // 34: pdp.v1.DecideService.DecideBatch:output_type -> pdp.v1.DecideBatchResponse
+	22, // 35: pdp.v1.DecideService.DecideStream:output_type -> pdp.v1.DecideStreamResponse
+	33, // [33:36] is the sub-list for method output_type
+	30, // [30:33] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_pdp_v1_decide_proto_init() }

@@ -607,6 +607,8 @@ class DecideResponse(_message.Message):
     UNJUDGED_FIELD_NUMBER: _builtins.int
     PAYLOAD_FORMAT_FIELD_NUMBER: _builtins.int
     INPUT_HASH_FIELD_NUMBER: _builtins.int
+    STALE_FIELD_NUMBER: _builtins.int
+    POLICIES_KNOWN_AT_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
     """decision_id is the ID of this decision. IDs sort by time."""
     request_id: _builtins.str
@@ -659,6 +661,10 @@ class DecideResponse(_message.Message):
     the request or is recorded, or if the request has `want_input_hash`. That of
     a payload is about the parts that hold it, else about all its parts.
     """
+    stale: _builtins.bool
+    """stale is true if the server could not read the tenant's policies from its
+    database and decided by its files of saved policies.
+    """
     @_builtins.property
     def risk(self) -> Global___Risk:
         """risk is the risk score of this request."""
@@ -697,6 +703,12 @@ class DecideResponse(_message.Message):
         audio and files.
         """
 
+    @_builtins.property
+    def policies_known_at(self) -> _timestamp_pb2.Timestamp:
+        """policies_known_at is when the policies were last known to be in force. It is
+        set only if the decision is stale.
+        """
+
     def __init__(
         self,
         *,
@@ -724,10 +736,12 @@ class DecideResponse(_message.Message):
         unjudged: _abc.Iterable[_builtins.str] | None = ...,
         payload_format: _builtins.str = ...,
         input_hash: _builtins.str = ...,
+        stale: _builtins.bool = ...,
+        policies_known_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_redacted_arguments_json", b"_redacted_arguments_json", "_redacted_payload", b"_redacted_payload", "_redacted_text", b"_redacted_text", "_retry_after_s", b"_retry_after_s", "redacted_arguments", b"redacted_arguments", "redacted_arguments_json", b"redacted_arguments_json", "redacted_payload", b"redacted_payload", "redacted_text", b"redacted_text", "retry_after_s", b"retry_after_s", "risk", b"risk"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_redacted_arguments_json", b"_redacted_arguments_json", "_redacted_payload", b"_redacted_payload", "_redacted_text", b"_redacted_text", "_retry_after_s", b"_retry_after_s", "policies_known_at", b"policies_known_at", "redacted_arguments", b"redacted_arguments", "redacted_arguments_json", b"redacted_arguments_json", "redacted_payload", b"redacted_payload", "redacted_text", b"redacted_text", "retry_after_s", b"retry_after_s", "risk", b"risk"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_redacted_arguments_json", b"_redacted_arguments_json", "_redacted_payload", b"_redacted_payload", "_redacted_text", b"_redacted_text", "_retry_after_s", b"_retry_after_s", "allowed", b"allowed", "decision_id", b"decision_id", "frameworks", b"frameworks", "incomplete", b"incomplete", "input_hash", b"input_hash", "matches", b"matches", "message", b"message", "obligations", b"obligations", "outcome", b"outcome", "payload_format", b"payload_format", "pii_detected", b"pii_detected", "reason_code", b"reason_code", "redacted_arguments", b"redacted_arguments", "redacted_arguments_json", b"redacted_arguments_json", "redacted_payload", b"redacted_payload", "redacted_text", b"redacted_text", "request_id", b"request_id", "retry_after_s", b"retry_after_s", "revision", b"revision", "risk", b"risk", "status_hint", b"status_hint", "trace", b"trace", "unjudged", b"unjudged", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_redacted_arguments_json", b"_redacted_arguments_json", "_redacted_payload", b"_redacted_payload", "_redacted_text", b"_redacted_text", "_retry_after_s", b"_retry_after_s", "allowed", b"allowed", "decision_id", b"decision_id", "frameworks", b"frameworks", "incomplete", b"incomplete", "input_hash", b"input_hash", "matches", b"matches", "message", b"message", "obligations", b"obligations", "outcome", b"outcome", "payload_format", b"payload_format", "pii_detected", b"pii_detected", "policies_known_at", b"policies_known_at", "reason_code", b"reason_code", "redacted_arguments", b"redacted_arguments", "redacted_arguments_json", b"redacted_arguments_json", "redacted_payload", b"redacted_payload", "redacted_text", b"redacted_text", "request_id", b"request_id", "retry_after_s", b"retry_after_s", "revision", b"revision", "risk", b"risk", "stale", b"stale", "status_hint", b"status_hint", "trace", b"trace", "unjudged", b"unjudged", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__redacted_arguments_json: _TypeAlias = _typing.Literal["redacted_arguments_json"]  # noqa: Y015
     _WhichOneofArgType__redacted_arguments_json: _TypeAlias = _typing.Literal["_redacted_arguments_json", b"_redacted_arguments_json"]  # noqa: Y015

@@ -127,6 +127,13 @@ class TestWhileTheServerRuns:
                 path = f"/api/admin/audit/records/{blocked['decision_id']}"
                 record = client.get(path).json()
             assert record["stale"] is True
+            tenant_flags = ("--tenant", "other", "--server", two.grpc_address)
+            for command in (
+                ("decide", "--text", "rival", *tenant_flags),
+                ("audit", "show", blocked["decision_id"], *tenant_flags),
+            ):
+                shown = servers.run_pdp(*command).stdout
+                assert f"yes: by the policies of {blocked['policies_known_at'][:16]}" in shown
             assert record["policies_known_at"] == blocked["policies_known_at"]
             database.start()
             wait_until(

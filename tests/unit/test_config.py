@@ -293,3 +293,13 @@ def test_incomplete_credential_settings_are_refused(
     check_auth(load({**mode, **TOKENS}))
     with pytest.raises(ConfigError, match=message):
         check_auth(load({**mode, **TOKENS, **changes}))
+
+
+@pytest.mark.parametrize(
+    "setting", [{"snapshot_key_file": "snapshot.key"}, {"snapshot_max_age_s": 60}]
+)
+def test_settings_of_saved_policies_need_their_directory(setting: dict[str, Any]) -> None:
+    (name,) = setting
+    with pytest.raises(ConfigError, match=f"PDP_{name.upper()}: .* PDP_SNAPSHOT_DIR"):
+        check_auth(load(setting))
+    check_auth(load({"snapshot_dir": "saved", **setting}))

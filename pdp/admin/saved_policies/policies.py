@@ -223,6 +223,8 @@ class SavedPolicies:
             raise SavedPoliciesUnusable("the counters of limits are not known yet")
         if snapshot.known_at != confirmation.at:
             snapshot = replace(snapshot, known_at=confirmation.at)
+            if index is self._index and self._cache.peek(tenant_id) is not None:
+                self._cache.replace(snapshot)
         return snapshot
 
     async def _current_index(self) -> _Index:

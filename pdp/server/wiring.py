@@ -143,9 +143,8 @@ def wire(
     metering = metering or UsageSynchronizer(workspace, Meter())
     metrics = _metrics(publisher, workspace, metering, recording)
     reader = RecordReader(recording.log) if recording else None
-    recorder = recording.records if recording else DecisionRecorder()
     policies, desk = PublishedPolicies(publisher, workspace, saved), WorkspaceDesk(workspace)
-    observe = DecisionObserver(metrics).observe
+    recorder, observe = _recorder(recording), DecisionObserver(metrics).observe
     decider = Decider(policies, metering.meter, entity_finder, recorder, observe, desk=desk)
     feed = _policy_servicer(publisher, workspace, policies, metrics)
     handlers: dict[str, Endpoint | Handler] = {
@@ -160,6 +159,10 @@ def wire(
     services = secure(metrics)
     served = serve(handlers, decider, services, wrap=wrap, settings=settings, end_streams=ends)
     return Wiring(served, metering, _sweeper(workspace, desk, metrics))
+
+
+def _recorder(recording: Recording | None) -> DecisionRecorder:
+    return recording.records if recording else DecisionRecorder()
 
 
 def _reports(recording: Recording | None, decider: Decider) -> Reports | None:

@@ -210,7 +210,7 @@ def test_the_schema_has_the_outcomes_of_the_engine() -> None:
     expect = json.loads(FILE.read_text())["properties"]["cases"]["items"]["properties"]["expect"]
     assert set(expect["properties"]["outcome"]["enum"]) == {outcome.name for outcome in OUTCOMES}
     of_payload = {"payload_format", "redacted_payload", "unjudged"}
-    assert set(expect["properties"]) == {*Decision._fields, "allowed", *of_payload} - {
+    assert set(expect["properties"]) == {*Decision._fields, "allowed", "stale", *of_payload} - {
         "payload",
         "layers",
         "faults",

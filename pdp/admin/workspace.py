@@ -277,7 +277,7 @@ class Workspace:
                 self._follower, lambda reader: read_changes(reader, since, mark)
             )
             if changes.replaced:
-                await self._start_anew()
+                await self._recover_from_loss()
                 return
             self._mark = changes.mark
             if changes.revision <= since:
@@ -300,7 +300,7 @@ class Workspace:
         async with self._catching_up:
             await self._put_everything_in_force()
 
-    async def _start_anew(self) -> None:
+    async def _recover_from_loss(self) -> None:
         """Puts what the store has in force, in place of what it had and has lost."""
         before = self._publisher.revision
         await self._put_everything_in_force()

@@ -134,6 +134,8 @@ async def _assemble(stack: AsyncExitStack, settings: Settings, worker: Worker | 
     workspace = Workspace(store, publisher)
     stack.callback(workspace.close)
     saved = saved_parts(opened, workspace, settings.tenant_cache_mb)
+    if saved is not None:
+        stack.callback(saved.close)
     ner = open_models(settings)
     stack.callback(ner.close)
     security = Security(settings, lambda: publisher.platform.policies.of_kind(KEY_KIND))
@@ -171,7 +173,6 @@ async def _assemble(stack: AsyncExitStack, settings: Settings, worker: Worker | 
     readiness.exports = exports.checks
     readiness.store = workspace.stats.state
     if saved is not None:
-        stack.callback(saved.close)
         saved.measure(wiring.metrics)
         readiness.saved_policies = saved.saver.state
     return _Parts(store, publisher, workspace, security, wiring, readiness, saved)

@@ -192,7 +192,7 @@ def test_a_decision_always_has_its_fields() -> None:
 def test_members_are_in_the_order_of_the_contract() -> None:
     response = pb.DecideResponse(trace=[pb.TraceRow()], redacted_text="", retry_after_s=1)
     absent = {"redacted_arguments", "redacted_arguments_json", "redacted_payload"}
-    absent |= {"payload_format", "unjudged", "input_hash"}
+    absent |= {"payload_format", "unjudged", "input_hash", "stale", "policies_known_at"}
     names = [field.name for field in pb.DecideResponse.DESCRIPTOR.fields]
     assert list(encode(response)) == [name for name in names if name not in absent]
 

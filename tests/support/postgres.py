@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pwd
 import subprocess
 from contextlib import suppress
@@ -31,7 +32,9 @@ class Disk:
     """A file system of some megabytes, which another program can fill."""
 
     def __init__(self, directory: Path, size_mb: int) -> None:
-        """Mounts it where only programs that `enter` see it."""
+        """Mounts it where only programs that `enter` see it. Without the right to, skips the test."""
+        if os.geteuid() != 0:
+            pytest.skip("only root can mount a file system")
         account = pwd.getpwnam("postgres")
         owner = f"uid={account.pw_uid},gid={account.pw_gid},mode=0700"
         mount = f'mkdir "$0" && mount -t tmpfs -o size={size_mb}m,{owner} none "$0" && echo && cat'
@@ -42,7 +45,8 @@ class Disk:
         )
         assert self._holder.stdout is not None
         if not self._holder.stdout.readline():
-            pytest.skip("this user cannot mount a file system")
+            self.close()
+            pytest.skip("no file system can be mounted here")
         self.enter = ("nsenter", f"--mount=/proc/{self._holder.pid}/ns/mnt")
         self._filler = Path(f"/proc/{self._holder.pid}/root{directory}/filler")
 

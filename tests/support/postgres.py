@@ -32,7 +32,7 @@ class Disk:
     """A file system of some megabytes, which another program can fill."""
 
     def __init__(self, directory: Path, size_mb: int) -> None:
-        """Mounts it where only programs that `enter` see it. Without the right to, skips the test."""
+        """Mounts it where only programs that `enter` see it; skips the test if that is refused."""
         if os.geteuid() != 0:
             pytest.skip("only root can mount a file system")
         account = pwd.getpwnam("postgres")

@@ -186,13 +186,13 @@ class Publisher:
         self._empty_by_tenant.clear()
 
     def restart(self, revision: int, tenants: Iterable[str], platform: Platform) -> None:
-        """Puts the policies of a store in force that has gone back. Nothing from before counts.
+        """Replaces everything, because the store has lost changes or could not be read before.
 
         Args:
             revision: the revision of the store; it may be lower than the one in force.
             tenants: the tenants with policies.
             platform: the policies of all tenants. It must not be compatible with the present one,
-                so that no snapshot of another thread comes into force any more.
+                so that `publish` rejects snapshots that another thread still compiles.
         """
         self._min_revisions = dict.fromkeys(tenants, 0)
         self._without_policies.clear()

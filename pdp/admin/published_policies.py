@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 class PublishedPolicies:
     """Snapshots from the publisher; the workspace loads those that are not in memory.
 
-    If the store cannot be read, saved policies stand in.
+    If the store cannot be read, it falls back to saved policies.
     """
 
     def __init__(
         self, publisher: Publisher, workspace: Workspace, saved: SavedPolicies | None = None
     ) -> None:
-        """Takes the sources of snapshots; without saved policies, there is no stand-in."""
+        """Takes the sources of snapshots; None for no saved policies."""
         self._publisher = publisher
         self._workspace = workspace
         self._saved = saved
@@ -42,7 +42,7 @@ class PublishedPolicies:
         saved = self._saved
         if saved is None:
             return await self._workspace.load(tenant_id)
-        if self._workspace.is_away():
+        if self._workspace.is_unavailable():
             return await saved.load(tenant_id)
         try:
             return await self._workspace.load(tenant_id)

@@ -29,10 +29,10 @@ _PAGE: Final = 1000
 
 
 class ChangeMark(NamedTuple):
-    """What tells the change at a revision from another one that got the same revision.
+    """Identifies the change at a revision, because a database can give a revision twice.
 
-    A database can go back: a standby becomes the primary without the last commits of the one that
-    failed. Then new changes get revisions that this process has seen with other changes.
+    If a standby becomes the primary without the last commits of the failed one, these are lost. New
+    changes then get revisions that this process has read with other changes.
     """
 
     revision: int
@@ -65,8 +65,8 @@ class ChangesSince:
         platform: the changes of the platform, which all tenants share.
         complete: whether all changes are known; if not, every tenant may have changed.
         mark: of the last change; None if it is not known.
-        replaced: the store no longer has the change at the revision: it went back, and nothing that
-            was read from it before counts any more. Then the other fields say nothing.
+        replaced: whether the store has lost the change at the revision. If so, everything must be
+            read again, and the other fields have no meaning.
     """
 
     revision: int
@@ -78,8 +78,8 @@ class ChangesSince:
 
 
 @dataclass(frozen=True, slots=True)
-class EverythingAnew:
-    """All that a process needs to start anew from the store.
+class FullReload:
+    """All policies of the store, for a process that cannot go on from its revision.
 
     Attributes:
         revision: the revision of the store.
@@ -207,7 +207,7 @@ def _goes_on(since: int, mark: ChangeMark | None, present: ChangeMark | None, th
     return mark is None or mark == present
 
 
-def read_everything(reader: Reader, platform: Platform) -> EverythingAnew:
+def read_all_policies(reader: Reader, platform: Platform) -> FullReload:
     """Reads what a process starts from, and compiles it.
 
     Args:
@@ -228,7 +228,7 @@ def read_everything(reader: Reader, platform: Platform) -> EverythingAnew:
         keys=read_keys(reader),
     )
     tenants = reader.tenants() - {PLATFORM}
-    return EverythingAnew(revision, compiled, tenants, read_mark(reader, revision))
+    return FullReload(revision, compiled, tenants, read_mark(reader, revision))
 
 
 def read_mark(reader: Reader, revision: int) -> ChangeMark | None:

@@ -22,8 +22,8 @@ from pdp.admin.snapshots import (
     RefreshResult,
     compile_snapshot,
     plan_refresh,
+    read_all_policies,
     read_changes,
-    read_everything,
     refresh,
 )
 from pdp.admin.write_checks import check_write
@@ -277,7 +277,7 @@ class Workspace:
                 self._follower, lambda reader: read_changes(reader, since, mark)
             )
             if changes.replaced:
-                await self._recover_from_loss()
+                await self._reload_after_loss()
                 return
             self._mark = changes.mark
             if changes.revision <= since:
@@ -290,32 +290,32 @@ class Workspace:
             self._advanced.set()
             self._advanced = asyncio.Event()
 
-    async def start_anew(self) -> None:
-        """Puts what the store has in force, in place of saved policies.
+    async def reload(self) -> None:
+        """Puts all policies of the store in force, for instance in place of saved policies.
 
         Raises:
             StoreUnavailable: the store cannot be read.
             InvalidPattern: the platform does not compile.
         """
         async with self._catching_up:
-            await self._put_everything_in_force()
+            await self._reload_everything()
 
-    async def _recover_from_loss(self) -> None:
-        """Puts what the store has in force, in place of what it had and has lost."""
+    async def _reload_after_loss(self) -> None:
+        """Puts all policies of the store in force, because it has lost changes, and logs it."""
         before = self._publisher.revision
-        await self._put_everything_in_force()
+        await self._reload_everything()
         _log.error(
-            "the database has lost changes: policies are read anew. Look at what has been lost",
+            "the database has lost changes, so all policies were reloaded. Check what is missing",
             before=before,
             now=self._publisher.revision,
         )
 
-    async def _put_everything_in_force(self) -> None:
+    async def _reload_everything(self) -> None:
         publisher = self._publisher
         platform = publisher.platform
-        anew = await self._view(self._follower, lambda reader: read_everything(reader, platform))
-        publisher.restart(anew.revision, anew.tenants, anew.platform)
-        self._mark = anew.mark
+        store = await self._view(self._follower, lambda reader: read_all_policies(reader, platform))
+        publisher.restart(store.revision, store.tenants, store.platform)
+        self._mark = store.mark
         self._advanced.set()
         self._advanced = asyncio.Event()
 
@@ -329,8 +329,8 @@ class Workspace:
             return False
         return True
 
-    def is_away(self) -> bool:
-        """Returns whether the store is known to be away, without asking it."""
+    def is_unavailable(self) -> bool:
+        """Returns whether the store is known to be unavailable. Does not wait for an answer."""
         try:
             self._store.data_version()
         except StoreUnavailable:

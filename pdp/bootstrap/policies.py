@@ -83,7 +83,7 @@ def create_publisher(
 def create_saved_publisher(
     start: SavedStart, risk: RiskTable, cache_mb: float = DEFAULT_CACHE_MB
 ) -> Publisher:
-    """Returns a publisher with the platform of saved policies, for a store that is away.
+    """Returns a publisher with the platform of saved policies, for a store that is unavailable.
 
     Args:
         start: the saved policies.

@@ -14,8 +14,8 @@ from pdp.admin.snapshots import (
     RefreshResult,
     compile_snapshot,
     plan_refresh,
+    read_all_policies,
     read_changes,
-    read_everything,
     refresh,
 )
 from pdp.errors import RevisionUnavailable
@@ -23,7 +23,7 @@ from pdp.errors import RevisionUnavailable
 if TYPE_CHECKING:
     import threading
 
-    from pdp.admin.snapshots import ChangeMark, EverythingAnew
+    from pdp.admin.snapshots import ChangeMark, FullReload
     from pdp.engine.snapshot import Snapshot
     from pdp.publisher import Publisher
     from pdp.store.port import Store
@@ -121,13 +121,13 @@ class StoredPolicies:
             time.sleep(max(0.0, self._next_poll - time.monotonic()) + 0.001)
             self.follow()
 
-    def _start_anew(self, anew: EverythingAnew) -> None:
-        """Puts what the store has in force, in place of what it had and has lost."""
+    def _reload(self, store: FullReload) -> None:
+        """Puts all policies of the store in force, because it has lost changes, and logs it."""
         before = self.revision
         with self._publishing:
-            self._publisher.restart(anew.revision, anew.tenants, anew.platform)
-        self._mark = anew.mark
-        _log.error("the store has lost changes: revision %s, before %s", anew.revision, before)
+            self._publisher.restart(store.revision, store.tenants, store.platform)
+        self._mark = store.mark
+        _log.error("the store has lost changes: revision %s, before %s", store.revision, before)
 
     def close(self) -> None:
         """Stops following the store. The caller holds the lock of the store."""
@@ -156,7 +156,7 @@ class StoredPolicies:
         with self._store.read() as reader:
             changes = read_changes(reader, publisher.revision, self._mark)
             if changes.replaced:
-                self._start_anew(read_everything(reader, publisher.platform))
+                self._reload(read_all_policies(reader, publisher.platform))
                 self._data_version = version
                 return
             with self._publishing:

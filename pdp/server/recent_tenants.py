@@ -64,7 +64,7 @@ class RecentTenants:
         """Loads the tenants in the file that the store has and that are not in memory.
 
         One that cannot be loaded is left out: its next request loads it, or is blocked. Nothing is
-        loaded if the store was away when the server started.
+        loaded if the store was unavailable when the server started.
         """
         if self._publisher.from_files:
             return

@@ -1,4 +1,4 @@
-"""Saved policies in a server: opens its store, or starts from files while the store is away."""
+"""Saved policies in a server: opens its store, or starts from files if the store is unavailable."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class OpenedPolicies(NamedTuple):
     """What a server starts with.
 
     Attributes:
-        store: the store; a `LateStore` if it is away.
+        store: the store; a `LateStore` if it is unavailable.
         publisher: the policies in force.
         source: the files of saved policies; None if there are none.
         start: what was read from them; None if the store was read.
@@ -88,7 +88,7 @@ class SavedPoliciesParts(NamedTuple):
 
 
 def open_server_policies(settings: Settings, risk: RiskTable) -> OpenedPolicies:
-    """Opens the store. If it is away, and there are saved policies, starts from these.
+    """Opens the store. If it is unavailable, and there are saved policies, starts from these.
 
     Raises:
         ConfigError: the settings or the database cannot be used.
@@ -99,7 +99,7 @@ def open_server_policies(settings: Settings, risk: RiskTable) -> OpenedPolicies:
     try:
         store = open_policies(url)
     except StoreUnavailable as error:
-        # A file that another process holds is not away.
+        # A file that another process has locked is not lost: a retry succeeds.
         if source is None or find_database_file(url) is not None:
             raise
         return _open_late(settings, risk, source, error)
@@ -122,7 +122,7 @@ def _open_late(
     publisher = create_saved_publisher(start, risk, settings.tenant_cache_mb)
     age_s = source.clock() - start.confirmation.at
     _log.error(
-        "the database is away: starting from saved policies",
+        "the database is unavailable: starting from saved policies",
         reason=error.message,
         age_s=round(age_s),
         revision=publisher.revision,
@@ -159,14 +159,14 @@ def saved_parts(
 
 
 async def follow_when_open(store: Store, workspace: Workspace, metering: Metering) -> None:
-    """Opens a store that is away, puts what it has in force, and follows it, until cancelled."""
+    """Opens a store when it is available again, reloads all policies, and follows its changes."""
     logged = ""
     while isinstance(store, LateStore):
         try:
             await asyncio.to_thread(store.open)
             if isinstance(metering, UsageSynchronizer):  # shared counters have started
                 await metering.start()
-            await workspace.start_anew()
+            await workspace.reload()
             _log.info("the database answers: its policies are in force")
             break
         except Exception as error:

@@ -134,7 +134,7 @@ def wire(
         exporting: SIEM connectors and alerts; None if neither is set up.
         settings: the settings of the server, for adapters; None for no adapters.
         metering: the counters of limits; None for those of the store.
-        saved: stands in for the store while it cannot be read; None for no stand-in.
+        saved: the fallback while the store cannot be read; None for none.
 
     Raises:
         ConfigError: the settings of an adapter cannot be used; the message says what to do.

@@ -354,9 +354,9 @@ class Store(Protocol):
         """
 
     def watch(self, notice: Callable[[], None]) -> None:
-        """Has `notice` called soon after a commit of another process. It must not wait.
+        """Calls `notice` soon after each commit of another process, from any thread.
 
-        Any thread may call it. A store that cannot tell never calls it: ask `data_version`.
+        `notice` must not block. A store without notifications never calls it: poll `data_version`.
         """
 
     def close(self) -> None:

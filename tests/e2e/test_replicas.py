@@ -183,7 +183,7 @@ class TestFaults:
             wait_for_all(replicas, views[1].revision)
             assert all(not each.lost() for each in views)
 
-    def test_a_tenant_that_is_not_in_memory_is_blocked_while_the_database_is_away(
+    def test_a_tenant_that_is_not_in_memory_is_blocked_while_the_database_is_unavailable(
         self, tmp_path: Path
     ) -> None:
         with (

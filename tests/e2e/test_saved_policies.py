@@ -1,4 +1,4 @@
-"""Saved policies: what a server decides while its PostgreSQL database is away."""
+"""Saved policies: what a server decides while its PostgreSQL database is unavailable."""
 
 from __future__ import annotations
 
@@ -68,10 +68,10 @@ def saved_revisions(server: Server, revision: int) -> list[str]:
     return [worker for worker, value in lines if float(value) >= revision > 0]
 
 
-def wait_until_away(server: Server) -> None:
+def wait_until_unavailable(server: Server) -> None:
     wait_until(
         lambda: "not answer" in server.request("GET", "/readyz").json()["checks"]["store"],
-        "the server notices that the database is away",
+        "the server notices that the database is unavailable",
     )
 
 
@@ -112,7 +112,7 @@ class TestWhileTheServerRuns:
             written(other[0], one, two)
             wait_until_saved(two, other[0].revision)
             database.kill()
-            wait_until_away(two)
+            wait_until_unavailable(two)
             blocked, allowed = other[1].decide(), other[1].decide("Hello")
             assert (blocked["outcome"], allowed["outcome"]) == ("BLOCK", "ALLOW")
             for each in (blocked, allowed):
@@ -164,7 +164,7 @@ class TestWhileTheServerRuns:
                     "saving fails",
                 )
                 database.kill()
-                wait_until_away(two)
+                wait_until_unavailable(two)
                 hidden.rename(tmp_path / "saved")
                 assert_blocked(reader.decide("Hello"))
                 assert two.metric("pdp_saved_policies_refused_total") == 1
@@ -200,7 +200,7 @@ class TestWhileTheServerRuns:
             written(writer, one, two)
             wait_until_saved(two, writer.revision)
             database.kill()
-            wait_until_away(two)
+            wait_until_unavailable(two)
             (file,) = (
                 each
                 for each in (tmp_path / "saved").glob("*.policies")

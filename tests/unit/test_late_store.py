@@ -1,4 +1,4 @@
-"""A store that is opened late: it is away until then, and is closed however late it opens."""
+"""A store that is opened late: it is unavailable until then, and closed even if it opens later."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ USES: tuple[Callable[[Store], object], ...] = (
 
 
 @pytest.mark.parametrize("use", USES)
-def test_it_is_away_until_it_is_open_and_when_it_is_closed(
+def test_it_is_unavailable_until_it_is_open_and_when_it_is_closed(
     tmp_path: Path, use: Callable[[Store], object]
 ) -> None:
     store = LateStore(lambda: open_store(f"sqlite:///{tmp_path}/pdp.db"))

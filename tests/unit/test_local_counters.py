@@ -71,7 +71,7 @@ class TestJournal:
         journal.add([SUBJECT], NOON, Counts(-1, -2, -3))
         assert len(journal) == 0
 
-    def test_it_is_bounded_however_long_the_server_is_away(self) -> None:
+    def test_it_is_bounded_however_long_the_server_is_unavailable(self) -> None:
         journal = Journal()
         for second in range(7200):
             journal.add([SUBJECT], NOON + second, Counts(1))

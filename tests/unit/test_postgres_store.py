@@ -151,7 +151,7 @@ class TestLostConnections:
             put(opened, "before")
             version = opened.data_version()
             own_server.kill()
-            wait_until(lambda: fails(opened), "the database is known to be away")
+            wait_until(lambda: fails(opened), "the database is known to be unavailable")
             with pytest.raises(StoreUnavailable):
                 put(opened, "lost")
             with pytest.raises(StoreUnavailable):
@@ -162,13 +162,13 @@ class TestLostConnections:
             put(opened, "after")
             assert ids(opened) == ["before", "after"]
 
-    def test_a_database_that_hangs_is_known_to_be_away(self, own_server: PostgresServer) -> None:
+    def test_a_hanging_database_counts_as_unavailable(self, own_server: PostgresServer) -> None:
         with closing(open_store(own_server.url())) as opened, ExitStack() as undo:
             put(opened, "before")
             for process in own_server.processes():
                 os.kill(process, signal.SIGSTOP)
                 undo.callback(os.kill, process, signal.SIGCONT)
-            wait_until(lambda: fails(opened), "the database is known to be away")
+            wait_until(lambda: fails(opened), "the database is known to be unavailable")
             undo.close()
             wait_until(lambda: not fails(opened), "the database answers again")
             assert ids(opened) == ["before"]

@@ -410,7 +410,7 @@ class TestUse:
         with closing(saving.policies()) as saved:
             load(saved, "a")
             saving.clock.now -= 1
-            with pytest.raises(SavedPoliciesUnusable, match="went back"):
+            with pytest.raises(SavedPoliciesUnusable, match="was set back"):
                 load(saved, "a")
 
     def test_a_tenant_with_a_known_change_is_refused(self, saving: Saving) -> None:
@@ -550,7 +550,7 @@ class TestStart:
                 with pytest.raises(StoreUnavailable, match="since this server started"):
                     asyncio.run(refused)
             put(saving.store, "a", "q", "y")
-            asyncio.run(workspace.start_anew())
+            asyncio.run(workspace.reload())
             assert not publisher.from_files
             snapshot = asyncio.run(workspace.load("a"))
             assert set(snapshot.policies.of_kind(static_policy.KIND)) == {"p", "q"}

@@ -97,7 +97,7 @@ def decode_tenants(content: bytes) -> dict[str, str]:
     """Returns what `encode_tenants` encoded.
 
     Raises:
-        SavedPoliciesUnusable: the content is no such list.
+        SavedPoliciesUnusable: the content is not such a list.
     """
     return _parsed(content, lambda value: {str(key): str(name) for key, name in value.items()})
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from pdp.publisher import Publisher
 
 MAX_CLOCK_STEP_S: Final = 5.0
-"""How far the clock may have gone back since the files were confirmed."""
+"""How far the clock may be behind the confirmation of the files."""
 
 REREAD_S: Final = 5.0
 """How often a process looks whether there are newer files, while it uses them."""
@@ -83,11 +83,11 @@ class SavedSource(NamedTuple):
         """Checks that policies of a time may be used now.
 
         Raises:
-            SavedPoliciesUnusable: they are too old, or the clock went back.
+            SavedPoliciesUnusable: they are too old, or the clock was set back.
         """
         age_s = self.clock() - known_at
         if age_s < -MAX_CLOCK_STEP_S:
-            raise SavedPoliciesUnusable("the clock went back: the saved policies are of the future")
+            raise SavedPoliciesUnusable("the clock was set back to before the saved policies")
         if age_s > self.max_age_s:
             raise SavedPoliciesUnusable("the saved policies are too old")
 
@@ -136,7 +136,7 @@ class _Index(NamedTuple):
     """The files in use.
 
     Attributes:
-        confirmation: what they are true of.
+        confirmation: the revision and time of the files.
         files: the name of each tenant's file; empty if it has none.
         read_at: when they were read, by `time.monotonic`.
     """

@@ -27,7 +27,7 @@ _DEFAULTS: Final[Mapping[str, str]] = {
 }
 
 _OPPORTUNISTIC: Final = frozenset({"", "allow", "prefer"})
-"""Modes in which somebody on the network can have the connection go without TLS."""
+"""Modes in which libpq connects without TLS if the peer does not offer it."""
 
 
 def connection_string(url: str, setting: str) -> str:

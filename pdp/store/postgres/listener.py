@@ -1,9 +1,9 @@
-"""Knows which commits there are, without asking at every look: LISTEN, and a poll behind it.
+"""Follows the commits of all processes in memory, by LISTEN and a poll.
 
-Every commit of the store notifies the channel. The listener also asks every `POLL_S`, because a
-notification can be lost with a connection, and because only an answer proves that the database is
-still there. After a lost connection it connects again; the number of commits then says that
-something was missed, and the change log says what.
+Every commit of the store notifies the channel. The listener also polls every `POLL_S`, because a
+notification is lost with its connection, and because only an answer proves that the database is
+available. After a lost connection it reconnects. If the number of commits has changed meanwhile,
+the reader of the change log reads the missed changes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ CHANNEL: Final = "pdp_commits"
 POLL_S: Final = 0.5
 
 SILENCE_S: Final = 5.0
-"""Without an answer for this time, the database counts as away. A busy process may be late."""
+"""After this time without an answer, the database counts as unavailable.
+
+It is longer than `POLL_S`, because the thread of a busy process may be late."""
 
 _COMMIT_BITS: Final = 48
 
@@ -58,7 +60,7 @@ class Listener:
         self._commits = -1
         self._connections = 0
         self._answered_at = 0.0
-        self._is_away = False
+        self._is_unavailable = False
         self._closed = False
         self._watchers: list[Callable[[], None]] = []
         self._lock = threading.Lock()
@@ -87,14 +89,14 @@ class Listener:
             return (self._connections << _COMMIT_BITS) + self._commits
 
     def check(self) -> None:
-        """Checks that the database has answered of late.
+        """Checks that the database has answered recently.
 
         Raises:
             StoreUnavailable: see `version`.
         """
         if self._closed:
             raise StoreUnavailable("The store is closed.")
-        if self._is_away or time.monotonic() - self._answered_at > SILENCE_S:
+        if self._is_unavailable or time.monotonic() - self._answered_at > SILENCE_S:
             raise StoreUnavailable("The store's database does not answer.")
 
     def committed(self, commits: int) -> None:
@@ -103,7 +105,7 @@ class Listener:
             self._commits = max(self._commits, commits)
 
     def watch(self, notice: Callable[[], None]) -> None:
-        """Has `notice` called after commits, on the thread of the listener. It must not wait."""
+        """Calls `notice` after each commit, on the listener's thread. `notice` must not block."""
         self._watchers.append(notice)
 
     def close(self) -> None:
@@ -122,7 +124,7 @@ class Listener:
                 try:
                     connection = self._listen()
                 except psycopg.Error:
-                    self._is_away = True
+                    self._is_unavailable = True
                     self._wait(next(retries, _RETRIES_S[-1]))
                     continue
                 _log.info("the database of policies answers again")
@@ -150,7 +152,7 @@ class Listener:
             self._commits = commits
             self._connections += 1
             self._answered_at = time.monotonic()
-        self._is_away = False
+        self._is_unavailable = False
         self._notify()
         return connection
 

@@ -1,9 +1,9 @@
 """Brings a database to the current schema. Any number of replicas may start at the same time.
 
 A schema has the number of its last migration. Beside it stands the oldest schema whose release can
-still work with it. Within a minor release, migrations only *expand*: a release that does not know
-them reads and writes as before, so replicas are replaced one after the other. What is not needed
-any more goes in a later minor release, by a migration that raises the oldest schema (*contract*).
+still work with it. Within a minor release, migrations only *expand*: an older release reads and
+writes as before, so that replicas can be replaced one after the other. A later minor release
+removes what no release needs any more, by a migration that raises the oldest schema (*contract*).
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pdp.store.sql.dialect import Parameter, Rows
 
-# jsonb has no NUL. The column is text, so bodies keep theirs; only what is searched has none.
+# jsonb cannot hold NUL. Bodies are stored as text and keep NUL; only the searched copy replaces it.
 _JSON: Final = r"(replace(body, '\u0000', '\ufffd')::jsonb"
 
 DIALECT: Final = Dialect(

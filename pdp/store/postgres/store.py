@@ -25,11 +25,11 @@ MAX_CONNECTIONS: Final = 16
 """Connections of a process; more threads than that never read at the same time."""
 
 IDLE_S: Final = 60
-"""How long a transaction may stand still. Then the database ends it, so that a process that hangs
-does not stop the other writers."""
+"""After this time without a statement, the database ends a transaction, so that a hanging process
+does not block the other writers."""
 
 RECONNECT_S: Final = 2.0
-"""How long the pool tries to connect before it gives up, until somebody needs a connection."""
+"""How long the pool retries a failed connection. After that, it waits for the next caller."""
 
 STATEMENT_S: Final = 60
 """How long one statement may take."""
@@ -89,8 +89,8 @@ class PostgresStore:
                 configure=_configure,
                 check=ConnectionPool.check_connection,
                 timeout=busy_timeout_s,
-                # The listener knows when the database is back. An attempt that waits longer would
-                # be in the way then.
+                # The listener notices when the database is available again. A longer backoff of the
+                # pool would delay the first caller then.
                 reconnect_timeout=RECONNECT_S,
                 name="pdp",
                 open=True,
@@ -179,7 +179,7 @@ class PostgresStore:
 
     @contextmanager
     def _connection(self) -> Iterator[psycopg.Connection]:
-        # Without this, everybody would wait for a database that is known to be away.
+        # Without this check, each caller would wait for the timeout of the pool.
         self._listener.check()
         with convert_errors():
             connection = self._pool.getconn()

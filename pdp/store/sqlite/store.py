@@ -110,7 +110,7 @@ class SqliteStore:
         return int(version)
 
     def watch(self, notice: Callable[[], None]) -> None:
-        """See `Store.watch`: a file does not tell that it has changed."""
+        """See `Store.watch`. No-op: a SQLite file has no notifications."""
 
     def close(self) -> None:
         """See `Store.close`."""

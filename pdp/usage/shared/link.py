@@ -167,7 +167,7 @@ class Link:
             except (ValkeyError, OSError):
                 self._end(LOST)
                 return
-            except Exception:  # what the client's parser raises if the server is no such server
+            except Exception:  # the client's parser raises many kinds if it is another server
                 self._end(MALFORMED)
                 return
             if not self._unanswered or not self._answer(self._unanswered[0], answer):

@@ -156,7 +156,7 @@ def decode_calls(answer: object) -> CallsThatRan:
 
 def _text(answer: object) -> bytes:
     if not isinstance(answer, bytes):
-        raise ValueError("the answer is no string")  # noqa: TRY004 - callers know one error
+        raise ValueError("the answer is not a string")  # noqa: TRY004 - callers know one error
     return answer
 
 

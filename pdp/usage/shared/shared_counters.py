@@ -166,7 +166,7 @@ class SharedCounters:
             with suppress(Unusable):
                 await self._report()
         self.ready = False
-        self._is_failing = True  # that the connection ends now is no news
+        self._is_failing = True  # so that the end of the connection is not logged
         await self._drop()
 
     def on_timeout(self) -> None:

@@ -160,7 +160,7 @@ def test_a_file_that_cannot_be_read_is_refused(
     def refuse(*_: object, **__: object) -> NoReturn:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("pdp.config.TomlConfigSettingsSource", refuse)
+    monkeypatch.setattr("pdp.config.settings.TomlConfigSettingsSource", refuse)
     assert refusal({}, file) == (
         f"--config: {file} cannot be read: Permission denied. Allow this process to read it."
     )

@@ -8,12 +8,10 @@ processor time of the server.
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.request import Request, urlopen
@@ -21,35 +19,18 @@ from urllib.request import Request, urlopen
 import grpc
 
 from bench.load import decide_request
-from bench.servers import free_port, pdp_server
+from bench.servers import pdp_server
+from demo.programs import Unavailable
+from demo.valkey import ValkeyServer
 from pdp._gen.pdp.v1.decide_pb2_grpc import DecideServiceStub
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from bench.servers import RunningServer
 
 ROUNDS: Final = 7
 CALLS: Final = 1000
 LIMITS: Final = {"requests_per_minute": 10**9, "daily_token_limit": 10**12}
 TENANTS: Final = {"no limits": "free", "a user and two groups": "limited"}
-
-
-@contextmanager
-def redis() -> Iterator[str]:
-    """Runs a server of counters; yields its URL."""
-    program = shutil.which("valkey-server") or shutil.which("redis-server")
-    if program is None:
-        sys.exit("install redis-server")
-    port = free_port()
-    with tempfile.TemporaryDirectory() as folder:
-        flags = ("--port", str(port), "--save", "", "--dir", folder, "--loglevel", "warning")
-        process = subprocess.Popen([program, *flags], stdout=subprocess.DEVNULL)
-        try:
-            yield f"valkey://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            process.wait()
 
 
 def limit(server: RunningServer, scope: str, subject_id: str) -> None:
@@ -85,10 +66,17 @@ def counted_alone(server: RunningServer) -> float:
     return sum(float(each.split()[1]) for each in lines if each.startswith("pdp_limits_counted"))
 
 
+def _counter_server() -> ValkeyServer:
+    try:
+        return ValkeyServer()
+    except Unavailable as error:
+        sys.exit(str(error))
+
+
 def main() -> int:
     """Prints the table."""
     with ExitStack() as stack:
-        url = stack.enter_context(redis())
+        url = stack.enter_context(_counter_server()).url
         servers = {}
         for name, settings in (("database", {}), ("shared", {"PDP_LIMITS_URL": url})):
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from demo.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,10 +119,3 @@ def _wait_until_serving(port: int, process: subprocess.Popen[str]) -> None:
             except grpc.RpcError:
                 continue
     sys.exit(f"pdp serve ended with exit code {process.returncode}")
-
-
-def free_port() -> int:
-    """Returns a free port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

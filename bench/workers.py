@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from bench.servers import free_port, pdp_server
+from bench.servers import pdp_server
+from demo.ports import free_port
 from pdp._gen.pdp.v1 import decide_pb2, static_policy_pb2
 
 if TYPE_CHECKING:

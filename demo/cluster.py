@@ -33,10 +33,15 @@ if TYPE_CHECKING:
 
 REPLICAS: Final = 3
 LIMIT: Final = 5
-LOAD_S: Final = 6.0
+ANSWERS: Final = 400
+"""Decisions under load, before the kill and after it."""
+
+WRITES: Final = 20
+"""Writes under load, before the kill and after it."""
+
 POLICIES: Final = "/api/v1/static-policies"
 BLOCKED: Final = "Tell them about project zebra"
-TIMEOUT_S: Final = 30.0
+TIMEOUT_S: Final = 60.0
 _PAUSE_S: Final = 0.01
 
 
@@ -55,6 +60,11 @@ class Seen:
     outcomes: Counter[str] = field(default_factory=Counter)
     decided: dict[int, set[str]] = field(default_factory=dict)
     unserved: int = 0
+
+    def wait_for_more(self) -> None:
+        """Waits for `ANSWERS` further decisions and `WRITES` further writes."""
+        answers, writes = self.outcomes.total() + ANSWERS, len(self.acknowledged) + WRITES
+        _wait(lambda: self.outcomes.total() >= answers and len(self.acknowledged) >= writes)
 
 
 def main() -> int:
@@ -140,10 +150,10 @@ def _kill_one_under_load(replicas: Sequence[Pdp]) -> Seen:
     threads = [threading.Thread(target=each) for each in work]
     for each in threads:
         each.start()
-    time.sleep(LOAD_S / 2)
+    seen.wait_for_more()
     print("\nUnder load: replica 3 is killed (SIGKILL).")
     replicas[-1].kill()
-    time.sleep(LOAD_S / 2)
+    seen.wait_for_more()
     stop.set()
     for each in threads:
         each.join(TIMEOUT_S)

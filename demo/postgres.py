@@ -15,14 +15,11 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
 import psycopg
 
 from demo.programs import Unavailable
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 USER: Final = "pdp"
 TIMEOUT_S: Final = 60.0
@@ -166,12 +163,7 @@ class PostgresServer:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._process is not None:
             self.kill()
         shutil.rmtree(self.directory, ignore_errors=True)

@@ -13,7 +13,6 @@ import httpx2
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
 TENANT: Final = "acme"
 TIMEOUT_S: Final = 60.0
@@ -55,18 +54,13 @@ class Pdp:
         try:
             self._read_addresses()
         except BaseException:
-            self.__exit__(None, None, None)
+            self.__exit__()
             raise
         self._reader = threading.Thread(target=self._drain, daemon=True)
         self._reader.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def stop(self) -> None:

@@ -7,12 +7,10 @@ import socket
 import subprocess
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
+from demo.ports import free_port
 from demo.programs import Unavailable
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 NAMES: Final = ("valkey-server", "redis-server")
 TIMEOUT_S: Final = 30.0
@@ -29,13 +27,6 @@ def valkey_program() -> str:
     if found is None:
         raise Unavailable(f"none of {', '.join(NAMES)} is installed: apt-get install redis-server")
     return found
-
-
-def free_port() -> int:
-    """Returns a port of loopback that is free now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 class ValkeyServer:
@@ -70,12 +61,7 @@ class ValkeyServer:
             time.sleep(_RETRY_S)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._process.kill()
         self._process.wait(TIMEOUT_S)
 

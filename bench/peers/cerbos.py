@@ -11,7 +11,7 @@ from bench.peers.cases import BLOCKED_ACTION, BLOCKED_VERB, SENSITIVE
 from bench.peers.processes import command_output, running
 from bench.peers.reflection import Method
 from bench.peers.target import Target, http_answers
-from bench.servers import free_port
+from demo.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -13,7 +13,7 @@ from bench.peers.cases import BLOCKED_ACTION, BLOCKED_VERB, SENSITIVE
 from bench.peers.processes import running
 from bench.peers.reflection import Method
 from bench.peers.target import TIMEOUT_S, Target, http_answers
-from bench.servers import free_port
+from demo.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -13,7 +13,7 @@ from google.protobuf import json_format
 from bench.peers.cases import BLOCKED_ACTION, BLOCKED_VERB, SENSITIVE
 from bench.peers.processes import command_output, running
 from bench.peers.target import Target, http_answers
-from bench.servers import free_port
+from demo.ports import free_port
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.config import Settings
 from pdp.embedded import Engine

@@ -112,11 +112,11 @@ class ExportManifest:
         value = self._read(path)
         try:
             step = _step(value)
-            if step.number == number:
-                return step
-        except (AttributeError, KeyError, TypeError, ValueError):
-            pass
-        raise self._broken(path)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise self._broken(path) from error
+        if step.number != number:
+            raise self._broken(path)
+        return step
 
     def steps(self, through: int | None = None) -> Iterator[Step]:
         """Yields the complete steps in their order.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from demo.valkey import free_port
+from demo.ports import free_port
 from pdp.domain.decision import Outcome
 from pdp.domain.request import Request, Subject
 from pdp.errors import ConfigError, StoreUnavailable
@@ -260,13 +260,9 @@ async def test_a_slow_network_is_asked_only_by_probes(server: CounterProcess) ->
 
 async def test_answers_of_something_else_are_no_answers() -> None:
     async def serve(reader: Any, writer: Any) -> None:
-        try:
-            while await reader.read(65536):
+        with closing(writer), suppress(ConnectionError, asyncio.CancelledError):
+            while await reader.read(65536):  # until the client ends the connection
                 writer.write(b"+OK\r\n" * 9 + b"HTTP/1.1 200 OK\r\n\r\n")
-        except (ConnectionError, asyncio.CancelledError):
-            pass
-        finally:
-            writer.close()
 
     listener = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with listener:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from demo.valkey import free_port
+from demo.ports import free_port
 from pdp.domain.decision import Outcome
 from pdp.domain.limits import Limit
 from pdp.domain.request import Request, Subject, Usage

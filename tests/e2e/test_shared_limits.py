@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 import pytest
 
-from demo.valkey import free_port
+from demo.ports import free_port
 from pdp._gen.pdp.v1 import decide_pb2, decide_pb2_grpc
 from pdp.cases import ClientTarget
 from pdp.client.remote import RemoteClient

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from valkey import Valkey
 
+from demo.ports import free_port
 from demo.programs import Unavailable
-from demo.valkey import free_port, valkey_program
+from demo.valkey import valkey_program
 from tests.support.program_environments import unavailable
 from tests.support.servers import TIMEOUT_S
 from tests.support.waiting import wait_until

@@ -11,7 +11,6 @@ from tests.support.servers import TIMEOUT_S
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
 _BYTES: Final = 65_536
 
@@ -90,11 +89,6 @@ class Network:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._ended.set)
         self._thread.join(TIMEOUT_S)

@@ -7,7 +7,6 @@ import pwd
 import subprocess
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,9 +14,6 @@ from demo.postgres import PostgresServer
 from demo.programs import Unavailable
 from tests.support.program_environments import unavailable
 from tests.support.servers import TIMEOUT_S
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 
 def postgres(*settings: str, copy_of: PostgresServer | None = None) -> PostgresServer:
@@ -89,11 +85,6 @@ class PostgresOnDisk(PostgresServer):
     def _command(self, program: str, *arguments: str) -> list[str]:
         return [*self.disk.enter, *super()._command(program, *arguments)]
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        super().__exit__(kind, error, traceback)
+    def __exit__(self, *_: object) -> None:
+        super().__exit__()
         self.disk.close()

@@ -40,10 +40,6 @@ class LateStore:
                 return
         store.close()
 
-    def read(self) -> AbstractContextManager[Reader]:
-        """See `Store.read`."""
-        return self._opened().read()
-
     def view(self) -> AbstractContextManager[Reader]:
         """See `Store.view`."""
         return self._opened().view()

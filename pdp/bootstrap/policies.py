@@ -66,7 +66,7 @@ def create_publisher(
         risk: the risk points.
         cache_mb: see `Publisher`.
     """
-    with store.read() as reader:
+    with store.view() as reader:
         revision = reader.revision()
         policies = read_policies(reader.list_tenant(PLATFORM))
         platform = compile_platform(

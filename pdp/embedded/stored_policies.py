@@ -139,7 +139,7 @@ class StoredPolicies:
                 snapshot = self._publisher.current(tenant_id)
             if snapshot is not None:  # another thread has loaded it meanwhile
                 return snapshot
-            with self._store.read() as reader:
+            with self._store.view() as reader:
                 snapshot = compile_snapshot(reader, tenant_id, self._publisher.platform, None)
             with self._publishing:
                 self._publisher.misses += 1
@@ -153,7 +153,7 @@ class StoredPolicies:
         if version == self._data_version:
             return
         publisher = self._publisher
-        with self._store.read() as reader:
+        with self._store.view() as reader:
             changes = read_changes(reader, publisher.revision, self._mark)
             if changes.replaced:
                 self._reload(read_all_policies(reader, publisher.platform))

@@ -43,7 +43,7 @@ def load_policies(
     store = open_policies(database_url)
     try:
         platform = create_publisher(store, risk).platform
-        with store.read() as reader:
+        with store.view() as reader:
             before = compile_snapshot(reader, tenant_id, platform, None)
             after = snapshot_at(reader, platform, tenant_id, revision) if revision else before
     finally:

@@ -310,17 +310,14 @@ class NameTaken(Exception):
 
 
 class Store(Protocol):
-    """A store. One thread at a time may use it; any thread may call `view` and `data_version`.
+    """A store. Any thread may call `view` and `data_version`, one thread at a time the rest.
 
-    It has one transaction, or one view of `read`, open at a time. Opening a second one raises
-    `RuntimeError`. Beside it, any number of views of `view` may be open.
+    It has one transaction open at a time; opening a second one raises `RuntimeError`. Any number of
+    views may be open beside it.
     """
 
-    def read(self) -> AbstractContextManager[Reader]:
-        """Opens a consistent view for reading."""
-
     def view(self) -> AbstractContextManager[Reader]:
-        """Opens a consistent view that never waits for a writer, not even for one of this store.
+        """Opens a consistent view for reading. It never waits for a writer, not even of this store.
 
         Any thread may open one, at any time; only that thread may use it.
 

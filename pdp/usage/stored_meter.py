@@ -72,7 +72,7 @@ class StoredMeter:
                 with self._store.write() as transaction:
                     counters = flush.write(transaction)
             else:
-                with self._store.read() as reader:
+                with self._store.view() as reader:
                     counters = flush.read(reader)
         except BaseException:
             with self._lock:

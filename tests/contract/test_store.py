@@ -52,7 +52,7 @@ def delete(store: Store, entity: StoredEntity) -> None:
 
 
 def get(store: Store, entity: StoredEntity) -> StoredEntity | None:
-    with store.read() as reader:
+    with store.view() as reader:
         return reader.get(entity.kind, entity.tenant_id, entity.id)
 
 
@@ -61,7 +61,7 @@ def ids(entities: Sequence[StoredEntity]) -> list[str]:
 
 
 def test_a_new_store_is_empty(store: Store) -> None:
-    with store.read() as reader:
+    with store.view() as reader:
         assert reader.get("policy", "acme", "p1") is None
         assert not reader.list("policy", "acme")
         assert not reader.history("policy", "acme", "p1")
@@ -86,7 +86,7 @@ def test_an_update_keeps_creation_time_and_order(store: Store) -> None:
     [second] = put(store, policy("p1", v=2))
     assert (second.created_at, second.revision) == (first.created_at, 3)
     assert second.updated_at >= first.updated_at
-    with store.read() as reader:
+    with store.view() as reader:
         assert reader.list("policy", "acme")[0] == second  # the order of creation
         update, creation = reader.history("policy", "acme", "p1")
     assert (creation.op, creation.before, creation.after) == ("create", None, {"v": 1})
@@ -103,7 +103,7 @@ def test_tenants_and_kinds_are_separate(store: Store) -> None:
     ]
     put(store, mine, *others)
     delete(store, mine)
-    with store.read() as reader:
+    with store.view() as reader:
         assert not reader.list("policy", "acme")
         for other in others:
             entity = reader.find(other.kind, other.tenant_id, "same")
@@ -123,7 +123,7 @@ def test_ids_names_kinds_and_tenants_are_compared_exactly(store: Store, text: st
     put(store, policy(text, tenant="a", kind="a", name=text))
     put(store, policy("a", tenant=text, kind="a", name="a"))
     put(store, policy("a", tenant="a", kind=text, name="a"))
-    with store.read() as reader:
+    with store.view() as reader:
         for key in (("a", "a", "a"), ("a", "a", text), ("a", text, "a"), (text, "a", "a")):
             entity = reader.get(*key)
             assert entity is not None
@@ -141,7 +141,7 @@ def test_lists_are_in_order_of_creation(store: Store) -> None:
     put(store, policy("m"), policy("z", v=2))
     delete(store, policy("a"))
     put(store, policy("y"), policy("a"))
-    with store.read() as reader:
+    with store.view() as reader:
         assert ids(reader.list("policy", "acme")) == ["z", "m", "y", "a"]
         assert ids(reader.list_tenant("acme")) == ["z", "b", "m", "y", "a"]
 
@@ -159,7 +159,7 @@ def test_a_name_belongs_to_one_entity_until_it_is_deleted_or_renamed(store: Stor
     put(store, policy("p2", name="n"))
     put(store, policy("p2", name="other"))
     put(store, policy("p1", name="n"))
-    with store.read() as reader:
+    with store.view() as reader:
         entity = reader.find("policy", "acme", "n")
         assert entity is not None
         assert entity.id == "p1"
@@ -171,7 +171,7 @@ def test_a_deleted_entity_leaves_only_its_history(store: Store) -> None:
     put(store, entity)
     delete(store, entity)
     assert get(store, entity) is None
-    with store.read() as reader:
+    with store.view() as reader:
         assert reader.find("policy", "acme", "n") is None
         assert not reader.list_tenant("acme")
         deletion, _ = reader.history("policy", "acme", "p1")
@@ -190,14 +190,14 @@ def test_a_deleted_entity_that_is_put_again_is_created_anew(store: Store) -> Non
     [again] = put(store, policy(v=2))
     assert again.created_at == again.updated_at != first.created_at
     assert get(store, again) == again
-    with store.read() as reader:
+    with store.view() as reader:
         creation = reader.history("policy", "acme", "p1")[0]
     assert (creation.op, creation.before, creation.after) == ("create", None, {"v": 2})
 
 
 def test_revisions_are_global_and_changes_can_be_read_from_any_revision(store: Store) -> None:
     put(store, *(policy(f"p{n}", tenant=f"t{n % 3}") for n in range(10)))
-    with store.read() as reader:
+    with store.view() as reader:
         everything = reader.changes(0)
         assert [change.revision for change in everything] == list(range(1, 11))
         assert [change.entity_id for change in everything] == [f"p{n}" for n in range(10)]
@@ -240,7 +240,7 @@ def test_a_failed_transaction_changes_nothing(store: Store) -> None:
     with pytest.raises(ZeroDivisionError):
         fail()
     assert not transactions[0].new_changes
-    with store.read() as reader:
+    with store.view() as reader:
         assert ids(reader.list_tenant("acme")) == ["p0"]
         assert reader.find("policy", "acme", "n") is not None
         assert not reader.history("policy", "new", "p1")
@@ -255,7 +255,7 @@ def test_pages_of_a_list(store: Store) -> None:
     put(store, replace(entities[2], body={"even": True, "changed": 1}))
     delete(store, entities[3])
     whole = ["p0", "p1", "p2", "p4", "p5", "p6"]
-    with store.read() as reader:
+    with store.view() as reader:
         assert reader.count("policy", "acme") == 6
         for size in (1, 2, 3, 6, 7):
             found: list[str] = []
@@ -280,7 +280,7 @@ def test_pages_of_entities_with_some_values(store: Store) -> None:
         policy("c", on=True, category="it's"),
         policy("d", category="x"),
     )
-    with store.read() as reader:
+    with store.view() as reader:
 
         def matching(**values: str | bool) -> list[str]:
             page = reader.page("policy", "acme", matching=values)
@@ -300,7 +300,7 @@ def test_pages_of_a_history(store: Store) -> None:
         put(store, replace(entity, body={"value": value}))
     delete(store, entity)
     put(store, entity)
-    with store.read() as reader:
+    with store.view() as reader:
         key = ("policy", "acme", "p1")
         assert [each.revision for each in reader.history(*key)] == [5, 4, 3, 2, 1]
         assert [each.revision for each in reader.history(*key, before=4, limit=2)] == [3, 2]

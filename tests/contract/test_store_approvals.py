@@ -23,7 +23,7 @@ def put(
 
 
 def ids(store: Store, kind: str = KIND, tenant: str = "acme") -> list[str]:
-    with store.read() as reader:
+    with store.view() as reader:
         return [each.id for each in reader.list(kind, tenant)]
 
 
@@ -54,7 +54,7 @@ def test_due_ones_are_open_and_over(open_store: Callable[..., Store]) -> None:
     put(store, "not yet", expires_at=100.5)
     put(store, "closed", state="used", expires_at=1.0)
     put(store, "other", kind="policy", expires_at=1.0)
-    with store.read() as reader:
+    with store.view() as reader:
         due = reader.due_approvals(100.0)
         assert [each.id for each in due] == ["later", "late", "exactly"]
         assert due[0].tenant_id == "umbrella"
@@ -103,6 +103,6 @@ def test_they_are_no_policies_of_a_tenant(open_store: Callable[..., Store]) -> N
     put(store, "1")
     put(store, "2", kind=CONFIRMATION_KIND)
     put(store, "3", kind="policy")
-    with store.read() as reader:
+    with store.view() as reader:
         assert [each.id for each in reader.list_tenant("acme")] == ["3"]
         assert reader.tenants() == {"acme"}

@@ -37,7 +37,7 @@ def filled(store: Store) -> Store:
 
 def selected(store: Store, tenant: str = "acme", **conditions: Any) -> list[tuple[str, str, str]]:
     before, limit = conditions.pop("before", None), conditions.pop("limit", 100)
-    with store.read() as reader:
+    with store.view() as reader:
         changes = reader.select_changes(
             ChangeFilter(tenant, **conditions), before=before, limit=limit
         )
@@ -77,7 +77,7 @@ def test_each_condition_filters(filled: Store, conditions: dict[str, Any], count
 
 
 def test_pages_continue_below_a_revision(filled: Store) -> None:
-    with filled.read() as reader:
+    with filled.view() as reader:
         first = reader.select_changes(ChangeFilter("acme"), limit=3)
         rest = reader.select_changes(ChangeFilter("acme"), before=first[-1].revision, limit=3)
     revisions = [each.revision for each in (*first, *rest)]

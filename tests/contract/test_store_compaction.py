@@ -49,7 +49,7 @@ def compact(store: Store, until: float | None = None) -> int:
 
 
 def everything(store: Store) -> Sequence[Change]:
-    with store.read() as reader:
+    with store.view() as reader:
         return reader.changes(0, 10_000)
 
 
@@ -64,12 +64,12 @@ def test_a_removal_keeps_versions_the_platform_and_the_newest_change(store: Stor
         transaction.put(entity, actor="ann", summary="Put")
     before = everything(store)
     newest = before[-1].revision
-    with store.read() as reader:
+    with store.view() as reader:
         tenants, entities = reader.tenants(), reader.list_tenant("acme")
     kept = [each for each in before if stays(each, newest)]
     assert compact(store) == len(before) - len(kept) > 50
     assert list(everything(store)) == kept
-    with store.read() as reader:
+    with store.view() as reader:
         assert reader.revision() == newest
         assert reader.removed_changes().through == newest - 1
         assert reader.removed_changes().until == before[-2].at
@@ -87,7 +87,7 @@ def test_younger_changes_are_not_touched(store: Store) -> None:
     compact(store, until=boundary)
     expected = [each for each in before if each.at >= boundary or stays(each, 0)]
     assert list(everything(store)) == expected
-    with store.read() as reader:
+    with store.view() as reader:
         assert reader.removed_changes().through < before[20].revision
 
 
@@ -121,7 +121,7 @@ def test_a_rolled_back_compaction_changes_nothing(store: Store) -> None:
     with pytest.raises(ValueError, match="rolled back"):
         fail()
     assert everything(store) == before
-    with store.read() as reader:
+    with store.view() as reader:
         assert reader.removed_changes().through == 0
 
 

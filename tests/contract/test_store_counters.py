@@ -26,7 +26,7 @@ def add(store: Store, additions: Mapping[CounterId, Counts]) -> None:
 
 
 def read(store: Store, since: int = 0, limit: int = 1000) -> list[Counter]:
-    with store.read() as reader:
+    with store.view() as reader:
         return list(reader.counters(since, limit))
 
 
@@ -115,7 +115,7 @@ def test_only_windows_that_began_before_are_removed(store: Store) -> None:
 def test_counting_makes_no_change_and_no_revision(store: Store) -> None:
     version = store.data_version()
     add(store, {day(): Counts(1)})
-    with store.read() as reader:
+    with store.view() as reader:
         assert (reader.revision(), reader.changes(0), reader.tenants()) == (0, (), frozenset())
     assert store.data_version() != version
 

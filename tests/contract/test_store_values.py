@@ -50,7 +50,7 @@ def test_values_are_read_exactly_as_they_were_stored(
 ) -> None:
     name = f"{next(NUMBERS)}:{name}"
     stored = put(store, StoredEntity(kind, tenant, entity, body, name), note, note)
-    with store.read() as reader:
+    with store.view() as reader:
         assert reader.get(kind, tenant, entity) == reader.find(kind, tenant, name) == stored
         assert stored in reader.list(kind, tenant)
         change = reader.history(kind, tenant, entity)[0]
@@ -75,7 +75,7 @@ def test_a_text_that_some_backend_cannot_store_is_refused(
         transaction.put(StoredEntity("kind", "acme", "good", {}), actor="ann", summary="Put")
     assert [violation.field for violation in refusal.value.violations] == [field]
     assert bad not in str(refusal.value)
-    with store.read() as reader:
+    with store.view() as reader:
         assert [change.entity_id for change in reader.changes(0)] == ["good"]
 
 
@@ -110,7 +110,7 @@ def test_bodies_of_megabytes_are_stored(store: Store) -> None:
     body = {"patterns": [f"{n}é" * 100 for n in range(20_000)]}
     stored = put(store, StoredEntity("policy", "acme", "p1", body))
     put(store, StoredEntity("policy", "acme", "p1", {}))
-    with store.read() as reader:
+    with store.view() as reader:
         assert reader.history("policy", "acme", "p1")[0].before == body == stored.body
 
 

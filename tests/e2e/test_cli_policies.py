@@ -224,7 +224,7 @@ class TestTest:
 
 def _changes(server: Server) -> list[tuple[str, str]]:
     store = open_store(server.database_url)
-    with store.read() as reader:
+    with store.view() as reader:
         lines: list[tuple[str, str]] = [
             (change.tenant_id, change.op)
             for since in range(0, reader.revision(), 1000)

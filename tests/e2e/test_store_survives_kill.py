@@ -141,7 +141,7 @@ def _digest(changes: list[Change]) -> str:
 
 def check(file: Path, ledger: Ledger, acknowledged: Acknowledged) -> int:
     """Checks the file and follows its log; returns the number of new transactions."""
-    with closing(open_store(f"sqlite:///{file}")) as store, store.read() as reader:
+    with closing(open_store(f"sqlite:///{file}")) as store, store.view() as reader:
         new = ledger.follow(reader, dict(acknowledged))
     with closing(sqlite3.connect(file)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

@@ -141,7 +141,7 @@ async def test_rollbacks_go_back_to_the_oldest_kept_revision(node: Policies) -> 
     oldest = await other_changes(node)
     await compact(node)
     created = await node.policies.create("acme", "me", DRAFT.__class__("", "F", "x", "y", "log"))
-    with node.store.read() as reader:
+    with node.store.view() as reader:
         assert reader.removed_changes().through == oldest - 1
         for revision in range(oldest - 1, created.revision + 1):
             count = 2 if revision == created.revision else 1
@@ -173,7 +173,7 @@ async def test_the_trail_says_that_entries_were_removed(node: Policies) -> None:
 async def test_without_a_retention_nothing_is_removed(node: Policies) -> None:
     await other_changes(node, 20)
     await ChangeLogCompactor(node.workspace, 0).run()
-    with node.store.read() as reader:
+    with node.store.view() as reader:
         assert len(reader.changes(0)) == 20
 
 

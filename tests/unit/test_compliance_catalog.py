@@ -105,7 +105,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def entities_of(store: Store, kind: str) -> dict[str, StoredEntity]:
-    with store.read() as reader:
+    with store.view() as reader:
         return {entity.id: entity for entity in reader.list(kind, PLATFORM)}
 
 

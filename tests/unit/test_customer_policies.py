@@ -242,7 +242,7 @@ def node(tmp_path: Path) -> Iterator[Customers]:
 
 
 def changes_of(node: Customers) -> list[Change]:
-    with node.store.read() as reader:
+    with node.store.view() as reader:
         return list(reader.history(KIND, "acme", "c"))
 
 

@@ -213,7 +213,7 @@ class TestOpening:
         self, engine: Engine, url: str
     ) -> None:
         store = open_store(url)
-        with store.read() as reader:
+        with store.view() as reader:
             policies = [entity.body for entity in reader.list(KIND, PLATFORM)]
         store.close()
         assert len(policies) >= 40

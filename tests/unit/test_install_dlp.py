@@ -34,12 +34,12 @@ def install(store: Store, patch: pytest.MonkeyPatch, *rules: DlpRule) -> int:
     patch.setattr(installation, "dlp_rules", lambda: rules)
     with store.write() as transaction:
         install_dlp_rules(transaction)
-    with store.read() as reader:
+    with store.view() as reader:
         return reader.revision()
 
 
 def read_rules(store: Store) -> dict[str, DlpRule]:
-    with store.read() as reader:
+    with store.view() as reader:
         return {each.id: DlpRule(**each.body) for each in reader.list(KIND, PLATFORM)}
 
 

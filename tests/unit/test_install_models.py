@@ -62,7 +62,7 @@ class Product:
         return KillSwitches(self.workspace)
 
     def models(self) -> dict[str, ModelConfig]:
-        with self.store.read() as reader:
+        with self.store.view() as reader:
             return {each.model_id: each for each in read_models(reader)}
 
     def close(self) -> None:

@@ -54,5 +54,5 @@ def test_the_catalog_of_a_newer_release_stays(
             monkeypatch.setattr(catalog, "digest", lambda _part, name=name: f"of {name}")
             monkeypatch.setattr(catalog, "static_policies", lambda policies=policies: policies)
             installation.install_catalog(store)
-        with store.read() as reader:
+        with store.view() as reader:
             assert reader.count(KIND, PLATFORM) == (3 if stays else 2)

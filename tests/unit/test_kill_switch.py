@@ -52,7 +52,7 @@ class Models(Node):
         return await super().outcome(text, tenant_id, model)
 
     def changes(self, since: int) -> list[Change]:
-        with self.store.read() as reader:
+        with self.store.view() as reader:
             return list(reader.changes(since))
 
 
@@ -239,7 +239,7 @@ class TestCatalog:
         await node.catalog.delete("ann", first.id)
         again = (await node.catalog.create("ann", draft)).value.value
         assert again.id == first.id
-        with node.store.read() as reader:
+        with node.store.view() as reader:
             history = reader.history(KIND, PLATFORM, first.id)
         assert [each.op for each in history] == ["create", "delete", "create"]
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pdp.store.port import Store
 
 USES: tuple[Callable[[Store], object], ...] = (
-    lambda store: store.read(),
     lambda store: store.view(),
     lambda store: store.write(),
     lambda store: store.data_version(),

@@ -96,7 +96,7 @@ class TestUpdate:
 
     async def test_a_change_is_logged_with_its_fields(self, node: Node) -> None:
         await node.update(soc2=True, block_on="high")
-        with node.store.read() as reader:
+        with node.store.view() as reader:
             (change,) = reader.history(KIND, "acme", ID)
         assert (change.actor, change.summary) == ("me", "Updated soc2, block_on")
 
@@ -104,7 +104,7 @@ class TestUpdate:
         revision = await node.update(soc2=True)
         assert await node.update(soc2=True) == revision
         assert await node.update() == revision
-        with node.store.read() as reader:
+        with node.store.view() as reader:
             assert len(reader.history(KIND, "acme", ID)) == 1
 
     async def test_an_update_is_in_force_when_it_returns(self, node: Node) -> None:

@@ -77,9 +77,9 @@ def test_every_revision_is_returned_as_it_was(
     for number in range(WRITES):
         with store.write() as transaction:
             write(transaction, chance, number)
-        with store.read() as reader:
+        with store.view() as reader:
             listings[reader.revision()] = {each: listing(reader, each) for each in TENANTS}
-    with store.read() as reader:
+    with store.view() as reader:
         assert reader.revision() == WRITES
         for revision, expected in listings.items():
             assert {each: listing_at(reader, each, revision) for each in TENANTS} == expected
@@ -91,7 +91,7 @@ def test_an_unknown_revision_is_rejected(store: Store, revision: int) -> None:
     """The error names the field that the caller uses."""
     with store.write() as transaction:
         put(transaction, "acme", KINDS[0], "a", 1)
-    with store.read() as reader:
+    with store.view() as reader:
         with pytest.raises(InvalidArgument, match="revision: must be from 0 to 1"):
             entities_at(reader, "acme", revision)
         with pytest.raises(InvalidArgument, match="revision: must be from 0 to 1"):

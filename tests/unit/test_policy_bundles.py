@@ -94,7 +94,7 @@ def test_a_rule_matches_its_examples(pack: dict[str, Any], rule: dict[str, Any])
 
 
 def installed_packs_and_rules(store: Store) -> tuple[dict[str, PolicyPack], dict[str, PolicyRule]]:
-    with store.read() as reader:
+    with store.view() as reader:
         packs = {each.id: PolicyPack(**each.body) for each in reader.list(KIND, PLATFORM)}
         rules = {each.id: PolicyRule(**each.body) for each in reader.list(RULE_KIND, PLATFORM)}
     return packs, rules

@@ -59,7 +59,7 @@ class Feed(Node):
 
     @property
     def revision(self) -> int:
-        with self.store.read() as reader:
+        with self.store.view() as reader:
             return reader.revision()
 
     def put(self, policy_id: str, tenant_id: str = "acme", pattern: str = "rival") -> None:
@@ -156,7 +156,7 @@ class TestSecrets:
         with node.store.write() as transaction:
             renew_approval_key(transaction, "me")
         node.put("a", pattern="a-pattern")
-        with node.store.read() as reader:
+        with node.store.view() as reader:
             entities = [
                 reader.get(kind, PLATFORM, kind)
                 for kind in (REDACTION_KIND, APPROVAL_KIND, SIGNING_KIND)
@@ -242,7 +242,7 @@ class TestAllPolicies:
         while (await compactor.step()).more:
             pass
         assert compactor.removed == 3
-        with node.store.read() as reader:
+        with node.store.view() as reader:
             through = reader.removed_changes().through
         assert before < through < node.revision
         for revision in range(before, through):

@@ -177,7 +177,7 @@ class TestKey:
 
     def test_the_change_log_does_not_show_it(self, tmp_path: Path) -> None:
         store = open_policies(f"sqlite:///{tmp_path}/pdp.db")
-        with store.read() as reader:
+        with store.view() as reader:
             (entity,) = reader.list(KEY_KIND, PLATFORM)
         store.close()
         assert mask_secrets(entity.body) == {"secret": "***"}

@@ -90,12 +90,12 @@ class Server:
                 transaction.delete(kind, tenant_id, entity_id, actor="me", summary="Deleted")
 
     def update(self, tenant_id: str, installation: str, since: int) -> PolicyUpdate:
-        with self.store.read() as reader:
+        with self.store.view() as reader:
             return _update(reader, tenant_id, installation, since)
 
     def platform(self) -> Platform:
         """Returns the platform as a server compiles it."""
-        with self.store.read() as reader:
+        with self.store.view() as reader:
             return compile_platform(
                 read_policies(reader.list_tenant(PLATFORM)),
                 VALIDATORS,
@@ -107,7 +107,7 @@ class Server:
     def snapshot(self, tenant_id: str) -> Snapshot:
         """Returns the policies of a tenant as a server compiles them."""
         platform = self.platform()
-        with self.store.read() as reader:
+        with self.store.view() as reader:
             return compile_snapshot(reader, tenant_id, platform, None)
 
 

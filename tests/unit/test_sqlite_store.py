@@ -53,7 +53,7 @@ def put(store: SqliteStore, entity_id: str, text: str = "") -> None:
 
 def ids(store: SqliteStore) -> list[str]:
     """Returns the ids of the entities, and checks that the changes have the same ids."""
-    with store.read() as reader:
+    with store.view() as reader:
         entity_ids = [entity.id for entity in reader.list("policy", "acme")]
         assert [change.entity_id for change in reader.changes(0)] == entity_ids
         return entity_ids
@@ -105,14 +105,13 @@ def test_no_statement_scans_a_whole_table(store: SqliteStore) -> None:
     put(store, "second")
     with store.write() as transaction:
         transaction.delete("policy", "acme", "second", actor="ann", summary="Deleted")
-    with store.read() as reader:
-        reader.get("policy", "acme", "first")
-        reader.find("policy", "acme", "first")
-        reader.list("policy", "acme")
-        reader.list_tenant("acme")
-        reader.tenants()
-        reader.history("policy", "acme", "first")
-        reader.changes(0)
+        transaction.get("policy", "acme", "first")
+        transaction.find("policy", "acme", "first")
+        transaction.list("policy", "acme")
+        transaction.list_tenant("acme")
+        transaction.tenants()
+        transaction.history("policy", "acme", "first")
+        transaction.changes(0)
     store._connection.set_trace_callback(None)
     steps = [
         step
@@ -184,7 +183,7 @@ def test_a_failed_commit_changes_nothing(store: SqliteStore, file: Path) -> None
 def test_a_damaged_body_is_an_error(store: SqliteStore, file: Path) -> None:
     for damage in ("UPDATE records SET body = '{'", "UPDATE records SET body = '[]'"):
         run(file, damage)
-        with pytest.raises(StoreUnavailable, match="damaged"), store.read() as reader:
+        with pytest.raises(StoreUnavailable, match="damaged"), store.view() as reader:
             reader.get("policy", "acme", "first")
 
 

@@ -81,7 +81,7 @@ class Central:
     def update(
         self, installation: str = "", since: int = 0, made_at: float | None = None
     ) -> list[policy_pb2.WatchResponse]:
-        with self._store.read() as reader:
+        with self._store.view() as reader:
             update = _update(reader, TENANT, installation, since)
         at = time.time() if made_at is None else made_at
         return signed_parts(update, risk_points(DEFAULT_RISK_TABLE), at, self.signer)

@@ -101,7 +101,7 @@ async def test_other_processes_are_notified_after_the_commit(
     changes: list[int] = []
 
     def notify() -> None:
-        with other.store.read() as reader:
+        with other.store.view() as reader:
             changes.append(len(reader.history(KIND, tenant_id, "pol_x")))
 
     def work(transaction: Transaction) -> None:

@@ -55,7 +55,7 @@ def install_catalog(store: Store) -> bool:
     Raises:
         StoreUnavailable: the store cannot be read or written.
     """
-    with store.read() as reader:
+    with store.view() as reader:
         if not _outdated_parts(reader):
             return False
     with store.write() as transaction:

@@ -40,7 +40,7 @@ def install_keys(store: Store) -> None:
     Raises:
         StoreUnavailable: the store cannot be read or written.
     """
-    with store.read() as reader:
+    with store.view() as reader:
         if all(_read_key(reader, kind) for kind in _SUMMARIES):
             return
     with store.write() as transaction:

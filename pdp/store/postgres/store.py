@@ -99,12 +99,6 @@ class PostgresStore:
         return cls(pool, listener, busy_timeout_s)
 
     @contextmanager
-    def read(self) -> Iterator[Reader]:
-        """See `Store.read`."""
-        with self._exclusive() as connection, _viewing(connection) as reader:
-            yield reader
-
-    @contextmanager
     def view(self) -> Iterator[Reader]:
         """See `Store.view`."""
         with self._connection() as connection, _viewing(connection) as reader:
@@ -167,9 +161,9 @@ class PostgresStore:
 
     @contextmanager
     def _exclusive(self) -> Iterator[psycopg.Connection]:
-        """Gives the connection of the only open view of `read`, or transaction."""
+        """Yields the connection of the only open transaction."""
         if self._in_use is not None:
-            raise RuntimeError("the store has an open view or transaction: end it first")
+            raise RuntimeError("the store has an open transaction: end it first")
         with self._connection() as connection:
             self._in_use = connection
             try:

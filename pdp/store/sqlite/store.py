@@ -26,7 +26,7 @@ class SqliteStore:
     """A `Store` in a SQLite file that all processes of one host may open.
 
     A commit is on disk when it returns (WAL, `synchronous=FULL`). A server gives the store to one
-    dedicated thread, which alone calls `read`, `write` and `close`. `data_version` and `view` use
+    dedicated thread, which alone calls `write` and `close`. `data_version` and `view` use
     separate connections and may be called from any thread. A forked process opens its own store.
     """
 
@@ -68,13 +68,6 @@ class SqliteStore:
         )
 
     @contextmanager
-    def read(self) -> Iterator[Reader]:
-        """See `Store.read`."""
-        self._begin("BEGIN")
-        with _reading(self._connection) as reader:
-            yield reader
-
-    @contextmanager
     def view(self) -> Iterator[Reader]:
         """See `Store.view`."""
         with self._views.connection() as connection:
@@ -86,7 +79,7 @@ class SqliteStore:
     @contextmanager
     def write(self) -> Iterator[Transaction]:
         """See `Store.write`."""
-        self._begin("BEGIN IMMEDIATE")
+        self._begin()
         transaction = SqlTransaction(SqliteSession(self._connection), time.time())
         try:
             self._file_identity.check()
@@ -120,11 +113,11 @@ class SqliteStore:
                 self._version_connection.close()
             self._connection.close()
 
-    def _begin(self, statement: str) -> None:
+    def _begin(self) -> None:
         with convert_errors():
             if self._connection.in_transaction:
-                raise RuntimeError("the store has an open view or transaction: end it first")
-            self._connection.execute(statement)
+                raise RuntimeError("the store has an open transaction: end it first")
+            self._connection.execute("BEGIN IMMEDIATE")
 
 
 @contextmanager

@@ -116,7 +116,7 @@ class PostgresServer:
         return self.url(name)
 
     def drop_database(self, url: str) -> None:
-        """Drops a database of `create_database`, even if somebody uses it."""
+        """Drops a database of `create_database`, even if it is in use."""
         name = url.partition("@/")[2].partition("?")[0]
         self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 

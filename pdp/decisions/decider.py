@@ -353,7 +353,7 @@ class Decider(DecisionSteps):
     async def charge(self, snapshot: Snapshot, request: Request) -> ChargedRequest | None:
         """Adds a request to the counters; returns None if no limit applies to it.
 
-        If the caller goes away meanwhile, what was charged stays charged.
+        If the caller is cancelled, its charge stays.
         """
         charge = self.meter.charge(snapshot, request)
         return await charge if isinstance(charge, Awaitable) else charge

@@ -69,7 +69,7 @@ class Central:
     def _metadata(self, tenant_id: str) -> Metadata:
         try:
             credential = self._credential()
-        except Exception as error:  # whatever makes it, for instance a function of the program
+        except Exception as error:  # a function of the caller's program may raise any error
             raise NoCredential(
                 f"there is no credential for the server ({type(error).__name__})"
             ) from error

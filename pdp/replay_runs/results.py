@@ -55,7 +55,7 @@ def result_batch(results: Sequence[ReplayResult]) -> pa.RecordBatch:
 
 
 def add_results(tally: ReplayTally, table: pa.Table) -> None:
-    """Adds the results of a table to a tally: what stays as it is at once, the rest one by one."""
+    """Adds the results of a table to a tally: unchanged ones together, the others one by one."""
     is_replayed = pc.is_valid(table["to"])
     is_same = pc.and_(is_replayed, pc.fill_null(pc.equal(table["from"], table["to"]), False))
     same = table.filter(is_same)

@@ -26,7 +26,7 @@ class ChainedRecord(NamedTuple):
 
 
 class ChainNode(NamedTuple):
-    """The hash that stands for removed records of a batch.
+    """The hash in place of removed records of a batch.
 
     Attributes:
         sequence: the position of the first of these records.
@@ -45,7 +45,7 @@ class ChainedBatch(NamedTuple):
     Attributes:
         batch: its header.
         records: the records that it still has, in their order.
-        removed: what stands for the records that the retention has removed.
+        removed: the hashes in place of the records that the retention has removed.
     """
 
     batch: Batch

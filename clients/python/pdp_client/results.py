@@ -230,7 +230,7 @@ class _AnswerField:
 
 
 _PLAIN: Final[Any] = object()
-"""Stands in a plain decision for the answer that was not made yet."""
+"""The placeholder for the answer of a plain decision until it is read."""
 
 setattr(Decision, "raw", _AnswerField(vars(Decision)["raw"]))  # noqa: B010 - see the class
 

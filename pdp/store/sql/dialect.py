@@ -34,8 +34,8 @@ class Dialect:
 
     def __init__(self, words: Mapping[str, str], parameter: str) -> None:
         """Args:
-        words: by word: its replacement, in which `{}` stands for the name in its parentheses.
-        parameter: what stands for a parameter.
+        words: the replacement of each word. `{}` is replaced by the name in its parentheses.
+        parameter: the placeholder of a parameter.
         """
         self._words = words
         self._parameter = parameter

@@ -63,7 +63,7 @@ class ScriptCall:
     def finish(self, result: CountResult | None, failure: str = "") -> None:
         """Ends the call: its effect is known.
 
-        A caller that has gone away leaves its charge as it is.
+        If the caller is cancelled, its charge stays.
 
         Args:
             result: the result; None if the call had no effect.

@@ -251,7 +251,7 @@ class SharedCounters:
         self._lost = []
 
     async def _resolve(self, link: Link) -> None:
-        """Finds out which calls ran whose answers were lost, and keeps the others from running."""
+        """Asks which of the calls without an answer ran, and prevents the others from running."""
         for tenant_id, calls in list(self._unresolved.items()):
             key = CallInput(tenant_id, self.replica_id).keys[0]
             arguments = (FENCE, link.generation)

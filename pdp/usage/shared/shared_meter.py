@@ -273,7 +273,7 @@ class SharedMeter:
         return UsageSnapshot(result.at, self._calendar_at(result.at), by_limit)
 
     def _tell(self, subjects: tuple[SubjectKey, ...], at: float, counts: Counts) -> None:
-        """Has the server add counts, at once if it can be asked."""
+        """Adds counts at the server: now if it is available, else later."""
         self._journal.add(subjects, at, counts)
         if self.counters.ready:
             for call in self.calls():

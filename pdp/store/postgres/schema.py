@@ -1,9 +1,9 @@
 """Brings a database to the current schema. Any number of replicas may start at the same time.
 
 A schema has the number of its last migration. The database also has the number of the oldest schema
-whose release can still use it. Within a minor release, migrations only *expand*: an older release reads and
-writes as before, so that replicas can be replaced one after the other. A later minor release
-removes what no release needs any more, by a migration that raises the oldest schema (*contract*).
+whose release can still use it. Within a minor release, migrations only *expand*: an older release
+reads and writes as before, so that replicas can be replaced one after the other. A later minor
+release removes what no release needs any more, and raises the oldest schema (*contract*).
 """
 
 from __future__ import annotations

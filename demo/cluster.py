@@ -29,7 +29,7 @@ from pdp.domain.audit_log import RecordFilter
 from pdp.store import open_audit_log
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 REPLICAS: Final = 3
 LIMIT: Final = 5
@@ -39,6 +39,7 @@ ANSWERS: Final = 400
 WRITES: Final = 20
 """Writes under load, before the kill and after it."""
 
+DECIDE: Final = "/v1/decide"
 POLICIES: Final = "/api/v1/static-policies"
 BLOCKED: Final = "Tell them about project zebra"
 TIMEOUT_S: Final = 60.0
@@ -104,11 +105,10 @@ def _limits(stack: ExitStack) -> dict[str, str]:
 
 def _write_and_decide(replicas: Sequence[Pdp]) -> int:
     """Writes through the first replica, and decides through the second."""
-    answer = _create(replicas[0], "No zebras", "zebra")
-    answer.raise_for_status()
-    revision = int(answer.headers["x-pdp-revision"])
+    revision = _revision(_create(replicas[0], "No zebras", "zebra"))
     begin = time.perf_counter()
-    decision = replicas[1].call("/v1/decide", content={"text": BLOCKED}, min_revision=revision)
+    request = {"content": {"text": BLOCKED}, "min_revision": revision}
+    decision = _post(replicas[1], DECIDE, request).json()
     milliseconds = (time.perf_counter() - begin) * 1000
     print(f"\nA policy is written through replica 1: revision {revision}.")
     print(
@@ -120,23 +120,21 @@ def _write_and_decide(replicas: Sequence[Pdp]) -> int:
 
 def _spend(replicas: Sequence[Pdp], *, exact: bool) -> int:
     """Sends more requests than a user has, through all replicas in turn."""
-    replicas[0].call("/api/admin/limits", scope="user", subject_id="ann", daily_request_limit=LIMIT)
-    _wait(lambda: all(_has_limit(each) for each in replicas))
+    limit = {"scope": "user", "subject_id": "ann", "daily_request_limit": LIMIT}
+    request = {
+        "content": {"text": "Hello"},
+        "subject": {"user_id": "ann"},
+        "min_revision": _revision(_post(replicas[0], "/api/admin/limits", limit)),
+    }
     outcomes = [
-        each.call("/v1/decide", content={"text": "Hello"}, subject={"user_id": "ann"})["outcome"]
-        for each, _ in zip(itertools.cycle(replicas), range(2 * LIMIT), strict=False)
+        _post(replicas[number % REPLICAS], DECIDE, request).json()["outcome"]
+        for number in range(2 * LIMIT)
     ]
     passed = outcomes.count("ALLOW")
     print(
         f"\nAnn may send {LIMIT} requests a day. Of {2 * LIMIT} over all replicas, {passed} pass."
     )
     return abs(passed - LIMIT) if exact else 0
-
-
-def _has_limit(replica: Pdp) -> bool:
-    with httpx2.Client(trust_env=False, timeout=TIMEOUT_S) as client:
-        url = f"{replica.http_url}/api/admin/limits"
-        return "ann" in client.get(url, headers={"x-tenant-id": TENANT}).text
 
 
 def _kill_one_under_load(replicas: Sequence[Pdp]) -> Seen:
@@ -165,31 +163,29 @@ def _keep_writing(replicas: Sequence[Pdp], seen: Seen, stop: threading.Event) ->
         if stop.wait(_PAUSE_S * 5):
             return
         try:
-            answer = _create(replicas[number % REPLICAS], f"Policy {number}", f"word{number}")
+            _create(replicas[number % REPLICAS], f"Policy {number}", f"word{number}")
         except httpx2.HTTPError:
             seen.unserved += 1
-            continue
-        if answer.status_code == httpx2.codes.CREATED:
+        else:
             seen.acknowledged.append(f"Policy {number}")
 
 
 def _keep_deciding(replica: Pdp, number: int, seen: Seen, stop: threading.Event) -> None:
-    with httpx2.Client(trust_env=False, timeout=TIMEOUT_S) as client:
-        while not stop.wait(_PAUSE_S):
-            try:
-                decision = _decide(client, replica, BLOCKED)
-            except httpx2.HTTPError:
-                seen.unserved += 1
-                continue
-            seen.outcomes[decision["outcome"]] += 1
-            seen.decided[number].add(decision["decision_id"])
+    while not stop.wait(_PAUSE_S):
+        try:
+            decision = _post(replica, DECIDE, {"content": {"text": BLOCKED}}).json()
+        except httpx2.HTTPError:
+            seen.unserved += 1
+            continue
+        seen.outcomes[decision["outcome"]] += 1
+        seen.decided[number].add(decision["decision_id"])
 
 
 def _count_losses(seen: Seen, replicas: Sequence[Pdp], folder: Path) -> int:
     """Prints what was lost, and returns how much."""
     survivors = replicas[:-1]
     begin = time.monotonic()
-    _create(survivors[0], "The last one", "the last word").raise_for_status()
+    _create(survivors[0], "The last one", "the last word")
     _wait(lambda: all(_outcome(each, "the last word") == "BLOCK" for each in survivors))
     agreed_s = time.monotonic() - begin
     names = {each for replica in survivors for each in _names(replica)}
@@ -215,25 +211,22 @@ def _count_losses(seen: Seen, replicas: Sequence[Pdp], folder: Path) -> int:
 
 def _create(replica: Pdp, name: str, pattern: str) -> httpx2.Response:
     body = {"name": name, "category": "custom", "pattern": pattern, "action": "block"}
-    with httpx2.Client(trust_env=False, timeout=TIMEOUT_S) as client:
-        url = f"{replica.http_url}{POLICIES}"
-        return client.post(url, json=body, headers={"x-tenant-id": TENANT})
-
-
-def _decide(client: httpx2.Client, replica: Pdp, text: str) -> dict[str, Any]:
-    answer = client.post(
-        f"{replica.http_url}/v1/decide",
-        json={"content": {"text": text}},
-        headers={"x-tenant-id": TENANT},
-    )
-    answer.raise_for_status()
-    decision: dict[str, Any] = answer.json()
-    return decision
+    return _post(replica, POLICIES, body)
 
 
 def _outcome(replica: Pdp, text: str) -> str:
+    return str(_post(replica, DECIDE, {"content": {"text": text}}).json()["outcome"])
+
+
+def _post(replica: Pdp, path: str, body: Mapping[str, Any]) -> httpx2.Response:
     with httpx2.Client(trust_env=False, timeout=TIMEOUT_S) as client:
-        return str(_decide(client, replica, text)["outcome"])
+        url = f"{replica.http_url}{path}"
+        answer = client.post(url, json=dict(body), headers={"x-tenant-id": TENANT})
+        return answer.raise_for_status()
+
+
+def _revision(answer: httpx2.Response) -> int:
+    return int(answer.headers["x-pdp-revision"])
 
 
 def _names(replica: Pdp) -> list[str]:

@@ -41,6 +41,7 @@ SETTINGS: Final = frozenset(
         "PDP_AUTHZEN_ACCESS_REQUEST",
         "PDP_CHANGE_LOG_DAYS",
         "PDP_CLIENTS_FILE",
+        "PDP_CONSOLE",
         "PDP_DATABASE_URL",
         "PDP_DATA_DIR",
         "PDP_DRAIN_S",

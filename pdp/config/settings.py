@@ -45,6 +45,9 @@ class Settings(BaseSettings):
     http_listen: Address = Field(
         "127.0.0.1:8080", description="Address of the HTTP server: host:port, or unix:PATH."
     )
+    console: Annotated[Literal["on", "off"], BeforeValidator(lower)] = Field(
+        "on", description="off: do not serve the web console at /console/."
+    )
     public_url: PublicUrl = Field(
         "",
         description="URL at which clients reach HTTP, for AuthZEN metadata, which has the address "

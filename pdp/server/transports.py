@@ -6,6 +6,7 @@ import asyncio
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import resources
 from typing import TYPE_CHECKING, Final
 
 from pdp.config import split_address
@@ -87,6 +88,7 @@ async def start_transports(
         tls=tls,
         admissions=served.admissions,
         routes=served.routes,
+        console=resources.files("pdp.console") / "dist" if settings.console == "on" else None,
     )
     http_address = await http.start(settings.http_listen)
     stack.push_async_callback(http.stop, 0)

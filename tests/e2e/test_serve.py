@@ -96,6 +96,12 @@ class TestStart:
         """What is not an RPC is there too."""
         assert server.request("GET", path).status_code == 200
 
+    def test_the_console_can_be_switched_off(self, server: Server, tmp_path: Path) -> None:
+        """The list of routes names the console only if it is served."""
+        assert server.request("GET", "/").json()["console"] == "/console/"
+        with start(tmp_path, PDP_CONSOLE="off") as other:
+            assert "console" not in other.request("GET", "/").json()
+
     def test_a_second_start_installs_nothing(self, tmp_path: Path) -> None:
         """A second start uses the existing database, and installs nothing again."""
         with start(tmp_path) as server:

@@ -13,6 +13,7 @@ from pdp.transport.metrics import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from importlib.resources.abc import Traversable
 
     from google.protobuf.message import Message
     from starlette.types import ASGIApp
@@ -62,6 +63,7 @@ class Api:
         health: the state that `/readyz` shows.
         metrics: the metrics of the application.
         loopback_only: whether the application accepts only requests for a loopback name.
+        console: the directory of the built console; None serves no console.
     """
 
     responses: dict[str, Message | Exception] = field(default_factory=dict)
@@ -69,6 +71,7 @@ class Api:
     health: Health = field(default_factory=Health)
     metrics: Metrics = field(default_factory=Metrics)
     loopback_only: bool = True
+    console: Traversable | None = None
 
     def app(self) -> ASGIApp:
         by_path = {method.path: method for method in methods()}
@@ -87,6 +90,7 @@ class Api:
             self.metrics,
             self.health,
             loopback_only=self.loopback_only,
+            console=self.console,
         )
 
     def request(

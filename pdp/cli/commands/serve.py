@@ -34,6 +34,7 @@ _METAVARS: Final = {
     "grpc_listen": "ADDRESS",
     "grpc_server": "grpcio|native|auto",
     "http_listen": "ADDRESS",
+    "console": "on|off",
     "public_url": "URL",
     "authzen_access_request": "off|on",
     "data_dir": "DIRECTORY",

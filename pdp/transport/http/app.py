@@ -26,6 +26,7 @@ from pdp.transport.http.rpc_routes import Route, request_id, rpc_route, unread_h
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from importlib.resources.abc import Traversable
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -53,6 +54,7 @@ def http_app(
     loopback_only: bool = True,
     admissions: Mapping[str, Check] = {},
     routes: Iterable[AdapterRoute] = (),
+    console: Traversable | None = None,
 ) -> ASGIApp:
     """Returns the application.
 
@@ -64,6 +66,7 @@ def http_app(
         loopback_only: accept only requests for a loopback name.
         admissions: the check before the body of a request is read, by gRPC path.
         routes: the routes of adapters.
+        console: the directory of the built console; None serves no console.
 
     Raises:
         ValueError: this server cannot serve an annotation, or two describe the same route.
@@ -77,7 +80,7 @@ def http_app(
             router.add(binding.http_method, binding.template, route)
     for each in routes:
         router.add(each.http_method, each.template, each.route)
-    for template, route in builtin_routes(metrics, health).items():
+    for template, route in builtin_routes(metrics, health, console).items():
         router.add("GET", template, route)
     return _app(router, metrics, loopback_only=loopback_only)
 

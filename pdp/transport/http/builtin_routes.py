@@ -1,14 +1,15 @@
-"""The routes besides RPCs: health, metrics, the OpenAPI document and the API reference page."""
+"""The routes besides RPCs: health, metrics, the OpenAPI document and its page, the console."""
 
 from __future__ import annotations
 
-import hashlib
 from importlib import resources
 from typing import TYPE_CHECKING, Final, Protocol
 
 from pdp.errors import DeadlineExceeded
-from pdp.transport.http.headers import NOSNIFF, UNCACHED, Header
-from pdp.transport.http.responses import NOT_MODIFIED, HttpResponse, json_response
+from pdp.transport.http.console_routes import CONSOLE, console_routes
+from pdp.transport.http.headers import UNCACHED
+from pdp.transport.http.responses import HttpResponse, json_response
+from pdp.transport.http.static_files import StaticRoute, static_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,23 +23,8 @@ _CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_PAGE_HEADERS: Final[tuple[Header, ...]] = (
-    (b"cache-control", b"no-cache"),
-    (b"content-security-policy", _CONTENT_SECURITY_POLICY.encode()),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-    NOSNIFF,
-)
-_STATIC: Final[Mapping[str, str]] = {
-    "docs.css": "text/css; charset=utf-8",
-    "docs.js": "text/javascript; charset=utf-8",
-    "dom.js": "text/javascript; charset=utf-8",
-    "schema.js": "text/javascript; charset=utf-8",
-    "try.js": "text/javascript; charset=utf-8",
-    "icon.svg": "image/svg+xml",
-}
-"""The files of the API reference page below `/docs/`, with their media types."""
+_STATIC: Final = ("docs.css", "docs.js", "dom.js", "schema.js", "try.js", "icon.svg")
+"""The files of the API reference page below `/docs/`."""
 
 _INDEX: Final = {
     "name": "pdp",
@@ -61,8 +47,17 @@ class HealthChecks(Protocol):
         """Returns the state of each part that readiness depends on."""
 
 
-def builtin_routes(metrics: Metrics, health: HealthChecks) -> dict[str, Route]:
-    """Returns the built-in routes by path; all are for GET."""
+def builtin_routes(
+    metrics: Metrics, health: HealthChecks, console: Traversable | None = None
+) -> dict[str, Route]:
+    """Returns the built-in routes by path; all are for GET.
+
+    Args:
+        metrics: what `/metrics` shows.
+        health: the checks that `/readyz` shows.
+        console: the directory of the built console; None serves no console.
+    """
+    names = _INDEX if console is None else {**_INDEX, "console": f"{CONSOLE}/"}
 
     async def healthz(_request: HttpRequest, _variables: tuple[bytes, ...]) -> HttpResponse:
         return json_response(200, {"status": "SERVING"})
@@ -86,36 +81,26 @@ def builtin_routes(metrics: Metrics, health: HealthChecks) -> dict[str, Route]:
     async def index(request: HttpRequest, _variables: tuple[bytes, ...]) -> HttpResponse:
         if "text/html" in request.headers.get("accept", ""):
             return HttpResponse(307, ((b"location", b"/docs"), *UNCACHED))
-        return json_response(200, _INDEX)
+        return json_response(200, names)
 
     return {
         "/": index,
         "/healthz": healthz,
         "/readyz": readyz,
         "/metrics": metrics_page,
-        "/openapi.json": _file(resources.files("pdp._gen") / "openapi.json", "application/json"),
+        "/openapi.json": _reference_file(resources.files("pdp._gen") / "openapi.json"),
         **_reference_page(),
+        **({} if console is None else console_routes(console)),
     }
 
 
-def _reference_page() -> dict[str, Route]:
+def _reference_page() -> dict[str, StaticRoute]:
     static = resources.files(__package__) / "static"
     return {
-        "/docs": _file(static / "docs.html", "text/html; charset=utf-8"),
-        **{f"/docs/{name}": _file(static / name, kind) for name, kind in _STATIC.items()},
+        "/docs": _reference_file(static / "docs.html"),
+        **{f"/docs/{name}": _reference_file(static / name) for name in _STATIC},
     }
 
 
-def _file(file: Traversable, content_type: str) -> Route:
-    """Reads a file, and returns its route."""
-    body = file.read_bytes()
-    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    headers: tuple[Header, ...] = ((b"etag", etag.encode()), *_PAGE_HEADERS)
-    full_headers = ((b"content-type", content_type.encode()), *headers)
-
-    async def serve(request: HttpRequest, _variables: tuple[bytes, ...]) -> HttpResponse:
-        if etag in request.headers.get("if-none-match", ""):
-            return HttpResponse(NOT_MODIFIED, headers)
-        return HttpResponse(200, full_headers, body)
-
-    return serve
+def _reference_file(file: Traversable) -> StaticRoute:
+    return static_file(file, _CONTENT_SECURITY_POLICY)

@@ -19,6 +19,9 @@ from pdp.transport.http.uvicorn_hooks import check_hooks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from importlib.resources.abc import Traversable
+
+    from starlette.types import ASGIApp
 
     from pdp.transport.admission import Check
     from pdp.transport.call import Endpoint
@@ -74,6 +77,7 @@ class HttpServer:
         tls: Tls | None = None,
         admissions: Mapping[str, Check] = {},
         routes: Iterable[AdapterRoute] = (),
+        console: Traversable | None = None,
     ) -> None:
         """Args:
         methods: the RPCs by gRPC path.
@@ -85,6 +89,7 @@ class HttpServer:
         tls: the certificate and its key; None serves plaintext.
         admissions: the check before the body of a request is read, by gRPC path.
         routes: the routes of adapters.
+        console: the directory of the built console; None serves no console.
         """
         app = http_app(
             methods,
@@ -94,19 +99,9 @@ class HttpServer:
             loopback_only=loopback_only,
             admissions=admissions,
             routes=routes,
+            console=console,
         )
-        config = DrainConfig(
-            app,
-            loop="none",
-            http=BoundedProtocol,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=_KEEP_ALIVE_S,
-            ssl_context_factory=None if tls is None else lambda *_: tls.for_http(),
-        )
+        config = _config(app, tls)
         self._config = config
         self._server = _Uvicorn(config)
         self._workers = workers
@@ -140,6 +135,21 @@ class HttpServer:
         self._server.should_exit = True
         await self._task
         self._task = None
+
+
+def _config(app: ASGIApp, tls: Tls | None) -> DrainConfig:
+    return DrainConfig(
+        app,
+        loop="none",
+        http=BoundedProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        ssl_context_factory=None if tls is None else lambda *_: tls.for_http(),
+    )
 
 
 def _listen(address: str, *, shared: bool) -> socket.socket:

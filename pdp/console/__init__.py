@@ -1,0 +1,1 @@
+"""The built files of the web console, in `dist/`; they are served below `/console/`."""

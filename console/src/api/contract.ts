@@ -1864,6 +1864,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/whoami": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * WhoAmI returns the caller, and the methods that it may call
+         * @description WhoAmI returns the caller, and the methods that it may call. Every credential with a role may call it.
+         */
+        get: operations["WhoAmI"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -7558,6 +7578,33 @@ export interface components {
             head: string;
             /** @description removals are the records that retention has deleted, by tenant and reason, as the log itself notes. */
             removals: components["schemas"]["RecordRemoval"][];
+        };
+        /** @description WhoAmIResponse describes the caller. */
+        WhoAmIResponse: {
+            /** @description name is the name of the caller in the change log, for example `key:ID`. */
+            name: string;
+            /** @description roles are the roles of the caller, with the roles that they include, from the lowest: `pep`, `auditor`, `editor`, `admin`, `approver`, `follower`. */
+            roles: string[];
+            /** @description tenant_id is the tenant of the credential; empty if it is for several tenants, or for all. */
+            tenant_id: string;
+            /** @description tenants are the tenants of the credential in alphabetical order; a single `*` means all tenants. */
+            tenants: string[];
+            /** @description platform is true if the caller may call methods that act for all tenants at once. */
+            platform: boolean;
+            /** @description kind is the kind of the credential: `api_key`, `jwt`, `certificate`, `local` for a caller on the same machine without a credential, or `development` in development mode. */
+            kind: string;
+            /**
+             * Format: date-time
+             * @description expires_at is when the credential expires; null if it does not.
+             * @example 2025-01-02T10:00:00Z
+             */
+            expires_at: string | null;
+            /** @description person is the person that the credential names; empty if it names none. Only a person can answer approvals. */
+            person: string;
+            /** @description version is the version of the server. */
+            version: string;
+            /** @description methods are the methods that the caller may call, in alphabetical order, by their names in the contracts, for example `CreateStaticPolicy`. In the OpenAPI document, these are the values of `operationId`. */
+            methods: string[];
         };
         /** @description WriteWarning is a warning in the answer of a write that was made. The policy is valid and in force, but its author may not mean it. A warning never changes the status of an answer, and reads have none. */
         WriteWarning: {
@@ -16583,6 +16630,42 @@ export interface operations {
             409: components["responses"]["ApprovalClosedOrRuleRequired"];
             413: components["responses"]["RequestTooLargeOrWorkLimitExceeded"];
             415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["RevisionUnavailableOrStoreUnavailable"];
+            504: components["responses"]["DeadlineExceeded"];
+        };
+    };
+    WhoAmI: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The tenant to act for. If it is empty, it is the tenant of the credential.
+                 * @example my-tenant
+                 */
+                "X-Tenant-ID"?: components["parameters"]["TenantID"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description WhoAmIResponse describes the caller. */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WhoAmIResponse"];
+                };
+            };
+            400: components["responses"]["InvalidArgumentOrMalformedRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["AccessDeniedOrTenantMismatchOrHostRefused"];
+            409: components["responses"]["RuleRequired"];
+            413: components["responses"]["WorkLimitExceeded"];
             429: components["responses"]["RateLimited"];
             500: components["responses"]["Internal"];
             503: components["responses"]["RevisionUnavailableOrStoreUnavailable"];

@@ -126,4 +126,5 @@ export const OPERATIONS: Record<keyof operations, readonly [method: string, path
   UpdateUserGroup: ["PUT", "/api/admin/user-groups/{group_id}"],
   UpgradeComplianceBundle: ["POST", "/api/admin/compliance-bundles/{bundle_id}/upgrade"],
   VerifyRecords: ["GET", "/api/admin/audit/verify"],
+  WhoAmI: ["GET", "/v1/whoami"],
 };

@@ -78,12 +78,13 @@ def _client(entry: Any, place: str) -> tuple[str, Principal]:
     if not isinstance(name, str) or not name:
         raise ConfigError(f"{place}: identity is not a name. Write a name in the certificate.")
     if tenants == [ALL_TENANTS]:
-        return name, principal_for(f"mtls:{name}", INCLUDED_ROLES[PEP], None)
+        return name, principal_for(f"mtls:{name}", INCLUDED_ROLES[PEP], None, "certificate")
     if not isinstance(tenants, list) or not tenants or not all(map(_is_tenant, tenants)):
         raise ConfigError(
             f'{place}: tenants is not a list of tenants. Write a list of tenant ids, or ["*"].'
         )
-    return name, principal_for(f"mtls:{name}", INCLUDED_ROLES[PEP], frozenset(tenants))
+    bound_to = frozenset(tenants)
+    return name, principal_for(f"mtls:{name}", INCLUDED_ROLES[PEP], bound_to, "certificate")
 
 
 def _is_tenant(value: Any) -> bool:

@@ -176,10 +176,20 @@ class TokenVerifier:
         tenants = _values(claims.get(self._rules.tenants_claim, ()))
         groups = _groups(claims.get(self._rules.groups_claim))
         if ALL_TENANTS in tenants:
-            return principal_for(f"jwt:{subject}", roles, None, subject, groups)
-        if len(tenants) > MAX_TENANTS or not all(map(is_tenant_id, tenants)):
+            bound_to = None
+        elif len(tenants) > MAX_TENANTS or not all(map(is_tenant_id, tenants)):
             raise CredentialRejected("invalid")
-        return principal_for(f"jwt:{subject}", roles, frozenset(tenants), subject, groups)
+        else:
+            bound_to = frozenset(tenants)
+        return principal_for(
+            f"jwt:{subject}",
+            roles,
+            bound_to,
+            "jwt",
+            person=subject,
+            groups=groups,
+            expires_at=float(claims["exp"]),
+        )
 
 
 def _groups(claim: Any) -> tuple[str, ...]:

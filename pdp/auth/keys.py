@@ -6,6 +6,7 @@ cache. So a revoked key is refused as soon as its change is in force, in every w
 
 from __future__ import annotations
 
+import math
 import time
 from hmac import compare_digest
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,7 +18,7 @@ from pdp.domain.api_key import KEY_LENGTH, PREFIX_LENGTH, digest
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pdp.domain.api_key import ApiKey
+    from pdp.domain.api_key import ApiKey, KeySecret
 
 
 class _KeyEntry(NamedTuple):
@@ -73,13 +74,21 @@ class KeyRing:
 def _by_prefix(keys: Mapping[str, ApiKey]) -> dict[str, _KeyEntry]:
     return {
         secret.prefix: _KeyEntry(
-            bytes.fromhex(secret.sha256), key.expiry_of(secret), _principal(key)
+            bytes.fromhex(secret.sha256), key.expiry_of(secret), _principal(key, secret)
         )
         for key in keys.values()
         for secret in key.secrets
     }
 
 
-def _principal(key: ApiKey) -> Principal:
+def _principal(key: ApiKey, secret: KeySecret) -> Principal:
     tenants = None if key.tenants == (ALL_TENANTS,) else frozenset(key.tenants)
-    return principal_for(f"key:{key.id}", expand_roles([key.role]), tenants, key.owner)
+    expires_at = key.expiry_of(secret)
+    return principal_for(
+        f"key:{key.id}",
+        expand_roles([key.role]),
+        tenants,
+        "api_key",
+        person=key.owner,
+        expires_at=None if math.isinf(expires_at) else expires_at,
+    )

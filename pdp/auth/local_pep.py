@@ -34,7 +34,12 @@ class LocalPepAuthenticator:
         """
         self._credentials = credentials
         self._local = Principal(
-            NAME, frozenset({tenant_id}), tenant_id, INCLUDED_ROLES[PEP], groups_trusted=False
+            NAME,
+            frozenset({tenant_id}),
+            tenant_id,
+            INCLUDED_ROLES[PEP],
+            groups_trusted=False,
+            kind="local",
         )
 
     def authenticate(self, metadata: Mapping[str, str], peer: tuple[str, ...] = ()) -> Principal:

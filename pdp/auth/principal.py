@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 RejectionReason = Literal["missing", "malformed", "unknown", "expired", "invalid"]
 """Why a credential is rejected, for metrics. The caller does not get it."""
 
+CredentialKind = Literal["none", "api_key", "jwt", "certificate", "local", "development"]
+"""What a caller has proved itself with. `local` is a caller on the same machine without a
+credential."""
+
 
 class CredentialRejected(Exception):
     """A credential is not valid."""
@@ -35,6 +39,8 @@ class Principal:
         groups_trusted: whether the groups of a user in its requests are believed for exceptions.
         person: the person that the credential names; empty if it names none.
         groups: the groups of that person, as the credential has them.
+        kind: the kind of the credential.
+        expires_at: when the credential expires, in seconds since the epoch; None for never.
         caller: what requests for decisions keep of it.
     """
 
@@ -45,6 +51,8 @@ class Principal:
     groups_trusted: bool = True
     person: str = ""
     groups: tuple[str, ...] = ()
+    kind: CredentialKind = "none"
+    expires_at: float | None = None
     caller: Caller = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -63,8 +71,11 @@ def principal_for(
     name: str,
     roles: frozenset[str],
     tenants: frozenset[str] | None,
+    kind: CredentialKind,
+    *,
     person: str = "",
     groups: tuple[str, ...] = (),
+    expires_at: float | None = None,
 ) -> Principal:
     """Returns a principal with the tenant for calls that name none.
 
@@ -74,7 +85,16 @@ def principal_for(
     tenant_id = DEFAULT_TENANT if tenants is None else ""
     if tenants is not None and len(tenants) == 1:
         (tenant_id,) = tenants
-    return Principal(name, tenants, tenant_id, roles, person=person, groups=groups)
+    return Principal(
+        name,
+        tenants,
+        tenant_id,
+        roles,
+        person=person,
+        groups=groups,
+        kind=kind,
+        expires_at=expires_at,
+    )
 
 
 class Authenticator(Protocol):
@@ -101,7 +121,7 @@ class DevelopmentAuthenticator:
 
     def __init__(self, name: str = "dev-admin") -> None:
         """Takes the caller's name for the change log."""
-        self._admin = principal_for(name, INCLUDED_ROLES[ADMIN], None)
+        self._admin = principal_for(name, INCLUDED_ROLES[ADMIN], None, "development")
 
     def authenticate(self, metadata: Mapping[str, str], peer: tuple[str, ...] = ()) -> Principal:
         """Returns the development admin, with or without a credential."""

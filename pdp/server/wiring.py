@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pdp
 from pdp.admin.api_keys import ApiKeys
 from pdp.admin.approvals.answers import Approvals
 from pdp.admin.approvals.desk import WorkspaceDesk
@@ -40,8 +41,10 @@ from pdp.server.exports import ExportSubsystem
 from pdp.server.security import development_services
 from pdp.server.served import Served, serve
 from pdp.transport.decision_observer import DecisionObserver
+from pdp.transport.methods import methods
 from pdp.transport.metrics import Metrics
 from pdp.transport.record_messages import record_message
+from pdp.transport.servicers.access import AccessServicer
 from pdp.transport.servicers.api_key import ApiKeyServicer
 from pdp.transport.servicers.approval import ApprovalServicer
 from pdp.transport.servicers.audit import AuditServicer
@@ -153,12 +156,18 @@ def wire(
         **_file_handlers(workspace, publisher, decider, reader),
         **_export_handlers(workspace, exporting or ExportSubsystem.disabled()),
         **AuditServicer(reader, ChangeLog(workspace), _reports(recording, decider)).handlers(),
-        **feed.handlers(),
+        **_caller_handlers(feed),
     }
     ends = [feed.end_streams, *([reader.end_tails] if reader else [])]
     services = secure(metrics)
     served = serve(handlers, decider, services, wrap=wrap, settings=settings, end_streams=ends)
     return Wiring(served, metering, _sweeper(workspace, desk, metrics))
+
+
+def _caller_handlers(feed: PolicyServicer) -> dict[str, Endpoint | Handler]:
+    """Returns the handlers of what is for the caller itself: its rights, and policies to follow."""
+    access = AccessServicer(tuple(methods()), lambda: pdp.__version__)
+    return {**feed.handlers(), **access.handlers()}
 
 
 def _recorder(recording: Recording | None) -> DecisionRecorder:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from google.protobuf.message_factory import GetMessageClass
 
 from pdp._gen.pdp.v1 import (
+    access_pb2,
     api_key_pb2,
     approval_pb2,
     audit_pb2,
@@ -64,6 +65,7 @@ FILES = (
     siem_pb2,
     audit_pb2,
     approval_pb2,
+    access_pb2,
 )
 """The contracts whose services this server implements."""
 

@@ -78,7 +78,9 @@ class TestKeys:
     def test_the_principal_is_named_by_the_id_of_the_key(self) -> None:
         """The name of a key is only for people."""
         principal = Ring(key()).ring.principal_of(TEXT)
-        assert principal == Principal("key:k1", frozenset({"acme"}), "acme", frozenset({"pep"}))
+        assert principal == Principal(
+            "key:k1", frozenset({"acme"}), "acme", frozenset({"pep"}), kind="api_key"
+        )
 
     def test_a_key_for_all_tenants_acts_for_the_default_tenant(self) -> None:
         """It does so if the call names no tenant."""
@@ -201,8 +203,12 @@ class TestClients:
         )
         table = read_clients(file)
         one_tenant, all_tenants = table.principal_of(("a",)), table.principal_of(("z", "b"))
-        assert one_tenant == Principal("mtls:a", frozenset({"x"}), "x", frozenset({"pep"}))
-        assert all_tenants == Principal("mtls:b", None, "default", frozenset({"pep"}))
+        assert one_tenant == Principal(
+            "mtls:a", frozenset({"x"}), "x", frozenset({"pep"}), kind="certificate"
+        )
+        assert all_tenants == Principal(
+            "mtls:b", None, "default", frozenset({"pep"}), kind="certificate"
+        )
         assert table.principal_of(("A",)) is None
         assert len(read_clients(None)) == 0
 

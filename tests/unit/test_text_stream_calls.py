@@ -102,7 +102,7 @@ class Node:
             STREAM,
             {"x-tenant-id": "acme"},
             "grpc",
-            principal=principal_for("me", frozenset(), frozenset({"acme"})),
+            principal=principal_for("me", frozenset(), frozenset({"acme"}), "api_key"),
             session=self.session,
         )
         return await self.servicer.stream_message(call, message)

@@ -45,7 +45,10 @@ export function SchemaForm(props: FormProps) {
   const names = Object.keys(schema.properties ?? {}).filter(
     (name) => name !== "warnings" && props.hidden?.includes(name) !== true,
   );
-  const ordered = [...names.filter((n) => required.has(n)), ...names.filter((n) => !required.has(n))];
+  const ordered = [
+    ...names.filter((n) => required.has(n)),
+    ...names.filter((n) => !required.has(n)),
+  ];
   const set = (name: string, value: unknown) => {
     const { [name]: _before, ...rest } = props.value;
     props.onChange(value === undefined ? rest : { ...rest, [name]: value });
@@ -84,7 +87,9 @@ function Field(props: FieldProps) {
       {props.required && <span class="required"> required</span>}
     </>
   );
-  const control = <Control {...props} schema={schema} kind={kind} id={id} invalid={problems.length > 0} />;
+  const control = (
+    <Control {...props} schema={schema} kind={kind} id={id} invalid={problems.length > 0} />
+  );
   const notes = (
     <>
       {description !== "" && (
@@ -142,8 +147,14 @@ function Control(props: ControlProps) {
     case "pattern":
     case "condition":
       return <CodeField {...props} />;
-    default:
-      return <Input {...props} />;
+    default: {
+      const known = props.suggestions?.[props.name] ?? [];
+      return known.length > 0 && props.kind === "text" ? (
+        <Reference {...props} known={known} />
+      ) : (
+        <Input {...props} />
+      );
+    }
   }
 }
 
@@ -167,7 +178,12 @@ function Input(props: ControlProps) {
   };
   if (kind === "long_text") {
     return (
-      <textarea {...attributes(props)} rows={3} onInput={(e) => change(e.currentTarget.value)} value={text} />
+      <textarea
+        {...attributes(props)}
+        rows={3}
+        onInput={(e) => change(e.currentTarget.value)}
+        value={text}
+      />
     );
   }
   return (
@@ -294,14 +310,56 @@ function Strings(props: ControlProps) {
         }}
         onBlur={() => add(draft)}
       />
-      {known.length > 0 && (
-        <datalist id={`${id}-known`}>
-          {known.map(({ value: item, label }) => (
-            <option key={item} value={label} />
-          ))}
-        </datalist>
-      )}
+      {known.length > 0 && <KnownNames id={`${id}-known`} known={known} typed={draft} />}
     </div>
+  );
+}
+
+/** How many names a browser is given to choose from: among more, the user types a part first. */
+const MOST_NAMES = 100;
+
+/** The names that contain what has been typed. */
+function KnownNames({
+  id,
+  known,
+  typed,
+}: {
+  id: string;
+  known: readonly Suggestion[];
+  typed: string;
+}) {
+  const part = typed.toLowerCase();
+  const fitting = known.filter(({ label }) => label.toLowerCase().includes(part));
+  return (
+    <datalist id={id}>
+      {fitting.slice(0, MOST_NAMES).map(({ value, label }) => (
+        <option key={value} value={label} />
+      ))}
+    </datalist>
+  );
+}
+
+/** A reference to one thing: people choose its name, the value is its id. Other texts stay as they are. */
+function Reference(props: ControlProps & { readonly known: readonly Suggestion[] }) {
+  const { value, onChange, known, id } = props;
+  const text = value === undefined || value === null ? "" : String(value);
+  const shown = known.find((one) => one.value === text)?.label ?? text;
+  return (
+    <>
+      <input
+        {...attributes(props)}
+        type="text"
+        autocomplete="off"
+        list={`${id}-known`}
+        value={shown}
+        onInput={(event) => {
+          const typed = event.currentTarget.value;
+          const match = known.find(({ label }) => label === typed);
+          onChange(typed === "" ? undefined : (match?.value ?? typed));
+        }}
+      />
+      <KnownNames id={`${id}-known`} known={known} typed={shown} />
+    </>
   );
 }
 
@@ -354,7 +412,11 @@ function ObjectsField(props: ControlProps) {
             <button type="button" disabled={index === 0} onClick={() => move(index, index - 1)}>
               Up
             </button>
-            <button type="button" disabled={index === items.length - 1} onClick={() => move(index, index + 1)}>
+            <button
+              type="button"
+              disabled={index === items.length - 1}
+              onClick={() => move(index, index + 1)}
+            >
               Down
             </button>
             <button type="button" onClick={() => change(items.filter((_one, at) => at !== index))}>
@@ -411,7 +473,14 @@ function JsonField({ id, name, value, onChange }: ControlProps) {
   };
   return (
     <>
-      <Editor id={id} label={words(name)} language="json" lines={4} value={text} onChange={change} />
+      <Editor
+        id={id}
+        label={words(name)}
+        language="json"
+        lines={4}
+        value={text}
+        onChange={change}
+      />
       {broken && <p class="problem">This is not JSON.</p>}
     </>
   );

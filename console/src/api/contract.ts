@@ -4821,6 +4821,11 @@ export interface components {
             dlp_rules?: components["schemas"]["OverlayDlpRule"][] | null;
             /** @description policies holds candidates in the form of a policy file: the policies by section. They are merged into the tenant's policies before the other candidates; see `ImportPolicyFileRequest`. */
             policies?: Record<string, never> | null;
+            /**
+             * @description policies_mode says how `policies` are applied: `merge` or `replace`, as in ImportPolicyFileRequest. With `replace`, the tenant's policies that `policies` does not have are removed from its sections. Empty means `merge`.
+             * @enum {string|null}
+             */
+            policies_mode?: "" | "merge" | "replace" | null;
         };
         /** @description OverlayChain is a candidate chain. */
         OverlayChain: {
@@ -5868,7 +5873,7 @@ export interface components {
             progress: number;
             /** @description next_cursor is the cursor for the next call; empty if the selection is finished. */
             next_cursor: string;
-            /** @description coverage says how many decisions of the period were recorded. Only the first page of a replay of records has it. */
+            /** @description coverage says how many decisions of the period were recorded. Only the first page of a replay of records has it, unless `decision_ids` selects them. */
             coverage?: components["schemas"]["ReplayCoverage"];
             /** @description samples are the replayed records by the rate of their sample. They are unset if no record is from a sample. */
             samples?: components["schemas"]["ReplaySample"][];
@@ -5917,6 +5922,8 @@ export interface components {
             customer_id?: string | null;
             /** @description policy_id is the ID of a policy that matched; empty means any policy or none. */
             policy_id?: string | null;
+            /** @description decision_ids selects exactly these decisions. It cannot be combined with other conditions. IDs without a record are in `not_replayed`. */
+            decision_ids?: string[] | null;
         };
         /** @description Risk is a risk score and its factors. */
         Risk: {

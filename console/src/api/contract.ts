@@ -1704,6 +1704,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/admin/audit/summary": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * SummarizeRecords returns the tenant's decisions of a period: outcomes, risk and durations over time, and what is most frequent
+         * @description SummarizeRecords returns the tenant's decisions of a period: outcomes, risk and durations over time, and what is most frequent. It may be called every few seconds: it reads only what is new since the last call.
+         */
+        get: operations["SummarizeRecords"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/admin/audit/verify": {
         parameters: {
             query?: never;
@@ -4243,6 +4263,11 @@ export interface components {
             dry_run?: boolean | null;
             /** @description summary describes the change for the change log; empty for a default. */
             summary?: string | null;
+            /**
+             * Format: int64
+             * @description base_revision is the revision that the document was made from. If the policies of the tenant were changed after it, nothing is written, and the error is ERROR_REASON_PRECONDITION_FAILED, also of a dry run. Unset means that any change before is accepted.
+             */
+            base_revision?: number | null;
             /** @description warnings are those of an earlier answer; they are ignored. */
             warnings?: unknown;
         };
@@ -4261,6 +4286,11 @@ export interface components {
             changes: components["schemas"]["PolicyFileChange"][];
             /** @description warnings are what the author of the policies may not expect; over HTTP they are a member of the body if there are any. */
             warnings?: components["schemas"]["WriteWarning"][];
+            /**
+             * Format: int64
+             * @description previous_revision is the revision of the policies before the change. A rollback to it undoes the change.
+             */
+            previous_revision: number;
         };
         /** @description KillSwitchState is a model and the state of its kill switch. */
         KillSwitchState: {
@@ -4795,6 +4825,21 @@ export interface components {
          * @enum {string}
          */
         Outcome: "ALLOW" | "WARN" | "ALLOW_WITH_OVERRIDE" | "ROUTE_TO" | "REDACT" | "PROMPT" | "CANCEL" | "BLOCK" | "ESCALATE";
+        /** @description OutcomeCount is the number of decisions with an outcome. */
+        OutcomeCount: {
+            /** @description outcome is the outcome. */
+            outcome: components["schemas"]["Outcome"];
+            /**
+             * Format: int64
+             * @description made is the number of decisions that were made.
+             */
+            made: number;
+            /**
+             * Format: int64
+             * @description recorded is the number of decisions that were recorded.
+             */
+            recorded: number;
+        };
         /** @description Overlay holds candidate policies. A candidate replaces the tenant's policy with the same ID or name; if there is none, the candidate is added. */
         Overlay: {
             /** @description static_policies are candidates in the form of their REST objects. */
@@ -4811,6 +4856,11 @@ export interface components {
             dlp_rules?: components["schemas"]["OverlayDlpRule"][] | null;
             /** @description policies holds candidates in the form of a policy file: the policies by section. They are merged into the tenant's policies before the other candidates; see `ImportPolicyFileRequest`. */
             policies?: Record<string, never> | null;
+            /**
+             * @description policies_mode says how `policies` are applied: `merge` or `replace`, as in ImportPolicyFileRequest. With `replace`, the tenant's policies that `policies` does not have are removed from its sections. Empty means `merge`.
+             * @enum {string|null}
+             */
+            policies_mode?: "" | "merge" | "replace" | null;
         };
         /** @description OverlayChain is a candidate chain. */
         OverlayChain: {
@@ -5499,6 +5549,29 @@ export interface components {
             /** @description requests_per_minute is the usage of the bound with this name. */
             requests_per_minute?: components["schemas"]["CountUsage"];
         };
+        /** @description RecordBucket is a part of a period. */
+        RecordBucket: {
+            /**
+             * Format: date-time
+             * @description start is where it begins.
+             * @example 2025-01-02T10:00:00Z
+             */
+            start?: string;
+            /** @description outcomes are the numbers of all decisions by outcome. */
+            outcomes: components["schemas"]["OutcomeCount"][];
+            /** @description risk are the numbers of records by risk level, without levels that no record has. */
+            risk: components["schemas"]["RiskCount"][];
+            /**
+             * Format: double
+             * @description duration_us_p50 is the duration that half of the records do not exceed, in microseconds; null without records.
+             */
+            duration_us_p50: number | null;
+            /**
+             * Format: double
+             * @description duration_us_p99 is the duration that 99% of the records do not exceed, in microseconds; null without records.
+             */
+            duration_us_p99: number | null;
+        };
         /** @description RecordRemoval counts the records of a tenant that retention has deleted for one reason. */
         RecordRemoval: {
             /** @description tenant_id is the tenant of the records. It is empty for records that an older release deleted: that release did not note the tenant. */
@@ -5858,7 +5931,7 @@ export interface components {
             progress: number;
             /** @description next_cursor is the cursor for the next call; empty if the selection is finished. */
             next_cursor: string;
-            /** @description coverage says how many decisions of the period were recorded. Only the first page of a replay of records has it. */
+            /** @description coverage says how many decisions of the period were recorded. Only the first page of a replay of records has it, unless `decision_ids` selects them. */
             coverage?: components["schemas"]["ReplayCoverage"];
             /** @description samples are the replayed records by the rate of their sample. They are unset if no record is from a sample. */
             samples?: components["schemas"]["ReplaySample"][];
@@ -5907,6 +5980,8 @@ export interface components {
             customer_id?: string | null;
             /** @description policy_id is the ID of a policy that matched; empty means any policy or none. */
             policy_id?: string | null;
+            /** @description decision_ids selects exactly these decisions. It cannot be combined with other conditions. IDs without a record are in `not_replayed`. */
+            decision_ids?: string[] | null;
         };
         /** @description Risk is a risk score and its factors. */
         Risk: {
@@ -5919,6 +5994,16 @@ export interface components {
             level: string;
             /** @description factors add up to the score, which is capped at 100. */
             factors: components["schemas"]["RiskFactor"][];
+        };
+        /** @description RiskCount is the number of records with a risk level. */
+        RiskCount: {
+            /** @description level is `none`, `low`, `medium`, `high` or `critical`. */
+            level: string;
+            /**
+             * Format: int32
+             * @description count is the number of records.
+             */
+            count: number;
         };
         /** @description RiskFactor is one contribution to a risk score. */
         RiskFactor: {
@@ -5941,6 +6026,11 @@ export interface components {
             revision?: number | null;
             /** @description dry_run returns the changes, but writes nothing. */
             dry_run?: boolean | null;
+            /**
+             * Format: int64
+             * @description base_revision is the last revision that the caller knows; see ImportPolicyFileRequest.
+             */
+            base_revision?: number | null;
             /** @description warnings are those of an earlier answer; they are ignored. */
             warnings?: unknown;
         };
@@ -5959,6 +6049,11 @@ export interface components {
             changes: components["schemas"]["PolicyFileChange"][];
             /** @description warnings are what the author of the policies may not expect; over HTTP they are a member of the body if there are any. */
             warnings?: components["schemas"]["WriteWarning"][];
+            /**
+             * Format: int64
+             * @description previous_revision is the revision of the policies before the change. A rollback to it undoes the change.
+             */
+            previous_revision: number;
         };
         /** @description RotateApiKeyRequest identifies a key, and sets how long the old secret stays valid. */
         RotateApiKeyRequest: {
@@ -6435,6 +6530,49 @@ export interface components {
             /** @description attributes are further attributes of the subject, nested at most 32 deep. */
             attributes?: Record<string, never> | null;
         };
+        /** @description SummarizeRecordsResponse is the summary of a period. The outcomes count all decisions; everything else is from the records of the period. */
+        SummarizeRecordsResponse: {
+            /**
+             * Format: date-time
+             * @description since is where the first bucket begins.
+             * @example 2025-01-02T10:00:00Z
+             */
+            since?: string;
+            /**
+             * Format: date-time
+             * @description until is where the last bucket ends.
+             * @example 2025-01-02T10:00:00Z
+             */
+            until?: string;
+            /**
+             * Format: int64
+             * @description bucket_seconds is the length of a bucket.
+             */
+            bucket_seconds: number;
+            /** @description buckets are the parts of the period, the oldest first. */
+            buckets: components["schemas"]["RecordBucket"][];
+            /** @description top_policies are the policies that matched in most records, at most 10. */
+            top_policies: components["schemas"]["TopPolicy"][];
+            /** @description top_users are the users with most records, at most 10. */
+            top_users: components["schemas"]["TopUser"][];
+            /** @description top_agents are the agents with most records, at most 10. */
+            top_agents: components["schemas"]["TopAgent"][];
+            /** @description top_models are the models with most records, at most 10. */
+            top_models: components["schemas"]["TopModel"][];
+            /**
+             * Format: int32
+             * @description records_read is the number of records that were read, at most 50,000. They are the newest of the period.
+             */
+            records_read: number;
+            /** @description records_complete is true if these are all records of the period. */
+            records_complete: boolean;
+            /**
+             * Format: date-time
+             * @description uncounted_before is set if the period begins before decisions were counted. How many were made before this time is not known.
+             * @example 2025-01-02T10:00:00Z
+             */
+            uncounted_before?: string;
+        };
         /** @description Target is the resource that an action applies to. */
         Target: {
             /** @description resource_type is the type of the resource, for instance `table`. */
@@ -6622,6 +6760,62 @@ export interface components {
             tool: string;
             /** @description action is the action, as in DecideRequest. */
             action: string;
+        };
+        /** @description TopAgent is an agent with many records. */
+        TopAgent: {
+            /** @description agent_id is the ID of the agent. */
+            agent_id: string;
+            /**
+             * Format: int32
+             * @description count is the number of records.
+             */
+            count: number;
+            /**
+             * Format: int32
+             * @description blocked is the number of records with the outcome BLOCK.
+             */
+            blocked: number;
+        };
+        /** @description TopModel is a model with many records. */
+        TopModel: {
+            /** @description provider is the provider of the model. */
+            provider: string;
+            /** @description model is the ID of the model. */
+            model: string;
+            /**
+             * Format: int32
+             * @description count is the number of records.
+             */
+            count: number;
+        };
+        /** @description TopPolicy is a policy that matched often. */
+        TopPolicy: {
+            /** @description layer is the layer of the policy. */
+            layer: string;
+            /** @description policy_id is the ID of the policy. */
+            policy_id: string;
+            /** @description name is the name of the policy. */
+            name: string;
+            /**
+             * Format: int32
+             * @description count is the number of records in which it matched.
+             */
+            count: number;
+        };
+        /** @description TopUser is a user with many records. */
+        TopUser: {
+            /** @description user_id is the ID of the user. */
+            user_id: string;
+            /**
+             * Format: int32
+             * @description count is the number of records.
+             */
+            count: number;
+            /**
+             * Format: int32
+             * @description blocked is the number of records with the outcome BLOCK.
+             */
+            blocked: number;
         };
         /** @description TraceRow is one step of a decision. */
         TraceRow: {
@@ -8405,7 +8599,7 @@ export interface components {
                 };
             };
         };
-        /** @description - `PRECONDITION_FAILED` is sent if an entity is not at a revision that `If-Match` names, because another caller has changed it since it was read. */
+        /** @description - `PRECONDITION_FAILED` is sent if an entity is not at a revision that `If-Match` names, because another caller has changed it since it was read; or if the policies of a tenant were changed after the `base_revision` of a request. */
         PreconditionFailed: {
             headers: {
                 [name: string]: unknown;
@@ -15205,7 +15399,8 @@ export interface operations {
                  *       },
                  *       "mode": "merge",
                  *       "dry_run": false,
-                 *       "summary": "Imported acme.yaml"
+                 *       "summary": "Imported acme.yaml",
+                 *       "base_revision": 43
                  *     }
                  */
                 "application/json": components["schemas"]["ImportPolicyFileRequest"];
@@ -15243,7 +15438,8 @@ export interface operations {
                      *             }
                      *           ]
                      *         }
-                     *       ]
+                     *       ],
+                     *       "previous_revision": 43
                      *     }
                      */
                     "application/json": components["schemas"]["ImportPolicyFileResponse"];
@@ -15253,6 +15449,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["AccessDeniedOrSystemPolicyReadonlyOrTenantMismatchOrHostRefused"];
             409: components["responses"]["PolicyNameExistsOrRuleRequired"];
+            412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["RequestTooLargeOrWorkLimitExceeded"];
             415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["RateLimited"];
@@ -15279,7 +15476,8 @@ export interface operations {
                 /**
                  * @example {
                  *       "revision": 41,
-                 *       "dry_run": true
+                 *       "dry_run": true,
+                 *       "base_revision": 43
                  *     }
                  */
                 "application/json": components["schemas"]["RollbackPolicyFileRequest"];
@@ -15305,7 +15503,8 @@ export interface operations {
                      *           "name": "No rivals",
                      *           "fields": []
                      *         }
-                     *       ]
+                     *       ],
+                     *       "previous_revision": 43
                      *     }
                      */
                     "application/json": components["schemas"]["RollbackPolicyFileResponse"];
@@ -15315,6 +15514,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["AccessDeniedOrSystemPolicyReadonlyOrTenantMismatchOrHostRefused"];
             409: components["responses"]["PolicyNameExistsOrRuleRequired"];
+            412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["RequestTooLargeOrWorkLimitExceeded"];
             415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["RateLimited"];
@@ -15782,6 +15982,49 @@ export interface operations {
                 };
                 content: {
                     "application/x-ndjson": components["schemas"]["DecisionRecord"];
+                };
+            };
+            400: components["responses"]["InvalidArgumentOrMalformedRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["AccessDeniedOrTenantMismatchOrHostRefused"];
+            409: components["responses"]["RuleRequired"];
+            413: components["responses"]["WorkLimitExceeded"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["RevisionUnavailableOrStoreUnavailable"];
+            504: components["responses"]["DeadlineExceeded"];
+        };
+    };
+    SummarizeRecords: {
+        parameters: {
+            query?: {
+                /** @description since is the beginning of the period; unset means an hour before its end. */
+                since?: string;
+                /** @description until is the end of the period, exclusive; unset means now. */
+                until?: string;
+                /** @description buckets is the number of parts of the period to return; 0 means 60. There may be fewer, and one more: the length of a bucket is a multiple of a minute, or of an hour if the period begins more than a day ago, because counts are kept by the minute for a day and by the hour after it. */
+                buckets?: number;
+            };
+            header?: {
+                /**
+                 * @description The tenant to act for. If it is empty, it is the tenant of the credential.
+                 * @example my-tenant
+                 */
+                "X-Tenant-ID"?: components["parameters"]["TenantID"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description SummarizeRecordsResponse is the summary of a period. The outcomes count all decisions; everything else is from the records of the period. */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SummarizeRecordsResponse"];
                 };
             };
             400: components["responses"]["InvalidArgumentOrMalformedRequest"];

@@ -6,7 +6,7 @@
  * place of the URLs of webhooks.
  */
 import { computed } from "@preact/signals";
-import type { Schemas } from "../../api/types";
+import type { BodyOf } from "../../api/types";
 import { api, identity, tenant } from "../../session";
 import {
   type Document,
@@ -36,7 +36,7 @@ export interface Draft {
 }
 
 /** The policies of a draft as an overlay of Simulate and Replay. */
-export type DraftOverlay = Schemas["Overlay"] & { readonly policies_mode: "replace" };
+export type DraftOverlay = NonNullable<BodyOf<"Replay">["overlay"]>;
 
 type Drafts = Readonly<Record<string, Draft>>;
 

@@ -29,7 +29,7 @@ export function kept<T>(
   const store = (next: T) => {
     try {
       if (next === empty) sessionStorage.removeItem(key);
-      else sessionStorage.setItem(key, JSON.stringify(write(next)));
+      else sessionStorage.setItem(key, JSON.stringify({ owner, value: write(next) }));
       isStored.value = true;
     } catch (error) {
       if (!(error instanceof DOMException)) throw error;
@@ -49,7 +49,7 @@ export function kept<T>(
       store(value.peek());
     } else {
       owner = name;
-      value.value = parsed(sessionStorage.getItem(key), empty, read);
+      value.value = load(key, name, empty, read);
     }
   });
 
@@ -60,10 +60,12 @@ export function kept<T>(
   return { value, isStored, set };
 }
 
-function parsed<T>(text: string | null, empty: T, read: (stored: unknown) => T): T {
+function load<T>(key: string, owner: string, empty: T, read: (stored: unknown) => T): T {
+  const text = sessionStorage.getItem(key);
   if (text === null) return empty;
   try {
-    return read(JSON.parse(text));
+    const stored = JSON.parse(text) as { owner?: unknown; value?: unknown } | null;
+    return stored?.owner === owner ? read(stored.value) : empty;
   } catch {
     // Nothing of this page has written it.
     return empty;

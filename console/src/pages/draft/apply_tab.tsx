@@ -5,9 +5,8 @@ import { may } from "../../session";
 import { Empty, ErrorBox, notify } from "../../ui/feedback";
 import { useTask } from "../../ui/remote";
 import { applyDraft } from "./applied";
-import { checkDraft, lastCheck } from "./check";
+import { checkDraft, checkOf, lastCheck } from "./check";
 import { DraftCheck } from "./check_tab";
-import { Conflict } from "./conflict";
 import { changedSections, type Draft, nameDraft } from "./draft_store";
 import { sectionOf } from "./sections";
 
@@ -74,7 +73,7 @@ function ApplyForm({ draft, sections }: { draft: Draft; sections: readonly strin
             {adminOnly.map((key) => sectionOf(key).title.toLowerCase()).join(" and ")}.
           </p>
         )}
-        {error !== undefined && error.status !== 412 && <ErrorBox error={error} />}
+        {error !== undefined && checkOf(draft)?.error === undefined && <ErrorBox error={error} />}
         <footer class="form-foot">
           <button
             type="submit"
@@ -88,7 +87,7 @@ function ApplyForm({ draft, sections }: { draft: Draft; sections: readonly strin
           </span>
         </footer>
       </form>
-      {error?.status === 412 ? <Conflict draft={draft} /> : <DraftCheck draft={draft} />}
+      <DraftCheck draft={draft} />
     </>
   );
 }

@@ -16,7 +16,16 @@ const FAR = "2999-01-01T00:00:00Z";
 
 /** Fills an editor with code: a pattern, a condition, samples. */
 async function write(page: Page, label: string, text: string): Promise<void> {
-  await page.getByRole("textbox", { name: label, exact: true }).fill(text);
+  const editor = page.getByRole("textbox", { name: label, exact: true });
+  await editor.click();
+  await editor.press("ControlOrMeta+A");
+  await page.keyboard.insertText(text);
+}
+
+/** Checks the page from its top, where the bar with the buttons covers nothing. */
+async function inspect(visit: Visit, name: string): Promise<void> {
+  await visit.page.evaluate(() => window.scrollTo(0, 0));
+  await visit.inspect(name);
 }
 
 /** Creates a static policy over the API, and returns its id. */
@@ -48,7 +57,7 @@ describe("policies", () => {
     const visit = await Visit.open(browser, server, "#/policies");
     const { page } = visit;
     await page.getByRole("heading", { name: "Policies", exact: true }).waitFor();
-    await visit.inspect("policies");
+    await inspect(visit, "policies");
 
     await page.getByRole("link", { name: "static policy" }).click();
     await page.getByRole("link", { name: "New static policy" }).click();
@@ -67,7 +76,7 @@ describe("policies", () => {
       "Project Osprey",
       "project heron",
     ]);
-    await visit.inspect("policies-new");
+    await inspect(visit, "policies-new");
     await visit.checkNarrow("policies-new");
     await page.getByRole("button", { name: "Create static policy" }).click();
     await page.getByRole("heading", { name: "Project codes" }).waitFor();
@@ -83,7 +92,7 @@ describe("policies", () => {
     await page.getByLabel("Policies", { exact: true }).press("Enter");
     await page.getByRole("button", { name: "30 days" }).click();
     await page.getByText("It lifts 1 static policy for Engineering, until").waitFor();
-    await visit.inspect("policies-exception");
+    await inspect(visit, "policies-exception");
     await visit.checkNarrow("policies-exception");
     await page.getByRole("button", { name: "Create exception" }).click();
     await page.getByRole("heading", { name: "Engineering may name projects" }).waitFor();
@@ -109,7 +118,7 @@ describe("policies", () => {
     await write(page, "Expression", "batch_size >");
     await page.getByRole("button", { name: "Create static policy" }).click();
     await page.locator(".field.condition .problem").getByText("line 1, column").waitFor();
-    await visit.inspect("policies-refused");
+    await inspect(visit, "policies-refused");
     await visit.close();
   });
 
@@ -123,7 +132,7 @@ describe("policies", () => {
     await page.getByRole("button", { name: "Save", exact: true }).click();
     const dialog = page.getByRole("dialog", { name: "Somebody else has changed it" });
     await dialog.getByText("Theirs").first().waitFor();
-    await visit.inspect("policies-conflict");
+    await inspect(visit, "policies-conflict");
     await dialog.getByRole("button", { name: "Write mine over it" }).click();
     await page.getByText(/in force from revision/).waitFor();
     await dialog.waitFor({ state: "detached" });
@@ -153,7 +162,7 @@ describe("policies", () => {
     await page.getByText("Version 2").waitFor();
     await page.getByText("What differs").click();
     await page.getByRole("cell", { name: "second" }).first().waitFor();
-    await visit.inspect("policies-history");
+    await inspect(visit, "policies-history");
     await visit.checkNarrow("policies-history");
     await page.getByRole("button", { name: "Restore this version" }).last().click();
     const dialog = page.getByRole("dialog");
@@ -174,7 +183,7 @@ describe("policies", () => {
     await page.getByLabel("Reason").fill("Bots may do it");
     await page.getByRole("button", { name: "Override", exact: true }).click();
     await page.getByText(/is weaker than the system policy/).waitFor();
-    await visit.inspect("policies-override");
+    await inspect(visit, "policies-override");
     await page.getByRole("button", { name: "Remove the override" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Remove", exact: true }).click();
     await page.getByRole("button", { name: "Override", exact: true }).waitFor();
@@ -206,7 +215,7 @@ describe("policies", () => {
     const list = page.getByRole("list", { name: "Packs of the chain" });
     const names = () => list.getByRole("link").allTextContents();
     await list.getByText("Gamma").waitFor();
-    await visit.inspect("policies-chain");
+    await inspect(visit, "policies-chain");
     await visit.checkNarrow("policies-chain");
     await list.getByRole("listitem").nth(2).dragTo(list.getByRole("listitem").nth(0));
     expect(await names()).toEqual(["Gamma", "Alpha", "Beta"]);
@@ -232,7 +241,7 @@ describe("policies", () => {
     await page.getByRole("button", { name: "Create rule" }).click();
     await page.getByRole("heading", { name: "Ask first" }).waitFor();
     await page.getByText("Details").waitFor();
-    await visit.inspect("policies-rule");
+    await inspect(visit, "policies-rule");
     await visit.close();
   });
 
@@ -242,7 +251,7 @@ describe("policies", () => {
     const cell = page.getByRole("checkbox", { name: "GDPR for Finance" });
     await cell.check();
     await page.getByText("In force: GDPR for Finance").waitFor();
-    await visit.inspect("policies-matrix");
+    await inspect(visit, "policies-matrix");
     await visit.checkNarrow("policies-matrix");
     const groups = await server.call<{ name: string; bundle_ids: string[] }[]>(
       "GET",
@@ -259,17 +268,13 @@ describe("policies", () => {
     await page.getByRole("button", { name: "Activate" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Activate for all users" }).click();
     await page.getByText("Active for all users").waitFor();
-    await visit.inspect("policies-bundle");
+    await inspect(visit, "policies-bundle");
     await visit.close();
   });
 
   test("DLP rules are exported, imported and tried", async () => {
     const visit = await Visit.open(browser, server, "#/policies/dlp");
     const { page } = visit;
-    await page.getByLabel("Origin").selectOption("product");
-    await page.getByText(/ of /).first().waitFor();
-    await visit.inspect("policies-dlp");
-    await visit.checkNarrow("policies-dlp");
     await page.getByRole("button", { name: "Import" }).click();
     const dialog = page.getByRole("dialog", { name: "Import DLP rules" });
     const common = { detector_type: "regex", entity_type: "TICKET", action_tier: "redact" };
@@ -281,8 +286,15 @@ describe("policies", () => {
     await dialog.getByRole("button", { name: "Import" }).click();
     await dialog.getByText("1 created, 0 replaced, 0 kept as they were, 1 invalid.").waitFor();
     await dialog.getByRole("button", { name: "Close" }).last().click();
+    await page.getByLabel("Origin").selectOption("own");
+    await page.getByText(/^1 of /).waitFor();
+    await inspect(visit, "policies-dlp");
+    await visit.checkNarrow("policies-dlp");
+    await page.getByLabel("Filter").fill("no such rule");
+    await page.getByRole("button", { name: "Remove the filter" }).click();
+    await page.getByLabel("Filter").fill("tck");
+    await page.getByText("Nothing matches the filter.").waitFor();
     await page.getByLabel("Filter").fill("tickets");
-    await page.getByLabel("Origin").selectOption("");
     await page.getByRole("link", { name: "Tickets" }).click();
     await write(page, "Sample texts", "See TCK-12");
     await page.getByText("1 of 1 lines match").waitFor();
@@ -312,7 +324,7 @@ describe("policies", () => {
     await page.getByLabel("Daily request limit").fill("5");
     await page.getByRole("button", { name: "Create limit" }).click();
     await page.getByText("of 5").waitFor();
-    await visit.inspect("policies-limit");
+    await inspect(visit, "policies-limit");
     await page.getByLabel("Daily request limit").fill("");
     await page.getByRole("button", { name: "Save", exact: true }).click();
     await page.getByText("0 of 5").waitFor({ state: "detached" });
@@ -328,7 +340,7 @@ describe("policies", () => {
     await page.getByLabel("Logging level").selectOption("full");
     await page.getByRole("button", { name: "Save", exact: true }).click();
     await page.getByText("No changes.").waitFor();
-    await visit.inspect("policies-org");
+    await inspect(visit, "policies-org");
 
     await visit.go("#/policies/settings");
     await page.getByLabel("Unknown model").selectOption("block");
@@ -340,11 +352,11 @@ describe("policies", () => {
 
     await visit.go("#/policies/changes?kind=user_group");
     await page.getByRole("link", { name: "SRE" }).waitFor();
-    await visit.inspect("policies-changes");
+    await inspect(visit, "policies-changes");
     await visit.checkNarrow("policies-changes");
     await visit.go("#/policies/problems");
     await page.getByRole("heading", { name: /^Without a match/ }).waitFor();
-    await visit.inspect("policies-problems");
+    await inspect(visit, "policies-problems");
     await visit.close();
   });
 
@@ -411,7 +423,7 @@ describe("roles", () => {
     await page.getByText("Your role may read this static policy").waitFor();
     expect(await page.getByRole("button", { name: "Save", exact: true }).count()).toBe(0);
     expect(await page.getByRole("button", { name: "Delete" }).count()).toBe(0);
-    await visit.inspect("policies-auditor");
+    await inspect(visit, "policies-auditor");
     await visit.close();
   });
 

@@ -360,6 +360,52 @@ describe("policies", () => {
     await visit.close();
   });
 
+  test("a deleted policy is created again from the change log", async () => {
+    const id = await createPolicy(server, { name: "Short-lived", pattern: "short", message: "m" });
+    const visit = await Visit.open(browser, server, `#/policies/static/${id}`);
+    visit.expect(/404/);
+    const { page } = visit;
+    await page.getByRole("button", { name: "Delete" }).click();
+    await page.getByRole("button", { name: "Delete this static policy" }).click();
+    await page.getByText("Deleted: Short-lived").waitFor();
+    await page.getByRole("table", { name: "Static policies" }).waitFor();
+    await visit.go(`#/policies/static/${id}`);
+    await page.getByRole("alert").waitFor();
+    await visit.go("#/policies/changes?op=delete");
+    await page.getByRole("link", { name: "Create it again" }).click();
+    await page.getByRole("button", { name: "Create static policy" }).waitFor();
+    expect(await page.getByLabel("Name required").inputValue()).toBe("Short-lived");
+    expect(await page.getByLabel("Message").inputValue()).toBe("m");
+    await page.getByRole("button", { name: "Create static policy" }).click();
+    await page.getByRole("heading", { name: "Short-lived" }).waitFor();
+    await visit.close();
+  });
+
+  test("a list of 5,000 policies has few rows in the document, and is filtered", async () => {
+    const own = await Server.start();
+    const static_policies = Array.from({ length: 5_000 }, (_one, index) => ({
+      name: `Policy ${index}`,
+      category: "custom",
+      pattern: `word${index}x`,
+      action: index % 2 === 0 ? "log" : "warn",
+    }));
+    const body = { policies: { static_policies }, mode: "merge" };
+    await own.call("POST", "/v1/policy-file/import", body);
+    const visit = await Visit.open(browser, own, "#/policies/static?origin=own");
+    const { page } = visit;
+    await page.getByText(/^5,000 of /).waitFor();
+    expect(await page.getByRole("row").count()).toBeLessThan(60);
+    await page.getByLabel("Filter").fill("word4321x");
+    await page.getByText(/^1 of /).waitFor();
+    await page.getByRole("link", { name: "Policy 4321" }).click();
+    await page.getByRole("heading", { name: "Policy 4321" }).waitFor();
+    await page.goBack();
+    await page.getByText(/^1 of /).waitFor();
+    await inspect(visit, "policies-many");
+    await visit.close();
+    await own.stop();
+  });
+
   test("an edit can wait in the draft", async () => {
     const id = await createPolicy(server, { name: "Drafted", pattern: "drafted" });
     const visit = await Visit.open(browser, server, `#/policies/static/${id}`);

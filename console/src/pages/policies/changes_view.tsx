@@ -1,13 +1,13 @@
 /** Who changed what: the change log of the tenant, or of what all tenants share. */
 import { useSignal } from "@preact/signals";
-import { go, location } from "../../router";
+import { go, href, location } from "../../router";
 import { may } from "../../session";
 import { Empty, ErrorBox, Loaded } from "../../ui/feedback";
 import { words } from "../../ui/format";
 import { useRemote, useTask } from "../../ui/remote";
 import { ChangeItem } from "./change_item";
-import { type ChangePage, type ChangeQuery, readChanges } from "./changes";
-import { SECTIONS } from "./sections";
+import { type Change, type ChangePage, type ChangeQuery, readChanges } from "./changes";
+import { SECTIONS, sectionOfKind } from "./sections";
 
 /** How many changes are read at a time. */
 const PAGE = 50;
@@ -150,6 +150,20 @@ function Moment({
   );
 }
 
+/** Leads to a new entity with the values of one that was deleted. */
+function CreateAgain({ change }: { change: Change }) {
+  const section = sectionOfKind(change.kind);
+  const create = section?.operations.create;
+  const main = section?.kinds[0] === change.kind;
+  if (change.op !== "delete" || section === undefined || create === undefined) return null;
+  if (!main || !may(create)) return null;
+  return (
+    <a class="button" href={href(["policies", section.path, "new"], { restore: change.entity_id })}>
+      Create it again
+    </a>
+  );
+}
+
 function ChangeList({ selection, platform }: { selection: ChangeQuery; platform: boolean }) {
   const older = useSignal<readonly ChangePage[]>([]);
   const task = useTask();
@@ -179,7 +193,9 @@ function ChangeList({ selection, platform }: { selection: ChangeQuery; platform:
                   key={`${change.revision} ${change.kind} ${change.entity_id}`}
                   change={change}
                   named
-                />
+                >
+                  {!platform && <CreateAgain change={change} />}
+                </ChangeItem>
               ))}
             </ol>
             {last.removed && <p class="soft">Older changes were removed because of their age.</p>}

@@ -13,6 +13,7 @@ import { formPlan, mayEdit, readEntity, writeEntity } from "./entity_store";
 import { ReadOnlyFields } from "./facts";
 import { changedNames, updateBody } from "./form_values";
 import { useNames } from "./references";
+import { useUnsavedWarning } from "./unsaved";
 import type { Entity, Loaded, Section } from "./types";
 
 export interface EntityFormProps {
@@ -33,6 +34,7 @@ export function EntityForm({ section, id, loaded, contract, onWritten }: EntityF
   const names = useNames(section.references ?? {});
   const lock = section.lock?.(loaded.entity);
   const changed = changedNames(plan.values, values.value);
+  useUnsavedWarning(changed.length > 0);
 
   const write = (before: Values, after: Values, etag: string) =>
     task.run(async () => {

@@ -24,6 +24,22 @@ export function keepWarnings(address: string, answer: unknown): void {
   writeWarnings.value = { ...writeWarnings.value, [address]: found };
 }
 
+/** Returns the variables of the path of an entity. */
+function pathOf(section: Section, id: string): Record<string, string> {
+  return section.single === undefined ? { ...section.within, [section.variable]: id } : {};
+}
+
+/** Returns the parts of an address in a section. */
+export function partsOf(path: string, ...more: readonly string[]): readonly string[] {
+  return ["policies", ...path.split("/").map(decodeURIComponent), ...more];
+}
+
+/** Deletes an entity, if it is still in the state of the tag. */
+export async function deleteEntity(section: Section, id: string, etag: string): Promise<void> {
+  const { remove } = section.operations;
+  if (remove !== undefined) await send(remove, { path: pathOf(section, id), ifMatch: etag });
+}
+
 /** Reads an entity with the tag of its state. */
 export async function readEntity(
   section: Section,
@@ -31,9 +47,8 @@ export async function readEntity(
   abort?: AbortSignal,
 ): Promise<Loaded> {
   if (section.read !== undefined) return section.read(id, abort);
-  const path = section.single === undefined ? { [section.variable]: id } : {};
   const { value, etag } = await send(section.operations.get, {
-    path,
+    path: pathOf(section, id),
     ...(abort === undefined ? {} : { signal: abort }),
   });
   return { entity: value as Entity, etag };
@@ -62,9 +77,8 @@ export async function writeEntity(
 
 function plainWrite(section: Section, id: string, body: Values, etag: string) {
   const { create, update } = section.operations;
-  if (id === "" && create !== undefined) return send(create, { body });
-  const path = section.single === undefined ? { [section.variable]: id } : {};
-  return send(update, { path, body, ifMatch: etag });
+  if (id === "" && create !== undefined) return send(create, { path: section.within ?? {}, body });
+  return send(update, { path: pathOf(section, id), body, ifMatch: etag });
 }
 
 /** The form of an entity: which fields it has, and their values now. */

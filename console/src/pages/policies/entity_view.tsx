@@ -1,6 +1,5 @@
 /** One entity: its form, and its history. */
 import { useEffect } from "preact/hooks";
-import { useSignal } from "@preact/signals";
 import { contract } from "../../forms/contract";
 import { go, href } from "../../router";
 import { may } from "../../session";
@@ -8,12 +7,11 @@ import { ConfirmButton } from "../../ui/dialog";
 import { ErrorBox, Loaded, notify } from "../../ui/feedback";
 import { useRemote, useTask } from "../../ui/remote";
 import { Tabs } from "../../ui/tabs";
-import { send } from "./calls";
-import { addressOf, readEntity, writeWarnings } from "./entity_store";
+import { addressOf, deleteEntity, partsOf, readEntity, writeWarnings } from "./entity_store";
 import { EntityForm } from "./entity_form";
 import { Facts } from "./facts";
 import { History } from "./history_view";
-import type { Entity, Loaded as LoadedEntity, Section } from "./types";
+import type { Loaded as LoadedEntity, Section } from "./types";
 import { Warnings } from "./warnings";
 
 export interface EntityViewProps {
@@ -30,10 +28,9 @@ export function EntityView({ section, id, tab }: EntityViewProps) {
   }));
   const historyTab = tab === "history" && may("ListChanges");
   useEffect(() => () => forgetWarnings(address), [address]);
-  const entity = remote.value.value?.entity;
   return (
     <>
-      <Head section={section} id={id} entity={entity} reload={() => remote.reload()} />
+      <Head section={section} id={id} loaded={remote.value.value} reload={() => remote.reload()} />
       {may("ListChanges") && <EntityTabs section={section} id={id} history={historyTab} />}
       {historyTab ? (
         <History key={address} section={section} id={id} />
@@ -95,66 +92,65 @@ function Body({ section, id, loaded, contract: document, reload }: BodyProps) {
   );
 }
 
-function Head({
-  section,
-  id,
-  entity,
-  reload,
-}: {
-  section: Section;
-  id: string;
-  entity: Entity | undefined;
-  reload: () => void;
-}) {
-  const name =
-    section.single === undefined ? String(entity?.[section.nameField] ?? id) : section.title;
+interface HeadProps {
+  readonly section: Section;
+  readonly id: string;
+  readonly loaded: LoadedEntity | undefined;
+  readonly reload: () => void;
+}
+
+function Head({ section, id, loaded, reload }: HeadProps) {
+  if (section.single !== undefined) {
+    return (
+      <>
+        <div class="page-head">
+          <h1>{section.title}</h1>
+        </div>
+        <p class="soft">{section.about}</p>
+      </>
+    );
+  }
+  const name = String(loaded?.entity[section.nameField] ?? id);
   const { create } = section.operations;
+  const copyable = create !== undefined && may(create) && loaded !== undefined;
   return (
     <>
-      {section.single === undefined && <Crumbs section={section} />}
+      <Crumbs section={section} />
       <div class="page-head">
         <h1>{name}</h1>
         <div class="row-buttons">
-          {create !== undefined &&
-            entity !== undefined &&
-            may(create) &&
-            section.copy?.(entity) !== null && (
-              <a
-                class="button"
-                href={href(["policies", ...section.path.split("/"), "new"], { copy: id })}
-              >
-                Copy as new
-              </a>
-            )}
-          {entity !== undefined && (
-            <DeleteButton section={section} id={id} name={name} entity={entity} reload={reload} />
+          {copyable && section.copy?.(loaded.entity) !== null && (
+            <a class="button" href={href(partsOf(section.path, "new"), { copy: id })}>
+              Copy as new
+            </a>
+          )}
+          {loaded !== undefined && (
+            <DeleteButton section={section} id={id} name={name} loaded={loaded} reload={reload} />
           )}
         </div>
       </div>
-      {section.single !== undefined && <p class="soft">{section.about}</p>}
     </>
   );
 }
 
 /** The way back to the list. */
 export function Crumbs({ section }: { section: Section }) {
-  const parts = section.path.split("/");
-  const up = parts.length > 1 ? parts.slice(0, 2) : parts;
+  const { path, title } = section.up ?? section;
   return (
     <p class="crumbs small">
-      <a href={href(["policies", ...up])}>← {parts.length > 1 ? "The pack" : section.title}</a>
+      <a href={href(partsOf(path))}>← {title}</a>
     </p>
   );
 }
 
 function EntityTabs({ section, id, history }: { section: Section; id: string; history: boolean }) {
-  const parts = section.single === undefined ? [...section.path.split("/"), id] : [section.path];
+  const parts = section.single === undefined ? partsOf(section.path, id) : partsOf(section.path);
   return (
     <Tabs
       label={`Views of this ${section.one}`}
       tabs={[
-        { name: "Policy", address: href(["policies", ...parts]), current: !history },
-        { name: "History", address: href(["policies", ...parts, "history"]), current: history },
+        { name: "Policy", address: href(parts), current: !history },
+        { name: "History", address: href([...parts, "history"]), current: history },
       ]}
     />
   );
@@ -164,35 +160,19 @@ function DeleteButton({
   section,
   id,
   name,
-  entity,
+  loaded,
   reload,
-}: {
-  section: Section;
-  id: string;
-  name: string;
-  entity: Entity;
-  reload: () => void;
-}) {
+}: HeadProps & { readonly name: string; readonly loaded: LoadedEntity }) {
   const task = useTask();
-  const failed = useSignal(false);
   const { remove } = section.operations;
-  if (remove === undefined || !may(remove) || section.lock?.(entity) !== undefined) return null;
-  if (entity["is_seeded"] === true) return null;
+  const { entity, etag } = loaded;
+  const shipped = section.lock?.(entity) !== undefined || entity["is_seeded"] === true;
+  if (remove === undefined || !may(remove) || shipped) return null;
   const run = async () => {
-    const extra = section.path.startsWith("packs/")
-      ? { pack_id: section.path.split("/")[1] ?? "" }
-      : {};
-    const done = await task.run(async () => {
-      const { etag } = await readEntity(section, id);
-      await send(remove, { path: { ...extra, [section.variable]: id }, ifMatch: etag });
-    });
-    failed.value = !done;
+    const done = await task.run(() => deleteEntity(section, id, etag));
     if (!done) return reload();
     notify(`Deleted: ${name}`);
-    go([
-      "policies",
-      ...(section.path.startsWith("packs/") ? section.path.split("/").slice(0, 2) : [section.path]),
-    ]);
+    go(partsOf(section.up?.path ?? section.path));
   };
   return (
     <>
@@ -208,7 +188,7 @@ function DeleteButton({
         disabled={task.running.value}
         run={run}
       />
-      {failed.value && task.error.value !== undefined && <ErrorBox error={task.error.value} />}
+      {task.error.value !== undefined && <ErrorBox error={task.error.value} />}
     </>
   );
 }

@@ -10,10 +10,11 @@ import { useRemote, useTask } from "../../ui/remote";
 import { ContractForm } from "./contract_form";
 import { DraftButton } from "./draft_button";
 import { saved } from "./entity_form";
-import { formPlan, type FormPlan, readEntity, writeEntity } from "./entity_store";
+import { formPlan, type FormPlan, partsOf, readEntity, writeEntity } from "./entity_store";
 import { Crumbs } from "./entity_view";
-import { formValues } from "./form_values";
+import { changedNames, formValues } from "./form_values";
 import { useNames } from "./references";
+import { useUnsavedWarning } from "./unsaved";
 import type { Section } from "./types";
 
 export function NewView({ section }: { section: Section }) {
@@ -112,6 +113,7 @@ function NewForm({ section, contract: document, plan, first }: NewFormProps) {
   const names = useNames(section.references ?? {});
   const Beside = section.beside;
   const generation = useSignal(0);
+  useUnsavedWarning(changedNames(first, values.value).length > 0);
   const replace = (next: Values) => {
     values.value = next;
     generation.value += 1;
@@ -120,7 +122,7 @@ function NewForm({ section, contract: document, plan, first }: NewFormProps) {
     task.run(async () => {
       const { id, revision } = await writeEntity(section, "", values.value, "");
       notify(saved(revision));
-      go(["policies", ...section.path.split("/"), id], {}, true);
+      go(partsOf(section.path, id), {}, true);
     });
   return (
     <form

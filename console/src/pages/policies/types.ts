@@ -86,8 +86,10 @@ export interface BesideProps {
 }
 
 export interface Section {
-  /** The part of the address. */
+  /** Its address behind `#/policies/`; the parts are separated by slashes. */
   readonly path: string;
+  /** Where the list is, if it is not at the address of the section. */
+  readonly up?: { readonly path: string; readonly title: string };
   readonly title: string;
   /** One entity: `static policy`. */
   readonly one: string;
@@ -97,6 +99,8 @@ export interface Section {
   /** The id in the change log, of a section with one entity only. */
   readonly single?: string;
   readonly operations: Operations;
+  /** Variables of all paths besides that of the entity: the pack of a rule. */
+  readonly within?: Readonly<Record<string, string>>;
   /** The variable of the paths, such as `rule_id`. */
   readonly variable: string;
   readonly idField: string;

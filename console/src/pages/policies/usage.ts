@@ -1,22 +1,25 @@
 /** How much of a limit is used. */
 import type { Schemas } from "../../api/types";
-import { integer, words } from "../../ui/format";
+import { integer } from "../../ui/format";
 
-export const BOUNDS = [
-  "requests_per_minute",
-  "daily_request_limit",
-  "monthly_request_limit",
-  "daily_token_limit",
-  "monthly_token_limit",
-  "daily_cost_limit_usd",
-  "monthly_cost_limit_usd",
-] as const;
+/** The bounds of a limit, and what people call them. */
+const NAMES = {
+  requests_per_minute: "Requests a minute",
+  daily_request_limit: "Requests a day",
+  monthly_request_limit: "Requests a month",
+  daily_token_limit: "Tokens a day",
+  monthly_token_limit: "Tokens a month",
+  daily_cost_limit_usd: "US dollars a day",
+  monthly_cost_limit_usd: "US dollars a month",
+} as const;
 
-export type Bound = (typeof BOUNDS)[number];
+export type Bound = keyof typeof NAMES;
+
+export const BOUNDS = Object.keys(NAMES) as readonly Bound[];
 
 /** What people call a bound. */
 export function boundName(bound: Bound): string {
-  return words(bound.replace("_limit", "").replace("_usd", " in USD"));
+  return NAMES[bound];
 }
 
 /** Returns the part of a bound that is used, from 0 up; undefined if it is unlimited. */
@@ -26,12 +29,12 @@ export function share(usage: { used: number; limit: number | null } | null): num
   return usage.used / usage.limit;
 }
 
-/** Returns the bound that is used most, in words: `80 % of daily request`; empty if all are unlimited. */
+/** Returns the bound that is used most: `Tokens a day: 80 %`; empty if all are unlimited. */
 export function fullest(usage: Schemas["LimitUsage"]): string {
   const shares = BOUNDS.map((bound) => ({ bound, part: share(usage[bound]) }));
   const [first] = shares
     .filter((one): one is { bound: Bound; part: number } => one.part !== undefined)
     .sort((a, b) => b.part - a.part);
   if (first === undefined) return "";
-  return `${integer(Math.floor(first.part * 100))} % of ${boundName(first.bound).toLowerCase()}`;
+  return `${boundName(first.bound)}: ${integer(Math.floor(first.part * 100))} %`;
 }

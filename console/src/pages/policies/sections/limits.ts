@@ -1,9 +1,11 @@
 /** Limits of users and groups, with what they have used. */
 import type { Values } from "../../../forms/form";
+import type { Schema } from "../../../forms/schema";
 import { api, may } from "../../../session";
 import { wholeList } from "../calls";
 import { LimitUsage } from "../limit_usage";
-import { fullest } from "../usage";
+import { withProperties } from "../refine";
+import { BOUNDS, fullest } from "../usage";
 import type { Entity, Section } from "../types";
 
 const readLimits = wholeList("ListLimits");
@@ -28,6 +30,14 @@ function fromChange(body: Values): Values {
     daily_cost_limit_usd: dollars(daily),
     monthly_cost_limit_usd: dollars(monthly),
   };
+}
+
+/** What a bound means is the same for all of them, and easier to say than the contract does. */
+function described(schema: Schema): Readonly<Record<string, Schema>> {
+  const description = "Empty is unlimited, 0 allows nothing.";
+  return Object.fromEntries(
+    BOUNDS.map((bound) => [bound, { ...schema.properties?.[bound], description }]),
+  );
 }
 
 export const LIMITS: Section = {
@@ -77,6 +87,7 @@ export const LIMITS: Section = {
   ],
   fixed: ["scope", "subject_id"],
   nullClears: true,
+  refine: (schema) => withProperties(schema, described(schema)),
   references: { subject_id: ["group_names"] },
   fromChange,
   below: LimitUsage,

@@ -3,7 +3,7 @@ import { ApiError } from "../../../api/errors";
 import type { Values } from "../../../forms/form";
 import type { Schema, SchemaReader } from "../../../forms/schema";
 import { api } from "../../../session";
-import { send, tagOf, wholeList } from "../calls";
+import { tagOf, wholeList } from "../calls";
 import { isEmpty } from "../form_values";
 import { PackRules } from "../pack_rules";
 import { narrowed, objectOf, text, texts, withOnly, withProperties } from "../refine";
@@ -158,7 +158,9 @@ function refineRule(schema: Schema, reader: SchemaReader): Schema {
 export function rulesOf(packId: string): Section {
   const path = { pack_id: packId };
   return {
-    path: `packs/${packId}/rules`,
+    path: `packs/${encodeURIComponent(packId)}/rules`,
+    up: { path: `packs/${encodeURIComponent(packId)}`, title: "The pack" },
+    within: path,
     title: "Rules",
     one: "rule",
     about: "What happens to requests that meet the conditions.",
@@ -207,10 +209,6 @@ export function rulesOf(packId: string): Section {
       not_models: ["models"],
       route_to_model: ["models"],
     },
-    write: ({ id, body, etag }) =>
-      id === ""
-        ? send("CreatePolicyRule", { path, body })
-        : send("UpdatePolicyRule", { path: { ...path, rule_id: id }, body, ifMatch: etag }),
     facts: [
       { field: "id", label: "ID", width: "", kind: "code" },
       { field: "sequence", label: "Position", width: "", kind: "count" },

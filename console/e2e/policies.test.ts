@@ -397,6 +397,7 @@ describe("policies", () => {
     expect(await page.getByRole("row").count()).toBeLessThan(60);
     await page.getByLabel("Filter").fill("word4321x");
     await page.getByText(/^1 of /).waitFor();
+    await page.waitForURL(/q=word4321x/);
     await page.getByRole("link", { name: "Policy 4321" }).click();
     await page.getByRole("heading", { name: "Policy 4321" }).waitFor();
     await page.goBack();

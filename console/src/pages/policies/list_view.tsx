@@ -154,7 +154,7 @@ function Nothing({ section }: { section: Section }) {
 }
 
 /** How long the filter must stay the same before the address has it, in milliseconds. */
-const SETTLED_MS = 400;
+const SETTLED_MS = 150;
 
 /** The filter, which the address keeps, so that Back returns to it. */
 function useFilter(section: Section) {

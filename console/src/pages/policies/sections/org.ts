@@ -1,6 +1,8 @@
 /** The org policy and the settings of the tenant: one entity each. */
 import type { Values } from "../../../forms/form";
+import type { Schema } from "../../../forms/schema";
 import { AlertTests } from "../alert_tests";
+import { withProperties } from "../refine";
 import type { Section } from "../types";
 
 const ONLY = "only";
@@ -17,6 +19,24 @@ function orgPolicyOf(body: Values): Values {
     blocking_rules: { enabled: blocking_enabled, block_on },
     ...(masked ? {} : { alert_rules: rules }),
   };
+}
+
+const DESCRIPTIONS: Readonly<Record<string, string>> = {
+  blocking_rules: "From which risk level on requests are blocked.",
+  frameworks: "The frameworks whose rules are in force, without blocking, for all users.",
+  alert_rules: "Which decisions are reported, and to whom.",
+  logging_level:
+    "Which decisions are recorded: `minimal` those with personal data, `standard` also those with a risk of medium or higher, `full` all. `paranoid` records all, and blocks by risk.",
+};
+
+/** The contract describes what an update changes; a form shows what there is. */
+function described(schema: Schema): Readonly<Record<string, Schema>> {
+  return Object.fromEntries(
+    Object.entries(DESCRIPTIONS).map(([name, description]) => [
+      name,
+      { ...schema.properties?.[name], description },
+    ]),
+  );
 }
 
 export const ORG_POLICY: Section = {
@@ -37,6 +57,7 @@ export const ORG_POLICY: Section = {
     { title: "Compliance frameworks", fields: ["frameworks"] },
     { title: "Alerts", fields: ["alert_rules"] },
   ],
+  refine: (schema) => withProperties(schema, described(schema)),
   fromChange: orgPolicyOf,
   below: AlertTests,
   draft: (entry) =>

@@ -142,7 +142,7 @@ describe("a draft", () => {
     await visit.checkNarrow("draft-effect");
 
     await openTab(page, "Apply");
-    await page.getByRole("button", { name: "Apply all changes" }).isDisabled();
+    expect(await page.getByRole("button", { name: "Apply all changes" }).isDisabled()).toBe(true);
     await page.getByLabel("Summary").fill("Legal may name projects");
     await visit.inspect("draft-apply");
     await visit.checkNarrow("draft-apply");
@@ -165,6 +165,210 @@ describe("a draft", () => {
     await applied.getByText(/rolled back in revision/).waitFor();
     expect((await decide("ann", ["legal"], "about heron")).outcome).toBe("BLOCK");
     expect((await decide("bob", ["sales"], "about heron")).outcome).toBe("BLOCK");
+    await visit.close();
+  });
+});
+
+describe("two people at the same time", () => {
+  let ours: Awaited<ReturnType<typeof startServer>>;
+
+  beforeAll(async () => {
+    ours = await startServer();
+  });
+  afterAll(async () => ours?.server.stop());
+
+  test("the second one sees what the first has changed, and carries the draft over", async () => {
+    const { server, admin, other, decide } = ours;
+    const visit = await Visit.open(browser, server, "#/draft", { key: admin });
+    const { page } = visit;
+    await startDraft(page);
+    await changeAction(page, "warn");
+
+    // Meanwhile another admin changes the same policy, and adds one.
+    const list = await server.call<AnswerOf<"ListStaticPolicies">>(
+      "GET",
+      "/api/v1/static-policies?category=custom",
+      undefined,
+      other,
+    );
+    const policy = list.policies.find(({ name }) => name === POLICY.name);
+    const path = `/api/v1/static-policies/${policy?.id ?? ""}`;
+    await server.call("PUT", path, { message: "Ask the legal team" }, other);
+    const theirs = { name: "Theirs", category: "custom", pattern: "osprey", action: "block" };
+    await server.call("POST", "/api/v1/static-policies", theirs, other);
+
+    visit.expect(/412/);
+    await openTab(page, "Apply");
+    await page.getByText("Others have changed policies since revision").waitFor();
+    await page.getByLabel("Summary").fill("Warn only");
+    await page.getByRole("button", { name: "Apply all changes" }).click();
+    await page.getByRole("article", { name: "Theirs, added" }).waitFor();
+    const choice = page.getByRole("group", { name: POLICY.name });
+    await choice.getByText("Ask the legal team").waitFor();
+    const carry = page.getByRole("button", { name: /^Carry my changes over/ });
+    expect(await carry.isDisabled()).toBe(true);
+    await visit.inspect("draft-conflict");
+    await visit.checkNarrow("draft-conflict");
+    expect((await decide("bob", [], "about heron")).outcome).toBe("BLOCK");
+
+    await choice.getByLabel("Both").check();
+    await carry.click();
+    await page.getByText("The server accepts the draft: 1 change").waitFor();
+    await page.getByRole("button", { name: "Apply all changes" }).click();
+    await page.getByRole("article", { name: "Warn only" }).waitFor();
+    const decision = await decide("bob", [], "about heron");
+    expect(decision.outcome).toBe("WARN");
+    expect(decision.message).toBe("Ask the legal team");
+    expect((await decide("bob", [], "about osprey")).outcome).toBe("BLOCK");
+
+    // A rollback after another change of others undoes that too, and says so first.
+    await server.call("POST", "/api/v1/static-policies", { ...theirs, name: "Later" }, other);
+    await page.getByRole("button", { name: /^Roll back to revision/ }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByText("Rolling back undoes their changes too").waitFor();
+    await dialog.getByText("Later").waitFor();
+    await dialog.getByRole("button", { name: "Roll back" }).click();
+    await page.getByText(/rolled back in revision/).waitFor();
+    expect((await decide("bob", [], "about heron")).outcome).toBe("BLOCK");
+    await visit.close();
+  });
+});
+
+describe("ways into a draft, and what stops it", () => {
+  let ours: Awaited<ReturnType<typeof startServer>>;
+
+  beforeAll(async () => {
+    ours = await startServer();
+  });
+  afterAll(async () => ours?.server.stop());
+
+  test("an auditor sees what a draft would change, but cannot apply it", async () => {
+    const { server, auditor, decide } = ours;
+    await decide("bob", [], "about heron");
+    await expect.poll(() => recorded(server, auditor)).toBeGreaterThan(0);
+    const visit = await Visit.open(browser, server, "#/draft", { key: auditor });
+    const { page } = visit;
+    await startDraft(page);
+    await changeAction(page, "log");
+    await openTab(page, "What would change");
+    await page.getByLabel("Decisions of").selectOption("hour");
+    await page.getByRole("button", { name: "Replay" }).click();
+    await page.getByRole("article", { name: "From BLOCK to ALLOW" }).waitFor();
+    await openTab(page, "Apply");
+    await page.getByText("Your role does not include applying a draft").waitFor();
+    expect(await page.getByRole("button", { name: "Apply all changes" }).count()).toBe(0);
+    await page.getByRole("button", { name: "Copy as a policy file" }).click();
+    const copied = await page.evaluate(() => navigator.clipboard.readText());
+    expect(JSON.parse(copied)).toMatchObject({
+      tenant: TENANT,
+      policies: { static_policies: [{ name: POLICY.name, action: "log" }] },
+    });
+    await visit.close();
+  });
+
+  test("a policy file with hostile names is checked, and each fault leads to its policy", async () => {
+    const { server, admin } = ours;
+    const name = '<img src=x onerror=alert(1)>"&';
+    const file = {
+      policies: {
+        static_policies: [
+          { ...POLICY, name },
+          { ...POLICY, name: "Broken", pattern: "(" },
+        ],
+      },
+    };
+    const visit = await Visit.open(browser, server, "#/draft/file", { key: admin });
+    const { page } = visit;
+    const editor = page.getByRole("textbox", { name: "Policy file" });
+    await editor.fill('{"nothing": []}');
+    await page.getByRole("button", { name: "Start a draft" }).click();
+    await page.getByText("nothing is not a section of a policy file").waitFor();
+    await visit.inspect("draft-file");
+    await editor.fill(JSON.stringify(file));
+    await page.getByRole("button", { name: "Start a draft" }).click();
+    await page.getByRole("article", { name: `${name}, added` }).waitFor();
+    await page.getByRole("article", { name: `${POLICY.name}, removed` }).waitFor();
+    visit.expect(/400/);
+    await openTab(page, "Check");
+    await page.getByText("The server refuses the draft").waitFor();
+    await visit.inspect("draft-refused");
+    await page.getByRole("alert").getByRole("link", { name: "Broken" }).click();
+    await page.locator(".problem").first().waitFor();
+    expect(new URL(page.url()).hash).toContain("static_policies/edit?name=Broken");
+    await page.getByRole("button", { name: "Remove", exact: true }).click();
+    await openTab(page, "Check");
+    await page.getByText("The server accepts the draft").waitFor();
+
+    // A whole section as JSON.
+    await openTab(page, "Policies");
+    await page.getByRole("link", { name: "Limits" }).click();
+    await page.getByRole("link", { name: "Edit as JSON" }).click();
+    const json = page.getByRole("textbox", { name: "Limits as JSON" });
+    await json.fill('[{"scope": "group"}]');
+    await json.fill('[{"scope": "group", "subject_id": "sales", "requests_per_minute": 5}]');
+    await page.getByRole("button", { name: "Save in the draft" }).click();
+    await page.getByRole("article", { name: "group sales, added" }).waitFor();
+
+    // The order of a chain is changed with the keyboard.
+    await openTab(page, "Policies");
+    await page.getByRole("link", { name: "Policy packs" }).click();
+    await page.getByRole("link", { name: "Edit as JSON" }).click();
+    await page
+      .getByRole("textbox", { name: "Policy packs as JSON" })
+      .fill('[{"name": "First"}, {"name": "Second"}]');
+    await page.getByRole("button", { name: "Save in the draft" }).click();
+    await openTab(page, "Policies");
+    await page.getByRole("link", { name: "Chain", exact: true }).click();
+    for (const pack of ["Second", "First"]) {
+      await page.getByRole("button", { name: "Add to packs" }).click();
+      await page.getByLabel("Pack required").last().fill(pack);
+    }
+    await page.getByRole("region", { name: "Packs 2" }).getByRole("button", { name: "Up" }).focus();
+    await page.keyboard.press("Enter");
+    await page.getByRole("button", { name: "Save in the draft" }).click();
+    const chain = page.getByRole("article", { name: "Chain, added" });
+    await chain.getByText("What it says").click();
+    await chain.getByText('["First","Second"]').waitFor();
+    await page.getByRole("button", { name: "Discard" }).click();
+    await page.getByRole("button", { name: "Discard the draft" }).click();
+    await page.getByRole("heading", { name: "From the policies in force" }).waitFor();
+    await visit.close();
+  });
+
+  test("an earlier revision becomes a draft, or is returned to at once", async () => {
+    const { server, admin } = ours;
+    const second = { ...POLICY, name: "Second", pattern: "osprey" };
+    await server.call("POST", "/api/v1/static-policies", second, admin);
+    const visit = await Visit.open(browser, server, "#/draft/revisions", { key: admin });
+    const { page } = visit;
+    await page.getByText("in force", { exact: true }).waitFor();
+    await visit.inspect("draft-revisions");
+    await visit.checkNarrow("draft-revisions");
+    await page.getByRole("button", { name: "Take it as a draft" }).first().click();
+    await page.getByRole("article", { name: "Second, removed" }).waitFor();
+    await visit.close();
+  });
+
+  test("a server that is down is shown, and the draft waits for it", async () => {
+    const { server, admin } = ours;
+    const visit = await Visit.open(browser, server, "#/draft", { key: admin });
+    const { page } = visit;
+    await startDraft(page);
+    await changeAction(page, "warn");
+    visit.expect(/ERR_CONNECTION_REFUSED/);
+    await server.kill();
+    await openTab(page, "Check");
+    await page.getByText("The server cannot be reached").waitFor();
+    await openTab(page, "What would change");
+    await page.getByRole("button", { name: "Replay" }).click();
+    await page.getByText("The server cannot be reached").waitFor();
+    await openTab(page, "Apply");
+    await page.getByLabel("Summary").fill("Warn only");
+    await page.getByRole("button", { name: "Apply all changes" }).click();
+    await page.getByText("The server cannot be reached").first().waitFor();
+    await visit.inspect("draft-down");
+    await openTab(page, "Changes (1)");
+    await page.getByRole("article", { name: `${POLICY.name}, changed` }).waitFor();
     await visit.close();
   });
 });

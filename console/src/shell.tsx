@@ -23,7 +23,11 @@ export function Shell({ current, children }: { current: string; children: Compon
   }, [address]);
   return (
     <div class="shell">
-      <a class="skip" href="#main" onClick={(event) => (event.preventDefault(), main.current?.focus())}>
+      <a
+        class="skip"
+        href="#main"
+        onClick={(event) => (event.preventDefault(), main.current?.focus())}
+      >
         Skip to the page
       </a>
       <header class="top">

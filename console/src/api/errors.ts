@@ -41,7 +41,13 @@ export async function errorOf(response: Response): Promise<ApiError> {
     return new ApiError(response.status, "UNKNOWN", message, [], requestId);
   }
   const details = Array.isArray(error.details) ? error.details.filter(isViolation) : [];
-  return new ApiError(response.status, String(error.code), String(error.message), details, requestId);
+  return new ApiError(
+    response.status,
+    String(error.code),
+    String(error.message),
+    details,
+    requestId,
+  );
 }
 
 interface Envelope {

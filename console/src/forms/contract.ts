@@ -34,8 +34,7 @@ export function contractOf(document: OpenApi): Contract {
     bodyOf(operation) {
       const [method, path] = OPERATIONS[operation];
       const entry = document.paths[path]?.[method.toLowerCase()] as
-        | { requestBody?: { content: { "application/json": { schema: Schema } } } }
-        | undefined;
+        { requestBody?: { content: { "application/json": { schema: Schema } } } } | undefined;
       const schema = entry?.requestBody?.content["application/json"].schema;
       if (schema === undefined) throw new Error(`${operation} takes no body`);
       return schema;

@@ -45,7 +45,10 @@ export function SchemaForm(props: FormProps) {
   const names = Object.keys(schema.properties ?? {}).filter(
     (name) => name !== "warnings" && props.hidden?.includes(name) !== true,
   );
-  const ordered = [...names.filter((n) => required.has(n)), ...names.filter((n) => !required.has(n))];
+  const ordered = [
+    ...names.filter((n) => required.has(n)),
+    ...names.filter((n) => !required.has(n)),
+  ];
   const set = (name: string, value: unknown) => {
     const { [name]: _before, ...rest } = props.value;
     props.onChange(value === undefined ? rest : { ...rest, [name]: value });
@@ -84,7 +87,9 @@ function Field(props: FieldProps) {
       {props.required && <span class="required"> required</span>}
     </>
   );
-  const control = <Control {...props} schema={schema} kind={kind} id={id} invalid={problems.length > 0} />;
+  const control = (
+    <Control {...props} schema={schema} kind={kind} id={id} invalid={problems.length > 0} />
+  );
   const notes = (
     <>
       {description !== "" && (
@@ -167,7 +172,12 @@ function Input(props: ControlProps) {
   };
   if (kind === "long_text") {
     return (
-      <textarea {...attributes(props)} rows={3} onInput={(e) => change(e.currentTarget.value)} value={text} />
+      <textarea
+        {...attributes(props)}
+        rows={3}
+        onInput={(e) => change(e.currentTarget.value)}
+        value={text}
+      />
     );
   }
   return (
@@ -354,7 +364,11 @@ function ObjectsField(props: ControlProps) {
             <button type="button" disabled={index === 0} onClick={() => move(index, index - 1)}>
               Up
             </button>
-            <button type="button" disabled={index === items.length - 1} onClick={() => move(index, index + 1)}>
+            <button
+              type="button"
+              disabled={index === items.length - 1}
+              onClick={() => move(index, index + 1)}
+            >
               Down
             </button>
             <button type="button" onClick={() => change(items.filter((_one, at) => at !== index))}>
@@ -411,7 +425,14 @@ function JsonField({ id, name, value, onChange }: ControlProps) {
   };
   return (
     <>
-      <Editor id={id} label={words(name)} language="json" lines={4} value={text} onChange={change} />
+      <Editor
+        id={id}
+        label={words(name)}
+        language="json"
+        lines={4}
+        value={text}
+        onChange={change}
+      />
       {broken && <p class="problem">This is not JSON.</p>}
     </>
   );

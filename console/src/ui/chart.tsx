@@ -48,7 +48,8 @@ export function Chart(props: ChartProps) {
 
   useEffect(() => {
     const current = plot.current;
-    if (current !== undefined) void import("./plot").then(({ dataOf }) => current.setData(dataOf(props)));
+    if (current !== undefined)
+      void import("./plot").then(({ dataOf }) => current.setData(dataOf(props)));
   }, [props.times, props.series]);
 
   return (
@@ -82,7 +83,9 @@ function Figures({ times, series, format }: ChartProps) {
             <th scope="row">{new Date(at * 1000).toLocaleTimeString("en-GB")}</th>
             {series.map(({ name, values }) => {
               const value = values[index];
-              return <td key={name}>{value === null || value === undefined ? "–" : format(value)}</td>;
+              return (
+                <td key={name}>{value === null || value === undefined ? "–" : format(value)}</td>
+              );
             })}
           </tr>
         ))}

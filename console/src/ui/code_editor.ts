@@ -104,7 +104,11 @@ export class CodeEditor {
       extensions: [
         history(),
         // Escape, then Tab leaves the editor; CodeMirror sees to that.
-        keymap.of([...defaultKeymap, ...historyKeymap, ...(options.readOnly ? [] : [indentWithTab])]),
+        keymap.of([
+          ...defaultKeymap,
+          ...historyKeymap,
+          ...(options.readOnly ? [] : [indentWithTab]),
+        ]),
         bracketMatching(),
         syntaxHighlighting(colours),
         EditorView.lineWrapping,

@@ -14,7 +14,10 @@ const MOST = 500;
 export function differences(before: unknown, after: unknown, path = ""): Difference[] {
   if (Object.is(before, after)) return [];
   if (Array.isArray(before) && Array.isArray(after)) {
-    const indices = Array.from({ length: Math.max(before.length, after.length) }, (_, index) => index);
+    const indices = Array.from(
+      { length: Math.max(before.length, after.length) },
+      (_, index) => index,
+    );
     return indices
       .flatMap((index) => differences(before[index], after[index], `${path}[${index}]`))
       .slice(0, MOST);
@@ -22,7 +25,9 @@ export function differences(before: unknown, after: unknown, path = ""): Differe
   if (isObject(before) && isObject(after)) {
     const names = [...new Set([...Object.keys(before), ...Object.keys(after)])];
     return names
-      .flatMap((name) => differences(before[name], after[name], path === "" ? name : `${path}.${name}`))
+      .flatMap((name) =>
+        differences(before[name], after[name], path === "" ? name : `${path}.${name}`),
+      )
       .slice(0, MOST);
   }
   return [{ path, before, after }];

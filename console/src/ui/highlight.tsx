@@ -25,7 +25,9 @@ export function pieces(text: string, spans: readonly Span[]): Piece[] {
   const ordered = [...cuts].sort((a, b) => a - b);
   return ordered.slice(0, -1).map((start, index) => {
     const end = ordered[index + 1] ?? text.length;
-    const titles = ranges.filter((one) => one.start <= start && one.end >= end).map((one) => one.title);
+    const titles = ranges
+      .filter((one) => one.start <= start && one.end >= end)
+      .map((one) => one.title);
     return { text: text.slice(start, end), title: [...new Set(titles)].join(", ") };
   });
 }
@@ -34,7 +36,13 @@ export function Highlighted({ text, spans }: { text: string; spans: readonly Spa
   return (
     <pre class="highlighted" tabIndex={0}>
       {pieces(text, spans).map((piece, index) =>
-        piece.title === "" ? piece.text : <mark key={index} title={piece.title}>{piece.text}</mark>,
+        piece.title === "" ? (
+          piece.text
+        ) : (
+          <mark key={index} title={piece.title}>
+            {piece.text}
+          </mark>
+        ),
       )}
     </pre>
   );

@@ -34,5 +34,9 @@ export const RISK_LEVELS = ["none", "low", "medium", "high", "critical"] as cons
 
 /** An outcome, an action or a risk level as a coloured word. */
 export function Badge({ value, label }: { value: string; label?: string }) {
-  return <span class={`badge ${TONES[value] ?? TONES[value.toUpperCase()] ?? "quiet"}`}>{label ?? value}</span>;
+  return (
+    <span class={`badge ${TONES[value] ?? TONES[value.toUpperCase()] ?? "quiet"}`}>
+      {label ?? value}
+    </span>
+  );
 }

@@ -126,7 +126,9 @@ function moveFocus(event: KeyboardEvent, viewport: HTMLElement | null, count: nu
   // The row may appear only with the next rendering.
   requestAnimationFrame(() =>
     requestAnimationFrame(() =>
-      viewport.querySelector<HTMLElement>(`[data-index="${target}"] a`)?.focus({ preventScroll: true }),
+      viewport
+        .querySelector<HTMLElement>(`[data-index="${target}"] a`)
+        ?.focus({ preventScroll: true }),
     ),
   );
 }

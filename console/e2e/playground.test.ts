@@ -50,7 +50,7 @@ describe("the playground", () => {
   test("a provider's document: findings are marked in its source", async () => {
     const visit = await Visit.open(browser, server, "#/playground");
     const { page } = visit;
-    await page.getByText("Provider's JSON").click();
+    await page.getByLabel("Provider's JSON").check();
     const call = JSON.stringify({ card: CARD });
     const body = JSON.stringify({
       model: "gpt-4.1",

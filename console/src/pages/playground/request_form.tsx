@@ -133,7 +133,7 @@ function CallerFields({ problems }: { problems: Problems }) {
             value={inputs.value.direction}
             onChange={(event) => set({ direction: event.currentTarget.value })}
           >
-            <option value="">Not said</option>
+            <option value="">Not set</option>
             <option value="input">Input, to the model or tool</option>
             <option value="output">Output, from the model or tool</option>
           </select>

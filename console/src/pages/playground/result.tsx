@@ -14,6 +14,19 @@ type Decision = Schemas["DecideResponse"];
 type Match = Schemas["Match"];
 type Obligation = Schemas["Obligation"];
 
+/** What an outcome means for the request. */
+const MEANINGS: Readonly<Record<string, string>> = {
+  ALLOW: "It may pass.",
+  WARN: "It may pass, with a warning.",
+  ALLOW_WITH_OVERRIDE: "It may pass, because a rule overrides others.",
+  ROUTE_TO: "It may pass, to another model.",
+  REDACT: "It may pass, redacted.",
+  PROMPT: "It waits for an answer of the user.",
+  ESCALATE: "It waits for the approval of a second person.",
+  CANCEL: "It may not pass: the action is cancelled.",
+  BLOCK: "It may not pass.",
+};
+
 export function Result({ title, run, tried }: { title: string; run: Run; tried: Inputs }) {
   return (
     <section class="result" aria-label={title}>
@@ -65,7 +78,7 @@ function Verdict({ decision, us }: { decision: Decision; us: number }) {
     <div class="verdict" role="status">
       <p class="verdict-outcome">
         <Badge value={outcome} />
-        <span>{allowed ? "It may pass." : "It may not pass."}</span>
+        <span>{MEANINGS[outcome] ?? (allowed ? "It may pass." : "It may not pass.")}</span>
       </p>
       <p class="verdict-message">{text}</p>
       <p class="soft small">

@@ -45,7 +45,9 @@ export default function Page() {
     // Whoever signed in meanwhile is not shown it.
     if (identity.value === undefined) return;
     trial.value = { tried, now, withDraft };
-    requestAnimationFrame(() => results.current?.querySelector(".verdict")?.scrollIntoView({ block: "nearest" }));
+    requestAnimationFrame(() =>
+      results.current?.querySelector(".verdict")?.scrollIntoView({ block: "nearest" }),
+    );
   };
 
   return (

@@ -18,7 +18,7 @@ type Obligation = Schemas["Obligation"];
 const MEANINGS: Readonly<Record<string, string>> = {
   ALLOW: "It may pass.",
   WARN: "It may pass, with a warning.",
-  ALLOW_WITH_OVERRIDE: "It may pass, because a rule overrides others.",
+  ALLOW_WITH_OVERRIDE: "It may pass, with a notice.",
   ROUTE_TO: "It may pass, to another model.",
   REDACT: "It may pass, redacted.",
   PROMPT: "It waits for an answer of the user.",

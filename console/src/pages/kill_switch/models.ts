@@ -31,7 +31,7 @@ export function modelTarget(model: Model): Target {
     provider,
     model: model_id,
     sample: model_id,
-    names: covered_names,
+    names: covered_names.filter((name) => ![model_id, `${provider}/${model_id}`].includes(name)),
     off: kill_switch_active,
   };
 }

@@ -3,6 +3,7 @@ import type { Schemas } from "../../api/types";
 import { ErrorBox } from "../../ui/feedback";
 import { duration, words } from "../../ui/format";
 import { Redacted } from "../../ui/highlight";
+import { Matches } from "../../ui/matches";
 import { Badge } from "../../ui/outcome";
 import type { Inputs } from "./inputs";
 import { Marked } from "./marked";
@@ -11,7 +12,6 @@ import type { Run } from "./runs";
 import { Trace } from "./trace";
 
 type Decision = Schemas["DecideResponse"];
-type Match = Schemas["Match"];
 type Obligation = Schemas["Obligation"];
 
 /** What an outcome means for the request. */
@@ -113,53 +113,6 @@ function Verdict({ decision, us }: { decision: Decision; us: number }) {
       )}
     </div>
   );
-}
-
-function Matches({ matches }: { matches: readonly Match[] }) {
-  if (matches.length === 0) return <p class="soft">No policy matched.</p>;
-  return (
-    <div class="scroll-x">
-      <table class="plain-table">
-        <thead>
-          <tr>
-            <th scope="col">Policy</th>
-            <th scope="col">Layer</th>
-            <th scope="col">Action</th>
-            <th scope="col">Why</th>
-          </tr>
-        </thead>
-        <tbody>
-          {matches.map((match, index) => (
-            <tr key={index}>
-              <td title={match.policy_id}>{match.name === "" ? match.policy_id : match.name}</td>
-              <td>{words(match.layer)}</td>
-              <td>
-                <Badge value={match.action} label={words(match.action)} />
-              </td>
-              <td>
-                {match.reason}
-                {notesOf(match).map((note) => (
-                  <span class="note" key={note}>
-                    {note}
-                  </span>
-                ))}
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
-  );
-}
-
-function notesOf(match: Match): string[] {
-  return [
-    match.pointer === undefined ? "" : `at ${match.pointer}`,
-    match.would_be === undefined ? "" : `in monitor mode; would be ${match.would_be}`,
-    match.excepted_by === undefined ? "" : `lifted by the exception ${match.excepted_by}`,
-    match.talk === true ? "the request only talks about it" : "",
-    match.approved_by === undefined ? "" : `approved by ${match.approved_by}`,
-  ].filter((note) => note !== "");
 }
 
 /** What an enforcement point must do, in words. */

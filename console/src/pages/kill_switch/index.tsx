@@ -81,8 +81,8 @@ function EffectNotice({ effect }: { effect: Effect }) {
         {labelOf(target)} is switched {off ? "off" : "on"}.{" "}
         {decision !== undefined && (
           <strong>
-            Decisions for {name} now: <Badge value={decision.outcome} />, {integer(Math.round(ms))} ms after the
-            switch
+            Decisions for {name} now: <Badge value={decision.outcome} />, {integer(Math.round(ms))}{" "}
+            ms after the switch
           </strong>
         )}
       </p>

@@ -8,8 +8,11 @@ BIN := $(VENV)/bin
 BUF_DIR := .ci/buf
 BUF := $(BUF_DIR)/node_modules/.bin/buf
 IMPORTS := build/protos.stamp
+CONSOLE := console/node_modules/.package-lock.json
+CHROMIUM := $(or $(PDP_TEST_CHROMIUM),/usr/bin/chromium)
 BASELINE := proto/baseline.binpb
-GENERATED := pdp/_gen clients/python/pdp_client/_gen clients/go/gen clients/typescript/src/gen
+GENERATED := pdp/_gen clients/python/pdp_client/_gen clients/go/gen clients/typescript/src/gen \
+  console/src/api pdp/console/dist
 NATIVE_TESTS := tests/unit/test_grpc_server.py tests/unit/test_grpc_fronts.py \
   $(addprefix tests/e2e/,test_grpc.py test_grpc_fronts.py test_decision_cases.py test_access.py \
   test_access_streams.py test_envoy_server.py test_faults_process.py test_large_messages.py \
@@ -63,6 +66,13 @@ clients: contracts protos ## Build and test the clients; needs Go, Node.js, a JD
 	$(BIN)/python -m tools.clients check
 	$(BIN)/pytest -m clients -q $(ARGS)
 
+.PHONY: console
+console: $(VENV)/dev.stamp $(CONSOLE) ## Check and test the console; needs Node.js 20, and Chromium for its stories
+	cd console && npm run --silent lint && npm run --silent types && npm test && npm run --silent size
+	@if test -x $(CHROMIUM); then cd console && npm run e2e; \
+	elif test -n "$$CI"; then echo "the stories of the console need $(CHROMIUM)"; exit 1; \
+	else echo "left out: the stories of the console need $(CHROMIUM); PDP_TEST_CHROMIUM names another one"; fi
+
 .PHONY: fast
 fast: $(VENV)/fast.stamp ## Build and install the fast gRPC front, for PDP_GRPC_SERVER; needs cargo
 
@@ -93,6 +103,10 @@ bench-local: $(VENV)/dev.stamp ## Measure the processor time of a decision of th
 .PHONY: bench-limits
 bench-limits: $(VENV)/dev.stamp ## Measure what limits cost a decision, by where their counters are
 	@$(BIN)/python -m bench.limits
+
+.PHONY: bench-console
+bench-console: $(VENV)/dev.stamp $(CONSOLE) ## Measure the console with 10,000 records and 5,000 policies; needs Chromium
+	cd console && npm run --silent measure
 
 .PHONY: bench-neighbours
 bench-neighbours: $(VENV)/dev.stamp ## Measure what a busy tenant costs a quiet one
@@ -164,9 +178,10 @@ format: $(VENV)/dev.stamp $(BUF) $(IMPORTS) ## Format code and contracts
 	$(BUF) format --write --path proto/pdp
 
 .PHONY: generate
-generate: $(VENV)/dev.stamp $(BUF) $(IMPORTS) ## Generate the stubs of server and clients, and openapi.json
+generate: $(VENV)/dev.stamp $(BUF) $(IMPORTS) $(CONSOLE) ## Generate stubs, openapi.json, the bundle of the console
 	$(BIN)/python -m tools.generate
 	$(BIN)/python -m tools.clients generate
+	cd console && npm run --silent generate && npm run --silent build -- --logLevel warn
 
 .PHONY: protos
 protos: $(IMPORTS) ## Write the contracts and what they import to dist/protos, for protoc and buf
@@ -268,6 +283,11 @@ $(COMPOSE):
 $(BUF): $(BUF_DIR)/package-lock.json
 	@command -v npm >/dev/null || { echo "buf comes from npm: install Node.js 18+ for 'make lint'"; exit 1; }
 	cd $(BUF_DIR) && npm install --no-save --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(CONSOLE): console/package-lock.json
+	@command -v npm >/dev/null || { echo "the console is built with npm: install Node.js 20+"; exit 1; }
+	cd console && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
 # The .proto files of other projects that the contracts import. Needs Maven.

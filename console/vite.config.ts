@@ -14,7 +14,8 @@ export default defineConfig({
     // The content security policy allows no inline content.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
-    reportCompressedSize: true,
+    // The licences of the libraries in the bundle go with it.
+    license: { fileName: "licenses.txt" },
   },
   server: {
     // `npm run dev` beside `make run`: the server refuses foreign origins, so Origin is removed.

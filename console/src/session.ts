@@ -52,7 +52,9 @@ export async function signIn(value: string, forTenant: string, remember: boolean
   expiry.value = undefined;
   if (remember) sessionStorage.setItem(CREDENTIAL, value);
   else sessionStorage.removeItem(CREDENTIAL);
-  switchTenant(forTenant);
+  // A credential for some tenants must name one in each call.
+  const [first = ""] = who.tenants.length > 1 ? who.tenants : [];
+  switchTenant(forTenant === "" ? first : forTenant);
   identity.value = who;
 }
 

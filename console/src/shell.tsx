@@ -73,12 +73,22 @@ export function Shell({ current, children }: { current: string; children: Compon
   );
 }
 
-/** The tenant; a field if the credential is valid for several. */
+/** The tenant: one, a choice of some, or a field if the credential is for all. */
 function TenantField() {
-  const own = identity.value?.tenant_id ?? "";
-  if (own !== "") return <span class="tenant">{own}</span>;
-  const change = (event: { currentTarget: HTMLInputElement }) =>
-    switchTenant(event.currentTarget.value.trim());
+  const tenants = identity.value?.tenants ?? [];
+  if (tenants.length === 1 && tenants[0] !== "*") return <span class="tenant">{tenants[0]}</span>;
+  if (tenants.length > 1) {
+    return (
+      <label class="tenant">
+        <span class="soft">Tenant</span>
+        <select value={tenant.value} onChange={(event) => switchTenant(event.currentTarget.value)}>
+          {tenants.map((each) => (
+            <option key={each}>{each}</option>
+          ))}
+        </select>
+      </label>
+    );
+  }
   return (
     <label class="tenant">
       <span class="soft">Tenant</span>
@@ -89,7 +99,7 @@ function TenantField() {
         spellcheck={false}
         maxLength={128}
         value={tenant.value}
-        onChange={change}
+        onChange={(event) => switchTenant(event.currentTarget.value.trim())}
       />
     </label>
   );

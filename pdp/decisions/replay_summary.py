@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from pdp.domain.request import Request
     from pdp.engine.snapshot import Snapshot
 
+NO_RECORD: Final = "records: there is none of this decision, or it was removed"
+
 _CURSOR: Final = re.compile(r"([0-9]{1,18})\.([0-9]{1,18})\.([0-9]{1,18})")
 
 
@@ -106,6 +108,35 @@ def replay_page(
     first = position.first or (rows[0].sequence if rows else position.done + 1)
     progress = (done - first + 1) / (position.last - first + 1)
     return ReplayPage(tally, progress, f"{done}.{first}.{position.last}", coverage)
+
+
+def replay_decisions(
+    log: AuditLog, before: Snapshot, after: Snapshot, decision_ids: Iterable[str], examples: int
+) -> ReplayPage:
+    """Replays single recorded decisions of a tenant.
+
+    Args:
+        log: the log of the decisions.
+        before: the tenant's policies as they are.
+        after: the policies in question.
+        decision_ids: which decisions; an id that occurs twice counts once.
+        examples: how many decisions of each change are named.
+
+    Raises:
+        StoreUnavailable: the records cannot be read.
+    """
+    tenant_id = before.tenant_id
+    rows = {each: log.get(tenant_id, each) for each in dict.fromkeys(decision_ids)}
+    records = [
+        (row.sequence, DecisionRecord.from_json(json.loads(row.body)))
+        for row in rows.values()
+        if row is not None
+    ]
+    tally = replay_records(records, before, after, examples)
+    for decision_id, row in rows.items():
+        if row is None:
+            tally.add(ReplayResult(0, decision_id, 0.0, "", None, obstacle=NO_RECORD))
+    return ReplayPage(tally)
 
 
 def replay_records(

@@ -30,8 +30,10 @@ def with_policy_file(
     document: Mapping[str, Any],
     detectors: Mapping[str, EntityDetector],
     prefix: str,
+    *,
+    replace: bool = False,
 ) -> PolicySet:
-    """Returns a tenant's policies with those of a policy file merged into them.
+    """Returns a tenant's policies with those of a policy file in them, as an import leaves them.
 
     Alerts are not sent for simulated decisions, so references to secrets need no values.
 
@@ -41,31 +43,23 @@ def with_policy_file(
         document: the policies of the file, by section.
         detectors: the detectors that DLP rules may name.
         prefix: put before the paths of errors.
+        replace: whether policies that the file does not have are removed from its sections.
 
     Raises:
         InvalidArgument: or a subclass: the document has faults.
     """
     entries = read_entries(resolve(document, STAND_IN), prefix)
     before = _state(own)
-    target = target_of(entries, before, shipped, _AUTHOR, replace=False)
+    target = target_of(entries, before, shipped, _AUTHOR, replace=replace)
     steps = changes_between(before, target.state)
     after = state_after(before, steps)
-    changed = {(step.kind, step.entity_id) for step in steps}
-    Checks(before, after, changed, target.places, shipped).run(policies_in(after), detectors)
-    changes = policies_in(
-        {
-            kind: {
-                entity_id: body
-                for entity_id, body in after[kind].items()
-                if (kind, entity_id) in changed
-            }
-            for kind in after
-        }
+    policies = policies_in(after)
+    changed = {(step.kind, step.entity_id) for step in steps if step.op != "delete"}
+    Checks(before, after, changed, target.places, shipped).run(policies, detectors)
+    return own.with_changes(
+        (step.kind, step.entity_id, policies.of_kind(step.kind).get(step.entity_id))
+        for step in steps
     )
-    result = own
-    for kind in {kind for kind, _ in changed}:
-        result = result.with_policies(kind, changes.of_kind(kind))
-    return result
 
 
 def _state(policies: PolicySet) -> State:

@@ -10,7 +10,7 @@ from pdp.domain import org_policy, policy_exception, tenant_settings
 from pdp.domain.kinds import ENTITY_CLASSES, read_policies
 from pdp.domain.tenant import PLATFORM
 from pdp.engine.compiler import compile_tenant
-from pdp.errors import AccessDenied
+from pdp.errors import AccessDenied, PreconditionFailed, Violation
 from pdp.policy_files.change import (
     changes_between,
     logged_changes,
@@ -35,7 +35,7 @@ from pdp.policy_files.exception_section import (
     with_approval_of,
 )
 from pdp.policy_files.secrets import masked
-from pdp.policy_files.state import last_revision, state_at, state_of
+from pdp.policy_files.state import changed_after, last_revision, state_at, state_of
 from pdp.policy_files.target import target_of
 from pdp.policy_files.writing import document_of
 
@@ -73,11 +73,13 @@ class FileChange(NamedTuple):
         changes: the policies that change.
         revision: the first revision in which the policies are in force; of a dry run, the revision
             that it was compared with.
+        previous_revision: the revision of the policies before the change.
         warnings: what the author may not expect.
     """
 
     changes: Sequence[EntryChange]
     revision: int
+    previous_revision: int
     warnings: Sequence[WriteWarning] = ()
 
 
@@ -88,6 +90,7 @@ class _ChangePlan(NamedTuple):
     shipped: PolicySet
     places: Mapping[str, str]
     revision: int
+    previous_revision: int
 
     def changes(self) -> list[EntryChange]:
         """Returns the policies that change, as the file names them."""
@@ -140,6 +143,7 @@ class PolicyFiles:
         replace: bool,
         dry_run: bool,
         summary: str = "",
+        base_revision: int | None = None,
     ) -> FileChange:
         """Changes the tenant's policies to those of a document, in one transaction.
 
@@ -151,34 +155,48 @@ class PolicyFiles:
                 sections.
             dry_run: whether to write nothing.
             summary: for the change log; empty for a default.
+            base_revision: the last revision that the author knows; None for any.
 
         Raises:
             AccessDenied: the author may not change some of the policies.
             InvalidArgument: or a subclass: the document has faults; nothing was changed.
+            PreconditionFailed: the policies were changed after `base_revision`.
         """
         entries = await asyncio.to_thread(read_entries, masked(policies))
 
         def plan(reader: Reader) -> _ChangePlan:
+            _check_base(reader, tenant_id, base_revision)
             return self._import_plan(reader, tenant_id, author, entries, replace=replace)
 
         return await self._change(tenant_id, author, plan, summary or _IMPORTED, dry_run=dry_run)
 
     async def rollback(
-        self, tenant_id: str, author: Author, revision: int, *, dry_run: bool
+        self,
+        tenant_id: str,
+        author: Author,
+        revision: int,
+        *,
+        dry_run: bool,
+        base_revision: int | None = None,
     ) -> FileChange:
         """Changes the tenant's policies to those of an earlier revision.
 
         Raises:
             AccessDenied: the author may not change some of the policies.
             InvalidArgument: there is no such revision.
+            PreconditionFailed: the policies were changed after `base_revision`.
         """
 
         def plan(reader: Reader) -> _ChangePlan:
+            _check_base(reader, tenant_id, base_revision)
             before = state_of(reader, tenant_id)
             target = _approved_again(state_at(reader, tenant_id, revision), before, author)
             steps = changes_between(before, target)
             after = state_after(before, steps)
-            return _ChangePlan(before, after, steps, _shipped(reader), {}, reader.revision())
+            previous = last_revision(reader, tenant_id)
+            return _ChangePlan(
+                before, after, steps, _shipped(reader), {}, reader.revision(), previous
+            )
 
         summary = f"Rolled back to revision {revision}"
         return await self._change(tenant_id, author, plan, summary, dry_run=dry_run)
@@ -200,7 +218,8 @@ class PolicyFiles:
         checks = Checks(before, after, changed, target.places, shipped)
         checks.run(policies_in(after), self._publisher.platform.detectors)
         places = {key.partition("/")[2]: place for key, place in target.places.items()}
-        return _ChangePlan(before, after, steps, shipped, places, reader.revision())
+        previous = last_revision(reader, tenant_id)
+        return _ChangePlan(before, after, steps, shipped, places, reader.revision(), previous)
 
     async def _change(
         self,
@@ -216,7 +235,7 @@ class PolicyFiles:
             _check_access(plan, author)
             warnings = await asyncio.to_thread(self._warnings, tenant_id, plan)
             changes = await asyncio.to_thread(plan.changes)
-            return FileChange(changes, plan.revision, warnings)
+            return FileChange(changes, plan.revision, plan.previous_revision, warnings)
         places: dict[str, str] = {}
 
         def work(transaction: Transaction) -> _ChangePlan:
@@ -234,8 +253,9 @@ class PolicyFiles:
             return plan
 
         written = await self._workspace.write(tenant_id, work, places)
-        changes = await asyncio.to_thread(written.value.changes)
-        return FileChange(changes, written.revision, written.warnings)
+        plan = written.value
+        changes = await asyncio.to_thread(plan.changes)
+        return FileChange(changes, written.revision, plan.previous_revision, written.warnings)
 
     def _warnings(self, tenant_id: str, plan: _ChangePlan) -> Sequence[WriteWarning]:
         """Compiles the policies as a write does; returns its warnings."""
@@ -243,6 +263,17 @@ class PolicyFiles:
         snapshot = compile_tenant(platform, tenant_id, policies_in(plan.after), plan.revision)
         changes = logged_changes(tenant_id, plan.before, plan.steps)
         return check_write(snapshot, changes, plan.places)
+
+
+def _check_base(reader: Reader, tenant_id: str, base_revision: int | None) -> None:
+    """Refuses a change that its author has made without knowing a later one."""
+    newer = None if base_revision is None else changed_after(reader, tenant_id, base_revision)
+    if newer is not None:
+        reason = f"the policies were changed at revision {newer}; read them again"
+        raise PreconditionFailed(
+            f"nothing was changed because base_revision does not hold: {reason}",
+            Violation("base_revision", reason),
+        )
 
 
 def _approved_again(target: State, before: State, author: Author) -> State:

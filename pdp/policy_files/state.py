@@ -67,6 +67,25 @@ def last_revision(reader: Reader, tenant_id: str) -> int:
     return max([reader.removed_changes().through, *(each.revision for each in changes)])
 
 
+def changed_after(reader: Reader, tenant_id: str, revision: int) -> int | None:
+    """Returns the revision of the last change of the tenant's policies, if it is after `revision`.
+
+    Returns None if there is no such change. If the change log may lack changes after `revision`,
+    there may be one.
+    """
+    before: int | None = None
+    while page := reader.select_changes(ChangeFilter(tenant_id), before=before):
+        later = [each for each in page if each.revision > revision]
+        newest = next((each.revision for each in later if each.kind in KINDS), None)
+        if newest is not None:
+            return newest
+        if len(later) < len(page):
+            break
+        before = page[-1].revision
+    removed_through = reader.removed_changes().through
+    return removed_through if removed_through > revision else None
+
+
 def state_at(reader: Reader, tenant_id: str, revision: int) -> State:
     """Returns the tenant's policies at a revision, from the change log.
 

@@ -11,6 +11,7 @@ import pytest
 from pdp._gen.pdp.v1 import policy_file_pb2 as pb
 from pdp.cli.exit_codes import Exit
 from pdp.jsonpb.structs import struct_object
+from tests.support.approvals import escalation
 from tests.support.authenticated_servers import authenticated_server
 from tests.support.servers import run_pdp
 
@@ -141,6 +142,69 @@ def test_a_rollback_is_a_change(http: httpx2.Client) -> None:
     done = http.post(ROLLBACK, json={"revision": before}).json()
     assert (done["changes"], exported(http)) == (dry["changes"], {"static_policies": [RIVALS]})
     assert http.post(ROLLBACK, json={"revision": 10**12}).status_code == 400
+
+
+def test_the_previous_revision_undoes_an_import(http: httpx2.Client) -> None:
+    """Even the first one: its previous revision is that of a tenant without policies."""
+    first = imported(http, {"static_policies": [RIVALS]})
+    second = imported(http, {"static_policies": [{**RIVALS, "action": "warn"}]})
+    assert second["previous_revision"] == first["revision"]
+    done = http.post(ROLLBACK, json={"revision": second["previous_revision"]}).json()
+    assert exported(http) == {"static_policies": [RIVALS]}
+    assert done["previous_revision"] == second["revision"]
+    http.post(ROLLBACK, json={"revision": first["previous_revision"]}).raise_for_status()
+    assert exported(http) == {}
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize("call", ["import", "rollback"])
+def test_a_draft_of_an_older_revision_is_refused(
+    http: httpx2.Client, call: str, dry_run: bool
+) -> None:
+    """Nothing is written, and the error names the revision that the author does not know."""
+    base = imported(http, {"static_policies": [RIVALS]})["revision"]
+    newer = imported(http, {"packs": [PACK]})["revision"]
+    more = {"policies": {"packs": []}, "mode": "replace"} if call == "import" else {"revision": 0}
+    before = exported(http)
+    body = {**more, "base_revision": base, "dry_run": dry_run}
+    answer = http.post(f"{FILE}/{call}", json=body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (412, "PRECONDITION_FAILED")
+    (detail,) = answer.json()["error"]["details"]
+    assert detail["field"] == "base_revision"
+    assert f"revision {newer}" in detail["reason"]
+    assert exported(http) == before
+    answer = http.post(f"{FILE}/{call}", json={**body, "base_revision": newer})
+    assert answer.status_code == 200, answer.text
+
+
+def test_a_policy_that_was_deleted_is_a_change_too(http: httpx2.Client) -> None:
+    base = imported(http, {"static_policies": [RIVALS]})["revision"]
+    imported(http, {"static_policies": []}, mode="replace")
+    body = {"policies": {"packs": [PACK]}, "base_revision": base}
+    assert http.post(IMPORT, json=body).status_code == 412
+
+
+def test_changes_of_other_tenants_are_none_of_this_one(
+    http: httpx2.Client, server: Server, tenant: str
+) -> None:
+    base = http.get(FILE).json()["revision"]
+    with server.client(f"{tenant}-other") as other:
+        imported(other, {"static_policies": [RIVALS]})
+    answer = imported(http, {"static_policies": [RIVALS]}, base_revision=base)
+    assert [each["change"] for each in answer["changes"]] == ["added"]
+
+
+def test_an_approval_after_the_base_is_no_change_of_policies(http: httpx2.Client) -> None:
+    """Approvals are in the change log, too."""
+    policies = {
+        "packs": [{"name": "Holds", "rules": [escalation("wait")]}],
+        "chain": {"packs": ["Holds"]},
+    }
+    base = imported(http, policies)["revision"]
+    body = {"content": {"text": "wait"}, "subject": {"user_id": "u"}, "min_revision": base}
+    assert http.post("/v1/decide", json=body).json()["outcome"] == "ESCALATE"
+    assert http.get(FILE).json()["revision"] > base
+    imported(http, {"static_policies": [RIVALS]}, base_revision=base)
 
 
 URL: Final = "https://hooks.slack.com/services/T/B/secret"

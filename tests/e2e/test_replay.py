@@ -72,6 +72,49 @@ def test_a_new_pattern_runs_on_redacted_texts(client: httpx2.Client) -> None:
     assert answer["gaps"] == []
 
 
+def test_single_decisions_can_be_replayed(client: httpx2.Client) -> None:
+    """In any order, each once; an id without a record is counted as not replayed."""
+    keep_all(client)
+    first, second = decide(client, "our RIVAL"), decide(client, "a rival, too")
+    decide(client, "the third rival")
+    ids = [second["decision_id"], first["decision_id"], "nope", first["decision_id"]]
+    body = {"overlay": OVERLAY, "recorded": {"decision_ids": ids}, "examples": 9}
+    answer = post(client, "/v1/simulate/replay", body)
+    assert (answer["replayed"], answer["changed"], answer["next_cursor"]) == (2, 2, "")
+    named = {each["decision_id"] for each in answer["changes"][0]["examples"]}
+    assert named == {first["decision_id"], second["decision_id"]}
+    [missing] = answer["not_replayed"]
+    assert (missing["reason"].partition(":")[0], missing["count"]) == ("records", 1)
+    assert "coverage" not in answer
+
+
+def test_decisions_of_other_tenants_cannot_be_replayed(
+    client: httpx2.Client, server: Server, tenant: str
+) -> None:
+    with server.client(f"{tenant}-other") as other:
+        keep_all(other)
+        foreign = decide(other, "our rival")
+    body = {"overlay": OVERLAY, "recorded": {"decision_ids": [foreign["decision_id"]]}}
+    answer = post(client, "/v1/simulate/replay", body)
+    assert (answer["replayed"], answer["not_replayed"][0]["count"]) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "field"),
+    [
+        ({"decision_ids": ["x"], "user_id": "u"}, "recorded.user_id"),
+        ({"decision_ids": ["x"] * 101}, "recorded.decision_ids"),
+        ({"decision_ids": [""]}, "recorded.decision_ids[0]"),
+    ],
+)
+def test_a_selection_by_ids_has_no_other_conditions(
+    client: httpx2.Client, recorded: dict[str, Any], field: str
+) -> None:
+    answer = client.post("/v1/simulate/replay", json={"recorded": recorded})
+    assert answer.status_code == 400
+    assert [each["field"] for each in answer.json()["error"]["details"]] == [field]
+
+
 def test_records_can_be_replayed_on_an_earlier_revision(client: httpx2.Client) -> None:
     keep_all(client)
     created = client.post(

@@ -74,6 +74,11 @@ def is_conditional(binding: Binding) -> bool:
     return binding.method.writes and binding.http_method in {"PUT", "PATCH", "DELETE"}
 
 
+def _can_fail_a_precondition(binding: Binding) -> bool:
+    has_base = "base_revision" in binding.method.request.DESCRIPTOR.fields_by_name
+    return has_base or is_conditional(binding)
+
+
 _APPLIES: Final[Mapping[str, _Applies]] = {
     "ROUTE_NOT_FOUND": _never,  # no operation sends it
     "METHOD_NOT_ALLOWED": _never,
@@ -115,7 +120,7 @@ _APPLIES: Final[Mapping[str, _Applies]] = {
     "PACK_IN_USE": is_conditional,
     "SYSTEM_POLICY_READONLY": _writes,
     "POLICY_NAME_EXISTS": _writes,
-    "PRECONDITION_FAILED": is_conditional,
+    "PRECONDITION_FAILED": _can_fail_a_precondition,
     "REQUEST_TOO_LARGE": _has_body,
     "UNSUPPORTED_MEDIA_TYPE": _has_body,
 }

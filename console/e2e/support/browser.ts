@@ -82,6 +82,12 @@ export class Visit {
     await this.page.goto(`${this.server.url}/console/${address}`);
   }
 
+  /** Waits until the page has asked everything that it asks, and shows no progress. */
+  async settle(): Promise<void> {
+    await this.page.getByRole("heading", { level: 1 }).waitFor();
+    await this.page.waitForFunction(() => document.querySelector(".progress") === null);
+  }
+
   /** Checks the page with axe: WCAG 2.2, levels A and AA. */
   async checkAccessibility(): Promise<void> {
     // The policy of the page forbids foreign scripts, so axe comes in past it.

@@ -4243,6 +4243,11 @@ export interface components {
             dry_run?: boolean | null;
             /** @description summary describes the change for the change log; empty for a default. */
             summary?: string | null;
+            /**
+             * Format: int64
+             * @description base_revision is the revision that the document was made from. If the policies of the tenant were changed after it, nothing is written, and the error is ERROR_REASON_PRECONDITION_FAILED, also of a dry run. Unset means that any change before is accepted.
+             */
+            base_revision?: number | null;
             /** @description warnings are those of an earlier answer; they are ignored. */
             warnings?: unknown;
         };
@@ -4261,6 +4266,11 @@ export interface components {
             changes: components["schemas"]["PolicyFileChange"][];
             /** @description warnings are what the author of the policies may not expect; over HTTP they are a member of the body if there are any. */
             warnings?: components["schemas"]["WriteWarning"][];
+            /**
+             * Format: int64
+             * @description previous_revision is the revision of the policies before the change. A rollback to it undoes the change.
+             */
+            previous_revision: number;
         };
         /** @description KillSwitchState is a model and the state of its kill switch. */
         KillSwitchState: {
@@ -4811,6 +4821,11 @@ export interface components {
             dlp_rules?: components["schemas"]["OverlayDlpRule"][] | null;
             /** @description policies holds candidates in the form of a policy file: the policies by section. They are merged into the tenant's policies before the other candidates; see `ImportPolicyFileRequest`. */
             policies?: Record<string, never> | null;
+            /**
+             * @description policies_mode says how `policies` are applied: `merge` or `replace`, as in ImportPolicyFileRequest. With `replace`, the tenant's policies that `policies` does not have are removed from its sections. Empty means `merge`.
+             * @enum {string|null}
+             */
+            policies_mode?: "" | "merge" | "replace" | null;
         };
         /** @description OverlayChain is a candidate chain. */
         OverlayChain: {
@@ -5858,7 +5873,7 @@ export interface components {
             progress: number;
             /** @description next_cursor is the cursor for the next call; empty if the selection is finished. */
             next_cursor: string;
-            /** @description coverage says how many decisions of the period were recorded. Only the first page of a replay of records has it. */
+            /** @description coverage says how many decisions of the period were recorded. Only the first page of a replay of records has it, unless `decision_ids` selects them. */
             coverage?: components["schemas"]["ReplayCoverage"];
             /** @description samples are the replayed records by the rate of their sample. They are unset if no record is from a sample. */
             samples?: components["schemas"]["ReplaySample"][];
@@ -5907,6 +5922,8 @@ export interface components {
             customer_id?: string | null;
             /** @description policy_id is the ID of a policy that matched; empty means any policy or none. */
             policy_id?: string | null;
+            /** @description decision_ids selects exactly these decisions. It cannot be combined with other conditions. IDs without a record are in `not_replayed`. */
+            decision_ids?: string[] | null;
         };
         /** @description Risk is a risk score and its factors. */
         Risk: {
@@ -5941,6 +5958,11 @@ export interface components {
             revision?: number | null;
             /** @description dry_run returns the changes, but writes nothing. */
             dry_run?: boolean | null;
+            /**
+             * Format: int64
+             * @description base_revision is the last revision that the caller knows; see ImportPolicyFileRequest.
+             */
+            base_revision?: number | null;
             /** @description warnings are those of an earlier answer; they are ignored. */
             warnings?: unknown;
         };
@@ -5959,6 +5981,11 @@ export interface components {
             changes: components["schemas"]["PolicyFileChange"][];
             /** @description warnings are what the author of the policies may not expect; over HTTP they are a member of the body if there are any. */
             warnings?: components["schemas"]["WriteWarning"][];
+            /**
+             * Format: int64
+             * @description previous_revision is the revision of the policies before the change. A rollback to it undoes the change.
+             */
+            previous_revision: number;
         };
         /** @description RotateApiKeyRequest identifies a key, and sets how long the old secret stays valid. */
         RotateApiKeyRequest: {
@@ -8405,7 +8432,7 @@ export interface components {
                 };
             };
         };
-        /** @description - `PRECONDITION_FAILED` is sent if an entity is not at a revision that `If-Match` names, because another caller has changed it since it was read. */
+        /** @description - `PRECONDITION_FAILED` is sent if an entity is not at a revision that `If-Match` names, because another caller has changed it since it was read; or if the policies of a tenant were changed after the `base_revision` of a request. */
         PreconditionFailed: {
             headers: {
                 [name: string]: unknown;
@@ -15205,7 +15232,8 @@ export interface operations {
                  *       },
                  *       "mode": "merge",
                  *       "dry_run": false,
-                 *       "summary": "Imported acme.yaml"
+                 *       "summary": "Imported acme.yaml",
+                 *       "base_revision": 43
                  *     }
                  */
                 "application/json": components["schemas"]["ImportPolicyFileRequest"];
@@ -15243,7 +15271,8 @@ export interface operations {
                      *             }
                      *           ]
                      *         }
-                     *       ]
+                     *       ],
+                     *       "previous_revision": 43
                      *     }
                      */
                     "application/json": components["schemas"]["ImportPolicyFileResponse"];
@@ -15253,6 +15282,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["AccessDeniedOrSystemPolicyReadonlyOrTenantMismatchOrHostRefused"];
             409: components["responses"]["PolicyNameExistsOrRuleRequired"];
+            412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["RequestTooLargeOrWorkLimitExceeded"];
             415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["RateLimited"];
@@ -15279,7 +15309,8 @@ export interface operations {
                 /**
                  * @example {
                  *       "revision": 41,
-                 *       "dry_run": true
+                 *       "dry_run": true,
+                 *       "base_revision": 43
                  *     }
                  */
                 "application/json": components["schemas"]["RollbackPolicyFileRequest"];
@@ -15305,7 +15336,8 @@ export interface operations {
                      *           "name": "No rivals",
                      *           "fields": []
                      *         }
-                     *       ]
+                     *       ],
+                     *       "previous_revision": 43
                      *     }
                      */
                     "application/json": components["schemas"]["RollbackPolicyFileResponse"];
@@ -15315,6 +15347,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["AccessDeniedOrSystemPolicyReadonlyOrTenantMismatchOrHostRefused"];
             409: components["responses"]["PolicyNameExistsOrRuleRequired"];
+            412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["RequestTooLargeOrWorkLimitExceeded"];
             415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["RateLimited"];

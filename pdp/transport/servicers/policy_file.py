@@ -57,25 +57,32 @@ class PolicyFileServicer:
             replace=request.mode == REPLACE,
             dry_run=request.dry_run,
             summary=request.summary,
+            base_revision=_base_revision(request),
         )
         return pb.ImportPolicyFileResponse(
             tenant=call.tenant_id,
             dry_run=request.dry_run,
             revision=_revision(call, change),
             changes=_changes(change.changes),
+            previous_revision=change.previous_revision,
         )
 
     async def rollback(self, call: Call, message: Message) -> pb.RollbackPolicyFileResponse:
         """Changes the policies to those of an earlier revision."""
         request = cast("pb.RollbackPolicyFileRequest", message)
         change = await self._files.rollback(
-            call.tenant_id, _author(call), request.revision, dry_run=request.dry_run
+            call.tenant_id,
+            _author(call),
+            request.revision,
+            dry_run=request.dry_run,
+            base_revision=_base_revision(request),
         )
         return pb.RollbackPolicyFileResponse(
             tenant=call.tenant_id,
             dry_run=request.dry_run,
             revision=_revision(call, change),
             changes=_changes(change.changes),
+            previous_revision=change.previous_revision,
         )
 
 
@@ -83,6 +90,12 @@ def _author(call: Call) -> Author:
     principal = call.principal
     # As over the API of exceptions: a credential for all tenants may make permanent ones.
     return Author(principal.name, ADMIN in principal.roles, principal.tenants is None)
+
+
+def _base_revision(
+    request: pb.ImportPolicyFileRequest | pb.RollbackPolicyFileRequest,
+) -> int | None:
+    return request.base_revision if request.HasField("base_revision") else None
 
 
 def _revision(call: Call, change: FileChange) -> int:

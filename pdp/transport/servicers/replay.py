@@ -6,7 +6,13 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from pdp.admin.point_in_time import snapshot_at
-from pdp.decisions.replay_summary import Paging, ReplayPage, replay_page, replay_requests
+from pdp.decisions.replay_summary import (
+    Paging,
+    ReplayPage,
+    replay_decisions,
+    replay_page,
+    replay_requests,
+)
 from pdp.domain.decision import Outcome
 from pdp.errors import InvalidArgument, StoreUnavailable, Violation
 from pdp.messages.conversion import to_request
@@ -15,7 +21,7 @@ from pdp.transport.replay_response import replay_response
 from pdp.transport.servicers.simulate import with_candidates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from google.protobuf.message import Message
 
@@ -92,9 +98,25 @@ class ReplayServicer:
             raise StoreUnavailable(
                 "no decisions are recorded here; send requests to replay instead"
             )
+        if body.recorded.decision_ids:
+            decision_ids = _decision_ids(body.recorded)
+            return replay_decisions(self._log, before, after, decision_ids, _examples(body))
         self._flush_counts()
         paging = Paging(body.cursor, body.limit or DEFAULT_LIMIT, _examples(body))
         return replay_page(self._log, before, after, selection_fields(body.recorded), paging)
+
+
+def _decision_ids(selection: pb.ReplaySelection) -> Sequence[str]:
+    """Returns the decisions that are selected by their ids.
+
+    Raises:
+        InvalidArgument: other conditions are set, too.
+    """
+    others = [field.name for field, _ in selection.ListFields() if field.name != "decision_ids"]
+    if others:
+        reason = "cannot be combined with decision_ids"
+        raise InvalidArgument.of(*(Violation(f"recorded.{name}", reason) for name in others))
+    return selection.decision_ids
 
 
 def _request(body: DecideRequest, tenant_id: str, index: int) -> Request:

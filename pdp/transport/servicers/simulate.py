@@ -23,6 +23,7 @@ from pdp.transport.servicers.limits import quotas_of, rate_limits_of
 from pdp.transport.servicers.org_policy import changes_of
 from pdp.transport.servicers.placements import placement_of
 from pdp.transport.servicers.policy_chain import chain_of, chain_request, chain_response
+from pdp.transport.servicers.policy_file import REPLACE
 from pdp.transport.servicers.policy_pack import packs_of
 from pdp.transport.servicers.policy_simulation import decide_request
 from pdp.transport.servicers.request_conversion import convert, read_payload
@@ -176,7 +177,12 @@ def _policies(snapshot: Snapshot, overlay: pb.Overlay) -> PolicySet | None:
     document = struct_object(overlay.policies)
     platform = snapshot.platform
     return with_policy_file(
-        snapshot.policies, platform.policies, document, platform.detectors, "overlay.policies."
+        snapshot.policies,
+        platform.policies,
+        document,
+        platform.detectors,
+        "overlay.policies.",
+        replace=overlay.policies_mode == REPLACE,
     )
 
 

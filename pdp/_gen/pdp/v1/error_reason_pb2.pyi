@@ -143,7 +143,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_PRECONDITION_FAILED: _ErrorReason.ValueType  # 19
     """ERROR_REASON_PRECONDITION_FAILED is sent if an entity is not at a revision
     that `If-Match` names, because another caller has changed it since it was
-    read.
+    read; or if the policies of a tenant were changed after the
+    `base_revision` of a request.
 
         {"error": {"code": "PRECONDITION_FAILED", "message": "nothing was changed because If-Match does not hold: the entity is at \\"43\\"; read it again",
          "details": [{"field": "If-Match", "reason": "the entity is at \\"43\\"; read it again"}]}}
@@ -472,7 +473,8 @@ the request ID, which identifies the log entry.
 ERROR_REASON_PRECONDITION_FAILED: ErrorReason.ValueType  # 19
 """ERROR_REASON_PRECONDITION_FAILED is sent if an entity is not at a revision
 that `If-Match` names, because another caller has changed it since it was
-read.
+read; or if the policies of a tenant were changed after the
+`base_revision` of a request.
 
     {"error": {"code": "PRECONDITION_FAILED", "message": "nothing was changed because If-Match does not hold: the entity is at \\"43\\"; read it again",
      "details": [{"field": "If-Match", "reason": "the entity is at \\"43\\"; read it again"}]}}

@@ -70,6 +70,13 @@ class Overlay(_message.Message):
     CUSTOMER_POLICY_FIELD_NUMBER: _builtins.int
     DLP_RULES_FIELD_NUMBER: _builtins.int
     POLICIES_FIELD_NUMBER: _builtins.int
+    POLICIES_MODE_FIELD_NUMBER: _builtins.int
+    policies_mode: _builtins.str
+    """policies_mode says how `policies` are applied: `merge` or `replace`, as in
+    ImportPolicyFileRequest. With `replace`, the tenant's policies that
+    `policies` does not have are removed from its sections. Empty means
+    `merge`.
+    """
     @_builtins.property
     def static_policies(self) -> _containers.RepeatedCompositeFieldContainer[Global___OverlayStaticPolicy]:
         """static_policies are candidates in the form of their REST objects."""
@@ -117,10 +124,11 @@ class Overlay(_message.Message):
         customer_policy: Global___OverlayCustomerPolicy | None = ...,
         dlp_rules: _abc.Iterable[Global___OverlayDlpRule] | None = ...,
         policies: _struct_pb2.Struct | None = ...,
+        policies_mode: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["chain", b"chain", "customer_policy", b"customer_policy", "org_policy", b"org_policy", "policies", b"policies"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain", b"chain", "customer_policy", b"customer_policy", "dlp_rules", b"dlp_rules", "org_policy", b"org_policy", "packs", b"packs", "policies", b"policies", "static_policies", b"static_policies"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain", b"chain", "customer_policy", b"customer_policy", "dlp_rules", b"dlp_rules", "org_policy", b"org_policy", "packs", b"packs", "policies", b"policies", "policies_mode", b"policies_mode", "static_policies", b"static_policies"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1618,6 +1626,7 @@ class ReplaySelection(_message.Message):
     USER_ID_FIELD_NUMBER: _builtins.int
     CUSTOMER_ID_FIELD_NUMBER: _builtins.int
     POLICY_ID_FIELD_NUMBER: _builtins.int
+    DECISION_IDS_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """user_id is the user that made the request; empty means any user."""
     customer_id: _builtins.str
@@ -1642,6 +1651,12 @@ class ReplaySelection(_message.Message):
         outcomes.
         """
 
+    @_builtins.property
+    def decision_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """decision_ids selects exactly these decisions. It cannot be combined with
+        other conditions. IDs without a record are in `not_replayed`.
+        """
+
     def __init__(
         self,
         *,
@@ -1651,10 +1666,11 @@ class ReplaySelection(_message.Message):
         user_id: _builtins.str = ...,
         customer_id: _builtins.str = ...,
         policy_id: _builtins.str = ...,
+        decision_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since", "until", b"until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_id", b"customer_id", "outcomes", b"outcomes", "policy_id", b"policy_id", "since", b"since", "until", b"until", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_id", b"customer_id", "decision_ids", b"decision_ids", "outcomes", b"outcomes", "policy_id", b"policy_id", "since", b"since", "until", b"until", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1711,7 +1727,8 @@ class ReplayResponse(_message.Message):
     @_builtins.property
     def coverage(self) -> Global___ReplayCoverage:
         """coverage says how many decisions of the period were recorded. Only the
-        first page of a replay of records has it.
+        first page of a replay of records has it, unless `decision_ids` selects
+        them.
         """
 
     @_builtins.property

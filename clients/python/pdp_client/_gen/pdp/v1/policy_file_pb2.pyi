@@ -84,6 +84,7 @@ class ImportPolicyFileRequest(_message.Message):
     MODE_FIELD_NUMBER: _builtins.int
     DRY_RUN_FIELD_NUMBER: _builtins.int
     SUMMARY_FIELD_NUMBER: _builtins.int
+    BASE_REVISION_FIELD_NUMBER: _builtins.int
     mode: _builtins.str
     """mode is `merge` or `replace`; empty means `merge`.
 
@@ -95,6 +96,12 @@ class ImportPolicyFileRequest(_message.Message):
     """dry_run checks the document and returns the changes, but writes nothing."""
     summary: _builtins.str
     """summary describes the change for the change log; empty for a default."""
+    base_revision: _builtins.int
+    """base_revision is the revision that the document was made from. If the
+    policies of the tenant were changed after it, nothing is written, and the
+    error is ERROR_REASON_PRECONDITION_FAILED, also of a dry run. Unset means
+    that any change before is accepted.
+    """
     @_builtins.property
     def policies(self) -> _struct_pb2.Struct:
         """policies holds the policies by section, as in ExportPolicyFileResponse."""
@@ -106,12 +113,15 @@ class ImportPolicyFileRequest(_message.Message):
         mode: _builtins.str = ...,
         dry_run: _builtins.bool = ...,
         summary: _builtins.str = ...,
+        base_revision: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["policies", b"policies"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_base_revision", b"_base_revision", "base_revision", b"base_revision", "policies", b"policies"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "mode", b"mode", "policies", b"policies", "summary", b"summary"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_base_revision", b"_base_revision", "base_revision", b"base_revision", "dry_run", b"dry_run", "mode", b"mode", "policies", b"policies", "summary", b"summary"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__base_revision: _TypeAlias = _typing.Literal["base_revision"]  # noqa: Y015
+    _WhichOneofArgType__base_revision: _TypeAlias = _typing.Literal["_base_revision", b"_base_revision"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__base_revision) -> _WhichOneofReturnType__base_revision | None: ...
 
 Global___ImportPolicyFileRequest: _TypeAlias = ImportPolicyFileRequest  # noqa: Y015
 
@@ -126,6 +136,7 @@ class ImportPolicyFileResponse(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     CHANGES_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
+    PREVIOUS_REVISION_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """tenant is the ID of the tenant."""
     dry_run: _builtins.bool
@@ -133,6 +144,10 @@ class ImportPolicyFileResponse(_message.Message):
     revision: _builtins.int
     """revision is the first revision in which the policies are in force; of a dry
     run, the revision that it was compared with.
+    """
+    previous_revision: _builtins.int
+    """previous_revision is the revision of the policies before the change. A
+    rollback to it undoes the change.
     """
     @_builtins.property
     def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyFileChange]:
@@ -152,10 +167,11 @@ class ImportPolicyFileResponse(_message.Message):
         revision: _builtins.int = ...,
         changes: _abc.Iterable[Global___PolicyFileChange] | None = ...,
         warnings: _abc.Iterable[_write_warning_pb2.WriteWarning] | None = ...,
+        previous_revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "dry_run", b"dry_run", "revision", b"revision", "tenant", b"tenant", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "dry_run", b"dry_run", "previous_revision", b"previous_revision", "revision", b"revision", "tenant", b"tenant", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -239,21 +255,29 @@ class RollbackPolicyFileRequest(_message.Message):
 
     REVISION_FIELD_NUMBER: _builtins.int
     DRY_RUN_FIELD_NUMBER: _builtins.int
+    BASE_REVISION_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """revision is the revision to return to."""
     dry_run: _builtins.bool
     """dry_run returns the changes, but writes nothing."""
+    base_revision: _builtins.int
+    """base_revision is the last revision that the caller knows; see
+    ImportPolicyFileRequest.
+    """
     def __init__(
         self,
         *,
         revision: _builtins.int = ...,
         dry_run: _builtins.bool = ...,
+        base_revision: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_base_revision", b"_base_revision", "base_revision", b"base_revision"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_base_revision", b"_base_revision", "base_revision", b"base_revision", "dry_run", b"dry_run", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__base_revision: _TypeAlias = _typing.Literal["base_revision"]  # noqa: Y015
+    _WhichOneofArgType__base_revision: _TypeAlias = _typing.Literal["_base_revision", b"_base_revision"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__base_revision) -> _WhichOneofReturnType__base_revision | None: ...
 
 Global___RollbackPolicyFileRequest: _TypeAlias = RollbackPolicyFileRequest  # noqa: Y015
 
@@ -268,6 +292,7 @@ class RollbackPolicyFileResponse(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     CHANGES_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
+    PREVIOUS_REVISION_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """tenant is the ID of the tenant."""
     dry_run: _builtins.bool
@@ -275,6 +300,10 @@ class RollbackPolicyFileResponse(_message.Message):
     revision: _builtins.int
     """revision is the first revision in which the policies are in force; of a dry
     run, the revision that it was compared with.
+    """
+    previous_revision: _builtins.int
+    """previous_revision is the revision of the policies before the change. A
+    rollback to it undoes the change.
     """
     @_builtins.property
     def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyFileChange]:
@@ -294,10 +323,11 @@ class RollbackPolicyFileResponse(_message.Message):
         revision: _builtins.int = ...,
         changes: _abc.Iterable[Global___PolicyFileChange] | None = ...,
         warnings: _abc.Iterable[_write_warning_pb2.WriteWarning] | None = ...,
+        previous_revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "dry_run", b"dry_run", "revision", b"revision", "tenant", b"tenant", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "dry_run", b"dry_run", "previous_revision", b"previous_revision", "revision", b"revision", "tenant", b"tenant", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

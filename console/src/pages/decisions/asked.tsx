@@ -26,7 +26,7 @@ function factsOf(record: DecisionRecord): ComponentChildren {
       <Linked name="Agent" filter="agent_id" value={subject?.agent_id} />
       <Linked name="Customer" filter="customer_id" value={record.customer_id} />
       <Linked name="Model" filter="model" value={model?.model && modelName(record)} />
-      <Linked name="Provider" filter="provider" value={model?.provider} />
+      {!model?.model && <Linked name="Provider" filter="provider" value={model?.provider} />}
       <Fact name="Tool" value={record.tool} />
       <Linked name="Action" filter="action" value={record.action} />
       <Fact name="Resource" value={resource(target)} />

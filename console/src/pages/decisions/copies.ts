@@ -1,6 +1,6 @@
 /** A decision as a command and as a test case. No copy has a credential. */
 import { isPlain, safeJson, shellWord, yaml } from "./escapes";
-import { type DecideRequest, requestOf } from "./request_of";
+import { type DecideRequest, isRedacted, requestOf } from "./request_of";
 import type { DecisionRecord } from "./rows";
 
 /**
@@ -84,24 +84,30 @@ function option(flag: string, value: string): string {
   return value.startsWith("-") ? `${flag}=${shellWord(value)}` : `${flag} ${shellWord(value)}`;
 }
 
-/** Returns a suite of decision cases for `pdp test`, with the decision as what is expected. */
+/**
+ * Returns a suite of decision cases for `pdp test`, with the decision as what is expected. If
+ * values are redacted, not every policy can match again, so the matches are not expected.
+ */
 export function asTestCase(record: DecisionRecord): string {
-  const request = { ...requestOf(record), timestamp: record.asked_at ?? undefined };
-  const expect = {
-    outcome: record.outcome,
-    reason_code: record.reason_code === "" ? undefined : record.reason_code,
-    matches: record.matches.map(({ name, policy_id }) => name || policy_id),
-  };
+  const redacted = isRedacted(record);
   const named = {
     name: `${record.outcome} of ${record.time ?? "an unknown time"}`,
     why: record.message === "" ? undefined : record.message,
-    request,
-    expect,
+    request: { ...requestOf(record), timestamp: record.asked_at ?? undefined },
+    expect: {
+      outcome: record.outcome,
+      reason_code: record.reason_code === "" ? undefined : record.reason_code,
+      matches: redacted
+        ? undefined
+        : record.matches.map(({ name, policy_id }) => name || policy_id),
+    },
   };
+  const tenant = shellWord(record.tenant_id);
   return [
-    `# Write the policies beside it: pdp policies export --tenant ${shellWord(record.tenant_id)} policies.yaml`,
+    `# The policies: pdp policies export --tenant ${tenant} policies.yaml`,
+    ...(redacted ? ["# The request is redacted: write examples in place of what is missing."] : []),
     `suite: ${safeJson(`Decision ${record.decision_id}`)}`,
-    "policies_file: policies.yaml",
+    `policies_file: "policies.yaml"`,
     `cases:${yaml([named], "  ")}`,
   ].join("\n");
 }

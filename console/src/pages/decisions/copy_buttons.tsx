@@ -2,11 +2,11 @@
 import { identity } from "../../session";
 import { CopyButton } from "../../ui/copy";
 import { asCurl, asPdpDecide, asTestCase } from "./copies";
-import { missingParts } from "./request_of";
+import { isRedacted, missingParts } from "./request_of";
 import type { DecisionRecord } from "./rows";
 
 export function CopyButtons({ record }: { record: DecisionRecord }) {
-  const missing = missingParts(record);
+  const note = noteOn(record);
   const withKey = identity.value?.kind !== "development";
   return (
     <>
@@ -16,9 +16,13 @@ export function CopyButtons({ record }: { record: DecisionRecord }) {
       />
       <CopyButton label="Copy as pdp decide" text={() => asPdpDecide(record)} />
       <CopyButton label="Copy as test case" text={() => asTestCase(record)} />
-      {missing.length > 0 && (
-        <span class="soft small">The copies lack {missing.join(" and ")}: not recorded.</span>
-      )}
+      {note !== "" && <span class="soft small">{note}</span>}
     </>
   );
+}
+
+function noteOn(record: DecisionRecord): string {
+  const missing = missingParts(record);
+  if (missing.length > 0) return `The copies lack ${missing.join(" and ")}: not recorded.`;
+  return isRedacted(record) ? "The copies are redacted, as the record is." : "";
 }

@@ -17,9 +17,9 @@ export function policyHref(layer: string, policyId: string): string | undefined 
     case "limits":
       return href(["policies", "limits", policyId]);
     case "chain":
-      return href(["policies", "packs"], { rule: policyId });
+      return href(["policies", "packs"]);
     case "org":
-      return href(["policies", "org"]);
+      return href(["policies", "org-policy"]);
     default:
       return undefined;
   }

@@ -166,7 +166,8 @@ function Rows({ list, tail, filters, live }: RowsProps) {
 }
 
 function endOf(list: RecordList): string {
-  const count = `${integer(list.rows.value.length)} decisions`;
+  const { length } = list.rows.value;
+  const count = length === 1 ? "1 decision" : `${integer(length)} decisions`;
   if (list.loading.value) return `${count}, loading more…`;
   if (list.full) return `The newest ${integer(MOST_ROWS)} decisions. Export the list to see all.`;
   return list.complete ? `${count}: all that match.` : `${count} so far. Scroll down for more.`;

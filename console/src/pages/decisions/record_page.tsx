@@ -14,7 +14,7 @@ import { playgroundHref } from "./links";
 import { neighboursOf } from "./neighbours";
 import { ReplayPanel } from "./replay_panel";
 import type { DecisionRecord } from "./rows";
-import { question, reason, verdict } from "./story";
+import { headline, question, reason } from "./story";
 import { DetailsSection, FindingsSection, LayersSection, RiskSection } from "./story_sections";
 import { DutiesSection } from "./duties";
 
@@ -46,14 +46,16 @@ function Position({ id }: { id: string }) {
   const { newer, older } = neighboursOf(id);
   useEffect(() => {
     const move = (event: KeyboardEvent) => {
-      const target = { ArrowLeft: newer, ArrowRight: older }[event.key];
+      // A key that is held down is faster than this page is shown.
+      const beside = neighboursOf(location.peek().parts[1] ?? "");
+      const target = { ArrowLeft: beside.newer, ArrowRight: beside.older }[event.key];
       if (target === undefined || isBusy(event)) return;
       event.preventDefault();
       go(["decisions", target], query);
     };
     document.addEventListener("keydown", move);
     return () => document.removeEventListener("keydown", move);
-  }, [newer, older]);
+  }, [id]);
   return (
     <nav class="position" aria-label="Place in the list">
       <a href={href(["decisions"], query)}>← All decisions</a>
@@ -97,7 +99,7 @@ function Story({ record }: { record: DecisionRecord }) {
   return (
     <article class="decision">
       <header class={`panel headline ${record.allowed ? "passed" : "stopped"}`}>
-        <h1>{verdict(record.outcome)}</h1>
+        <h1>{headline(record)}</h1>
         <p class="lead">{reason(record)}</p>
         {record.message !== "" && (
           <p>

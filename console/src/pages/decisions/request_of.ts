@@ -36,6 +36,11 @@ export function missingParts(record: DecisionRecord): string[] {
   return missing;
 }
 
+/** Whether something stands in place of values, so that the same policies need not match again. */
+export function isRedacted(record: DecisionRecord): boolean {
+  return record.entities.length > 0 || record.obligations.some(({ type }) => type === "REDACT");
+}
+
 function judged(record: DecisionRecord): Record<string, unknown> {
   const { redacted_text: text, redacted_arguments: values } = record;
   if (record.payload_format) {

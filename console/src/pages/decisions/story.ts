@@ -28,18 +28,32 @@ export function verdict(outcome: string): string {
 
 interface LayerWords {
   readonly name: string;
+  /** One policy of the layer, in a sentence. */
+  readonly one: string;
   readonly purpose: string;
 }
 
 /** The layers in the order in which they are asked. */
 const LAYERS: Readonly<Record<string, LayerWords>> = {
-  kill_switch: { name: "Kill switch", purpose: "stops models that are switched off" },
-  limits: { name: "Limits", purpose: "stops who has used up a limit" },
-  customer: { name: "Customer policy", purpose: "the policy of the customer that is named" },
-  static: { name: "Static policies", purpose: "patterns of the system and of the tenant" },
-  chain: { name: "Policy chains", purpose: "rules of packs, in their order" },
-  dlp: { name: "DLP rules", purpose: "what detectors find" },
-  org: { name: "Org policy", purpose: "blocks by risk" },
+  kill_switch: {
+    name: "Kill switch",
+    one: "the kill switch of",
+    purpose: "stops models that are switched off",
+  },
+  limits: { name: "Limits", one: "the limit", purpose: "stops who has used up a limit" },
+  customer: {
+    name: "Customer policy",
+    one: "the customer policy",
+    purpose: "the policy of the customer that is named",
+  },
+  static: {
+    name: "Static policies",
+    one: "the static policy",
+    purpose: "patterns of the system and of the tenant",
+  },
+  chain: { name: "Policy chains", one: "the rule", purpose: "rules of packs, in their order" },
+  dlp: { name: "DLP rules", one: "the DLP rule", purpose: "what detectors find" },
+  org: { name: "Org policy", one: "the org policy", purpose: "blocks by risk" },
 };
 
 export function layerName(layer: string): string {
@@ -99,19 +113,30 @@ export function question(record: DecisionRecord): string {
   return `${who} sent ${what}${to}.`;
 }
 
+/** Returns what happened and which policy decided: `Blocked by the static policy “No rivals”`. */
+export function headline(record: DecisionRecord): string {
+  const match = decidingMatch(record);
+  const what = verdict(record.outcome);
+  if (match === undefined || record.outcome === "ALLOW") return what;
+  const one = LAYERS[match.layer]?.one ?? match.layer;
+  return `${what} by ${one} “${matchName(match)}”`;
+}
+
 /** Returns why the decision is what it is, in a sentence. */
 export function reason(record: DecisionRecord): string {
   const match = decidingMatch(record);
-  if (match !== undefined && record.outcome !== "ALLOW") {
-    return `${layerName(match.layer)}: “${matchName(match)}” matched, because ${match.reason || "its conditions hold"}.`;
-  }
+  if (match !== undefined && record.outcome !== "ALLOW") return sentence(match.reason);
   if (record.incomplete) return "A part of the request could not be evaluated.";
-  if (record.outcome === "ALLOW") {
-    return record.matches.length === 0
-      ? "No policy matched."
-      : "Policies matched, but none of them stops or changes the request.";
-  }
-  return record.message;
+  if (record.outcome !== "ALLOW") return "No policy gives the reason.";
+  return record.matches.length === 0
+    ? "No policy matched."
+    : "Policies matched, but none of them stops or changes the request.";
+}
+
+function sentence(text: string): string {
+  if (text === "") return "Its conditions hold.";
+  const end = /[.!?]$/.test(text) ? "" : ".";
+  return text.charAt(0).toUpperCase() + text.slice(1) + end;
 }
 
 export interface Finding {

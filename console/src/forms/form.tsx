@@ -94,7 +94,7 @@ function Field(props: FieldProps) {
     <>
       {description !== "" && (
         <p class="help" id={`${id}-help`}>
-          {description}
+          <HelpText text={description} />
         </p>
       )}
       {problems.map(({ reason, field }) => (
@@ -119,6 +119,17 @@ function Field(props: FieldProps) {
       {control}
       {notes}
     </div>
+  );
+}
+
+/** A description of the contract: what it has between backticks is code. */
+function HelpText({ text }: { text: string }) {
+  return (
+    <>
+      {text
+        .split("`")
+        .map((part, index) => (index % 2 === 1 ? <code key={index}>{part}</code> : part))}
+    </>
   );
 }
 

@@ -35,14 +35,19 @@ describe("the playground", () => {
     await visit.checkNarrow("playground");
 
     // Nothing was recorded.
-    const { records } = await server.call<{ records: unknown[] }>("GET", "/api/admin/audit/records");
+    const { records } = await server.call<{ records: unknown[] }>(
+      "GET",
+      "/api/admin/audit/records",
+    );
     expect(records).toEqual([]);
 
     // The inputs are still there after a look at another page, and nowhere else.
     await visit.go("#/kill-switch");
     await visit.go("#/playground");
     expect(await page.getByLabel("User").inputValue()).toBe("ann");
-    const stored = await page.evaluate(() => JSON.stringify([{ ...sessionStorage }, { ...localStorage }]));
+    const stored = await page.evaluate(() =>
+      JSON.stringify([{ ...sessionStorage }, { ...localStorage }]),
+    );
     expect(stored).not.toContain("4111");
     await visit.close();
   });
@@ -50,7 +55,7 @@ describe("the playground", () => {
   test("a provider's document: findings are marked in its source", async () => {
     const visit = await Visit.open(browser, server, "#/playground");
     const { page } = visit;
-    await page.getByText("Provider's JSON").click();
+    await page.getByLabel("Provider's JSON").check();
     const call = JSON.stringify({ card: CARD });
     const body = JSON.stringify({
       model: "gpt-4.1",
@@ -58,9 +63,7 @@ describe("the playground", () => {
         { role: "user", content: `Refund ${CARD}` },
         {
           role: "assistant",
-          tool_calls: [
-            { id: "a", type: "function", function: { name: "pay", arguments: call } },
-          ],
+          tool_calls: [{ id: "a", type: "function", function: { name: "pay", arguments: call } }],
         },
       ],
     });

@@ -45,10 +45,10 @@ class Heartbeat:
         """Takes what a process says of itself.
 
         Args:
-            store: where it is written.
+            store: gets what it says.
             publisher: has the revision in force.
             stats: knows how old it is.
-            readiness: whether this process drains.
+            readiness: says whether this process drains.
             worker: its number among the processes that share the ports.
         """
         self._store = store

@@ -52,6 +52,7 @@ from pdp.transport.servicers.approval import ApprovalServicer
 from pdp.transport.servicers.audit import AuditServicer
 from pdp.transport.servicers.compliance_bundle import ComplianceBundleServicer
 from pdp.transport.servicers.customer_policy import CustomerPolicyServicer
+from pdp.transport.servicers.dead_letters import DeadLetterServicer
 from pdp.transport.servicers.decide import DecideServicer
 from pdp.transport.servicers.dlp_rule import DlpRuleServicer
 from pdp.transport.servicers.dlp_simulation import DlpSimulationServicer
@@ -261,8 +262,11 @@ def _policy_handlers(
 def _export_handlers(workspace: Workspace, exporting: ExportSubsystem) -> dict[str, Endpoint]:
     """Returns the handlers of the org policy, and of the connectors to SIEMs."""
     return {
-        **OrgPolicyServicer(OrgPolicies(workspace), exporting.trials).handlers(),
+        **OrgPolicyServicer(
+            OrgPolicies(workspace), exporting.trials, exporting.dead_letters
+        ).handlers(),
         **SiemServicer(exporting.directory).handlers(),
+        **DeadLetterServicer(exporting.dead_letters).handlers(),
     }
 
 

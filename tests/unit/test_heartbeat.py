@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Written:
-    """A store that keeps what is written, and can be told to fail or to hang."""
+    """A store that keeps what is written, and fails or hangs if a test says so."""
 
     def __init__(self) -> None:
         self.processes: list[ServerProcess] = []

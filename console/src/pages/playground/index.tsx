@@ -78,6 +78,7 @@ export default function Page() {
 function usePrefill(): void {
   const { query } = location.value;
   useEffect(() => {
+    if (query.get("draft") === "1") tryDraft.value = true;
     const given = inputsOf(query);
     if (given === undefined) return;
     inputs.value = given;

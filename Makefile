@@ -104,6 +104,10 @@ bench-local: $(VENV)/dev.stamp ## Measure the processor time of a decision of th
 bench-limits: $(VENV)/dev.stamp ## Measure what limits cost a decision, by where their counters are
 	@$(BIN)/python -m bench.limits
 
+.PHONY: bench-console
+bench-console: $(VENV)/dev.stamp $(CONSOLE) ## Measure the console with 10,000 records and 5,000 policies; needs Chromium
+	cd console && npm run --silent measure
+
 .PHONY: bench-neighbours
 bench-neighbours: $(VENV)/dev.stamp ## Measure what a busy tenant costs a quiet one
 	@$(BIN)/python -m bench.neighbours $(ARGS)

@@ -21,6 +21,15 @@ export default defineConfig({
           hookTimeout: 120_000,
         },
       },
+      {
+        extends: true,
+        test: {
+          name: "measure",
+          include: ["measure/**/*.test.ts"],
+          environment: "node",
+          testTimeout: 600_000,
+        },
+      },
     ],
   },
 });

@@ -109,7 +109,7 @@ function Account() {
   const who = identity.value;
   return (
     <details class="account">
-      <summary>{who?.name === "" ? "Account" : who?.name}</summary>
+      <summary>{[who?.person, who?.name, "Account"].find((name) => name)}</summary>
       <div class="panel">
         <p>
           <strong>{who?.name}</strong>

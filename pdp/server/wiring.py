@@ -30,6 +30,7 @@ from pdp.admin.static_policies import StaticOverrides, StaticPolicies
 from pdp.admin.tenant_settings import TenantSettingsAdmin
 from pdp.admin.user_groups import UserGroups
 from pdp.audit.reader import RecordReader
+from pdp.audit.record_summary import RecordSummaries
 from pdp.decisions.decider import Decider
 from pdp.decisions.recording import DecisionRecorder
 from pdp.decisions.reports import Reports
@@ -63,6 +64,7 @@ from pdp.transport.servicers.policy import PolicyServicer
 from pdp.transport.servicers.policy_chain import PolicyChainServicer
 from pdp.transport.servicers.policy_file import PolicyFileServicer
 from pdp.transport.servicers.policy_pack import PolicyPackServicer
+from pdp.transport.servicers.record_summary import RecordSummaryServicer
 from pdp.transport.servicers.replay import ReplayServicer
 from pdp.transport.servicers.siem import SiemServicer
 from pdp.transport.servicers.simulate import SimulateServicer
@@ -155,13 +157,25 @@ def wire(
         **_policy_handlers(workspace, publisher.platform.detectors, metering),
         **_file_handlers(workspace, publisher, decider, reader),
         **_export_handlers(workspace, exporting or ExportSubsystem.disabled()),
-        **AuditServicer(reader, ChangeLog(workspace), _reports(recording, decider)).handlers(),
+        **_audit_handlers(workspace, recording, reader, decider),
         **_caller_handlers(feed),
     }
     ends = [feed.end_streams, *([reader.end_tails] if reader else [])]
     services = secure(metrics)
     served = serve(handlers, decider, services, wrap=wrap, settings=settings, end_streams=ends)
     return Wiring(served, metering, _sweeper(workspace, desk, metrics))
+
+
+def _audit_handlers(
+    workspace: Workspace,
+    recording: Recording | None,
+    reader: RecordReader | None,
+    decider: Decider,
+) -> dict[str, Endpoint]:
+    """Returns the handlers of decision records, and of the changes of policies."""
+    audit = AuditServicer(reader, ChangeLog(workspace), _reports(recording, decider))
+    summaries = RecordSummaries(recording.log, recording.flush_counts) if recording else None
+    return {**audit.handlers(), **RecordSummaryServicer(summaries).handlers()}
 
 
 def _caller_handlers(feed: PolicyServicer) -> dict[str, Endpoint | Handler]:

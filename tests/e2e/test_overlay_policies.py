@@ -160,7 +160,7 @@ def test_a_replay_of_requests_adds_and_removes_policies(client: httpx2.Client, n
     """Except limits: a replay uses nothing of them (docs/replay.md)."""
     case = SECTIONS[name]
     post(client, IMPORT, {"policies": case.others})
-    overlay = {"policies": {name: case.policies}}
+    overlay: dict[str, Any] = {"policies": {name: case.policies}}
     there = [(case.without, case.outcome)]
     assert changes(client, overlay=overlay, requests=[case.request]) == there
     post(client, IMPORT, overlay)
@@ -173,7 +173,7 @@ def test_a_replay_of_requests_adds_and_removes_policies(client: httpx2.Client, n
 def test_a_replay_of_records_removes_policies(client: httpx2.Client) -> None:
     post(client, IMPORT, {"policies": {"static_policies": [RIVALS]}})
     post(client, "/v1/decide", text("a rival"))
-    draft = {"policies": {"static_policies": []}}
+    draft: dict[str, Any] = {"policies": {"static_policies": []}}
     assert changes(client, overlay=draft) == []
     assert changes(client, overlay={**draft, "policies_mode": "replace"}) == [("BLOCK", "ALLOW")]
 

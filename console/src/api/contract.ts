@@ -1704,6 +1704,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/admin/audit/summary": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * SummarizeRecords returns the tenant's decisions of a period: outcomes, risk and durations over time, and what is most frequent
+         * @description SummarizeRecords returns the tenant's decisions of a period: outcomes, risk and durations over time, and what is most frequent. It may be called every few seconds: it reads only what is new since the last call.
+         */
+        get: operations["SummarizeRecords"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/admin/audit/verify": {
         parameters: {
             query?: never;
@@ -4805,6 +4825,21 @@ export interface components {
          * @enum {string}
          */
         Outcome: "ALLOW" | "WARN" | "ALLOW_WITH_OVERRIDE" | "ROUTE_TO" | "REDACT" | "PROMPT" | "CANCEL" | "BLOCK" | "ESCALATE";
+        /** @description OutcomeCount is the number of decisions with an outcome. */
+        OutcomeCount: {
+            /** @description outcome is the outcome. */
+            outcome: components["schemas"]["Outcome"];
+            /**
+             * Format: int64
+             * @description made is the number of decisions that were made.
+             */
+            made: number;
+            /**
+             * Format: int64
+             * @description recorded is the number of decisions that were recorded.
+             */
+            recorded: number;
+        };
         /** @description Overlay holds candidate policies. A candidate replaces the tenant's policy with the same ID or name; if there is none, the candidate is added. */
         Overlay: {
             /** @description static_policies are candidates in the form of their REST objects. */
@@ -5514,6 +5549,29 @@ export interface components {
             /** @description requests_per_minute is the usage of the bound with this name. */
             requests_per_minute?: components["schemas"]["CountUsage"];
         };
+        /** @description RecordBucket is a part of a period. */
+        RecordBucket: {
+            /**
+             * Format: date-time
+             * @description start is where it begins.
+             * @example 2025-01-02T10:00:00Z
+             */
+            start?: string;
+            /** @description outcomes are the numbers of all decisions by outcome. */
+            outcomes: components["schemas"]["OutcomeCount"][];
+            /** @description risk are the numbers of records by risk level, without levels that no record has. */
+            risk: components["schemas"]["RiskCount"][];
+            /**
+             * Format: double
+             * @description duration_us_p50 is the duration that half of the records do not exceed, in microseconds; null without records.
+             */
+            duration_us_p50: number | null;
+            /**
+             * Format: double
+             * @description duration_us_p99 is the duration that 99% of the records do not exceed, in microseconds; null without records.
+             */
+            duration_us_p99: number | null;
+        };
         /** @description RecordRemoval counts the records of a tenant that retention has deleted for one reason. */
         RecordRemoval: {
             /** @description tenant_id is the tenant of the records. It is empty for records that an older release deleted: that release did not note the tenant. */
@@ -5936,6 +5994,16 @@ export interface components {
             level: string;
             /** @description factors add up to the score, which is capped at 100. */
             factors: components["schemas"]["RiskFactor"][];
+        };
+        /** @description RiskCount is the number of records with a risk level. */
+        RiskCount: {
+            /** @description level is `none`, `low`, `medium`, `high` or `critical`. */
+            level: string;
+            /**
+             * Format: int32
+             * @description count is the number of records.
+             */
+            count: number;
         };
         /** @description RiskFactor is one contribution to a risk score. */
         RiskFactor: {
@@ -6462,6 +6530,49 @@ export interface components {
             /** @description attributes are further attributes of the subject, nested at most 32 deep. */
             attributes?: Record<string, never> | null;
         };
+        /** @description SummarizeRecordsResponse is the summary of a period. The outcomes count all decisions; everything else is from the records of the period. */
+        SummarizeRecordsResponse: {
+            /**
+             * Format: date-time
+             * @description since is where the first bucket begins.
+             * @example 2025-01-02T10:00:00Z
+             */
+            since?: string;
+            /**
+             * Format: date-time
+             * @description until is where the last bucket ends.
+             * @example 2025-01-02T10:00:00Z
+             */
+            until?: string;
+            /**
+             * Format: int64
+             * @description bucket_seconds is the length of a bucket.
+             */
+            bucket_seconds: number;
+            /** @description buckets are the parts of the period, the oldest first. */
+            buckets: components["schemas"]["RecordBucket"][];
+            /** @description top_policies are the policies that matched in most records, at most 10. */
+            top_policies: components["schemas"]["TopPolicy"][];
+            /** @description top_users are the users with most records, at most 10. */
+            top_users: components["schemas"]["TopUser"][];
+            /** @description top_agents are the agents with most records, at most 10. */
+            top_agents: components["schemas"]["TopAgent"][];
+            /** @description top_models are the models with most records, at most 10. */
+            top_models: components["schemas"]["TopModel"][];
+            /**
+             * Format: int32
+             * @description records_read is the number of records that were read, at most 50,000. They are the newest of the period.
+             */
+            records_read: number;
+            /** @description records_complete is true if these are all records of the period. */
+            records_complete: boolean;
+            /**
+             * Format: date-time
+             * @description uncounted_before is set if the period begins before decisions were counted. How many were made before this time is not known.
+             * @example 2025-01-02T10:00:00Z
+             */
+            uncounted_before?: string;
+        };
         /** @description Target is the resource that an action applies to. */
         Target: {
             /** @description resource_type is the type of the resource, for instance `table`. */
@@ -6649,6 +6760,62 @@ export interface components {
             tool: string;
             /** @description action is the action, as in DecideRequest. */
             action: string;
+        };
+        /** @description TopAgent is an agent with many records. */
+        TopAgent: {
+            /** @description agent_id is the ID of the agent. */
+            agent_id: string;
+            /**
+             * Format: int32
+             * @description count is the number of records.
+             */
+            count: number;
+            /**
+             * Format: int32
+             * @description blocked is the number of records with the outcome BLOCK.
+             */
+            blocked: number;
+        };
+        /** @description TopModel is a model with many records. */
+        TopModel: {
+            /** @description provider is the provider of the model. */
+            provider: string;
+            /** @description model is the ID of the model. */
+            model: string;
+            /**
+             * Format: int32
+             * @description count is the number of records.
+             */
+            count: number;
+        };
+        /** @description TopPolicy is a policy that matched often. */
+        TopPolicy: {
+            /** @description layer is the layer of the policy. */
+            layer: string;
+            /** @description policy_id is the ID of the policy. */
+            policy_id: string;
+            /** @description name is the name of the policy. */
+            name: string;
+            /**
+             * Format: int32
+             * @description count is the number of records in which it matched.
+             */
+            count: number;
+        };
+        /** @description TopUser is a user with many records. */
+        TopUser: {
+            /** @description user_id is the ID of the user. */
+            user_id: string;
+            /**
+             * Format: int32
+             * @description count is the number of records.
+             */
+            count: number;
+            /**
+             * Format: int32
+             * @description blocked is the number of records with the outcome BLOCK.
+             */
+            blocked: number;
         };
         /** @description TraceRow is one step of a decision. */
         TraceRow: {
@@ -15815,6 +15982,49 @@ export interface operations {
                 };
                 content: {
                     "application/x-ndjson": components["schemas"]["DecisionRecord"];
+                };
+            };
+            400: components["responses"]["InvalidArgumentOrMalformedRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["AccessDeniedOrTenantMismatchOrHostRefused"];
+            409: components["responses"]["RuleRequired"];
+            413: components["responses"]["WorkLimitExceeded"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["RevisionUnavailableOrStoreUnavailable"];
+            504: components["responses"]["DeadlineExceeded"];
+        };
+    };
+    SummarizeRecords: {
+        parameters: {
+            query?: {
+                /** @description since is the beginning of the period; unset means an hour before its end. */
+                since?: string;
+                /** @description until is the end of the period, exclusive; unset means now. */
+                until?: string;
+                /** @description buckets is the number of parts of the period to return; 0 means 60. There may be fewer, and one more: the length of a bucket is a multiple of a minute, or of an hour if the period begins more than a day ago, because counts are kept by the minute for a day and by the hour after it. */
+                buckets?: number;
+            };
+            header?: {
+                /**
+                 * @description The tenant to act for. If it is empty, it is the tenant of the credential.
+                 * @example my-tenant
+                 */
+                "X-Tenant-ID"?: components["parameters"]["TenantID"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description SummarizeRecordsResponse is the summary of a period. The outcomes count all decisions; everything else is from the records of the period. */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SummarizeRecordsResponse"];
                 };
             };
             400: components["responses"]["InvalidArgumentOrMalformedRequest"];

@@ -106,6 +106,7 @@ export const OPERATIONS: Record<keyof operations, readonly [method: string, path
   Simulate: ["POST", "/v1/simulate"],
   SimulatePolicy: ["POST", "/api/admin/policy/simulate"],
   SimulatePolicyChain: ["POST", "/api/admin/policy-chains/simulate"],
+  SummarizeRecords: ["GET", "/api/admin/audit/summary"],
   TailRecords: ["GET", "/api/admin/audit/tail"],
   TestAlertRules: ["POST", "/v1/org/policy/alerts/test"],
   TestDlpRule: ["POST", "/api/admin/dlp-rules/test"],

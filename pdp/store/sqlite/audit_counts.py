@@ -46,7 +46,8 @@ _READ: Final = """
     SELECT level, outcome, sum(decisions), coalesce(sum(decisions) FILTER (WHERE recorded), 0),
            coalesce(sum(decisions) FILTER (WHERE recorded AND at + width <= ?), 0),
            min(at), max(at + width)
-    FROM decision_counts WHERE tenant_id = ? AND at + width > ? AND at < ?
+    FROM decision_counts
+    WHERE tenant_id = ? AND at > ? - 3600 AND at + width > ? AND at < ?
     GROUP BY level, outcome ORDER BY level, outcome
 """
 _OLDEST_RECORD: Final = "SELECT time FROM records WHERE tenant_id = ? ORDER BY sequence LIMIT 1"
@@ -124,7 +125,7 @@ def read(
     held_from = oldest[0] if oldest else _NO_END
     rows = [
         row
-        for row in connection.execute(_READ, (held_from, tenant_id, start, end))
+        for row in connection.execute(_READ, (held_from, tenant_id, start, start, end))
         if not outcomes or row[1] in outcomes
     ]
     [(counted_from,)] = connection.execute(_COUNTED_FROM)

@@ -63,11 +63,10 @@ export function withoutEntry(document: Document, section: string, name: string):
   return withEntries(document, section, rest);
 }
 
-/** Returns the keys of sections that differ, in the order of a policy file. */
+/** Returns the keys of sections with policies that differ, in the order of a policy file. */
 export function sectionsThatDiffer(before: Document, after: Document): string[] {
-  return SECTIONS.map(({ key }) => key).filter(
-    (key) => before[key] !== after[key] && !same(entriesOf(before, key), entriesOf(after, key)),
-  );
+  const keys = SECTIONS.map(({ key }) => key);
+  return keys.filter((key) => changesOf(before, after, key).length > 0);
 }
 
 /** Returns the policies of a section that differ: in the order of `after`, removed ones last. */
@@ -96,7 +95,7 @@ export function allChanges(before: Document, after: Document): EntryChange[] {
   return SECTIONS.flatMap(({ key }) => changesOf(before, after, key));
 }
 
-/** Returns the entries of a section by name. Of entries with one name, the last one counts. */
+/** Returns the entries of a section by name. */
 export function byName(document: Document, section: string): Map<string, Entry> {
   return new Map(entriesOf(document, section).map((entry) => [entryName(section, entry), entry]));
 }
@@ -120,17 +119,27 @@ export type Reading =
   | { readonly document: Document; readonly problem?: never }
   | { readonly document?: never; readonly problem: string };
 
-/** Reads the value of a section: an entry, or a list of entries. */
+/** Reads the value of a section: an entry, or a list of entries with different names. */
 export function readSection(section: string, value: unknown): Reading {
-  const items = isObject(value) && isSingle(section) ? [value] : value;
+  const items: unknown = isObject(value) && isSingle(section) ? [value] : value;
   if (!Array.isArray(items)) return { problem: `${section} must be a list.` };
   const broken = items.findIndex((item) => !isObject(item));
   if (broken >= 0) return { problem: `${section}[${broken}] must be an object.` };
   const entries = items as Entry[];
-  // Each entry of a section with one policy changes what those before it leave.
-  const merged =
-    isSingle(section) && entries.length > 1 ? [Object.assign({}, ...entries)] : entries;
-  return { document: withEntries({}, section, merged) };
+  if (isSingle(section)) {
+    // Each entry of a section with one policy changes what those before it leave.
+    return { document: withEntries({}, section, entries.length > 1 ? [merged(entries)] : entries) };
+  }
+  const places = new Map<string, number>();
+  for (const [index, entry] of entries.entries()) {
+    const name = entryName(section, entry);
+    const other = places.get(name);
+    if (name === "") return { problem: `${section}[${index}] has no name.` };
+    if (other !== undefined)
+      return { problem: `${section}[${index}] has the name of ${section}[${other}]: ${name}` };
+    places.set(name, index);
+  }
+  return { document: withEntries({}, section, entries) };
 }
 
 /** Reads a policy file in JSON: with or without `tenant` and `format` around its policies. */
@@ -156,6 +165,10 @@ export function readPolicyFile(text: string): Reading {
 
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function merged(entries: readonly Entry[]): Entry {
+  return Object.fromEntries(entries.flatMap((entry) => Object.entries(entry)));
 }
 
 function isList(value: Entry | readonly Entry[]): value is readonly Entry[] {

@@ -5,8 +5,8 @@
  * storage, so that reloading the page keeps it. It has no secrets: the server writes references in
  * place of the URLs of webhooks.
  */
-import { computed, effect, signal } from "@preact/signals";
-import type { Schemas } from "../../api/types";
+import { computed } from "@preact/signals";
+import type { BodyOf } from "../../api/types";
 import { api, identity, tenant } from "../../session";
 import {
   type Document,
@@ -19,6 +19,8 @@ import {
   withEntry,
   withoutEntry,
 } from "./document";
+import { kept } from "./kept";
+import { withRenamed } from "./references";
 import { isSingle } from "./sections";
 
 export interface Draft {
@@ -34,32 +36,21 @@ export interface Draft {
 }
 
 /** The policies of a draft as an overlay of Simulate and Replay. */
-export type DraftOverlay = Schemas["Overlay"] & { readonly policies_mode: "replace" };
+export type DraftOverlay = NonNullable<BodyOf<"Replay">["overlay"]>;
 
-const KEY = "pdp.draft";
+type Drafts = Readonly<Record<string, Draft>>;
 
-const drafts = signal<Readonly<Record<string, Draft>>>({});
-/** Whose drafts are in memory: another user of the tab does not get them. */
-let owner: string | undefined;
+const NONE: Drafts = {};
+const drafts = kept("pdp.draft", NONE, read, (all) => Object.values(all).map(compacted));
 
 /** The tenant that calls are for; the tenant of the credential if there is only one. */
-const currentTenant = computed(() => identity.value?.tenant_id || tenant.value || "default");
+export const currentTenant = computed(() => identity.value?.tenant_id || tenant.value || "default");
 
 /** The draft of the current tenant; undefined if there is none. */
-export const draft = computed<Draft | undefined>(() => drafts.value[currentTenant.value]);
+export const draft = computed<Draft | undefined>(() => drafts.value.value[currentTenant.value]);
 
 /** False if the draft is too large for the session storage: reloading the page loses it. */
-export const draftIsStored = signal(true);
-
-// A session may end by itself in the middle of an edit. The drafts wait in memory for its user.
-effect(() => {
-  const who = identity.value;
-  if (who === undefined) return;
-  const name = `${who.kind} ${who.name}`;
-  if (owner === name) return store(drafts.peek());
-  owner = name;
-  drafts.value = read();
-});
+export const draftIsStored = drafts.isStored;
 
 /** Returns the draft of the current tenant, for code that is not shown. */
 export function currentDraft(): Draft | undefined {
@@ -102,9 +93,12 @@ export function putEntry(section: string, entry: Entry): void {
   edit((edited) => withEntry(edited, section, { ...present, ...entry }));
 }
 
-/** Puts an entry exactly as it is in place of the entry `name`, which it may rename. */
+/**
+ * Puts an entry exactly as it is in place of the entry `name`. If that renames it, what refers to
+ * it gets the new name too.
+ */
 export function replaceEntry(section: string, name: string, entry: Entry): void {
-  edit((edited) => withEntry(edited, section, entry, name));
+  edit((edited) => withRenamed(edited, section, name, entry));
 }
 
 /** Removes an entry; in a section with one entry, the name is empty. */
@@ -140,9 +134,8 @@ export function replaceDraft(next: Draft): void {
 
 /** Throws the draft away. */
 export function discardDraft(): void {
-  const { [currentTenant.peek()]: _gone, ...rest } = drafts.peek();
-  drafts.value = rest;
-  store(rest);
+  const { [currentTenant.peek()]: _gone, ...rest } = drafts.value.peek();
+  drafts.set(Object.keys(rest).length === 0 ? NONE : rest);
 }
 
 /** Returns the keys of the sections that the draft changes. */
@@ -179,21 +172,7 @@ function edit(change: (edited: Document) => Document): void {
 }
 
 function put(next: Draft): void {
-  drafts.value = { ...drafts.peek(), [next.tenant]: next };
-  store(drafts.peek());
-}
-
-function store(all: Readonly<Record<string, Draft>>): void {
-  try {
-    if (Object.keys(all).length === 0) sessionStorage.removeItem(KEY);
-    else sessionStorage.setItem(KEY, JSON.stringify(Object.values(all).map(compacted)));
-    draftIsStored.value = true;
-  } catch (error) {
-    if (!(error instanceof DOMException)) throw error;
-    // What is stored now is older than the draft, which is worse than nothing.
-    sessionStorage.removeItem(KEY);
-    draftIsStored.value = false;
-  }
+  drafts.set({ ...drafts.value.peek(), [next.tenant]: next });
 }
 
 /** Returns a draft without the sections that it does not change: half of the size. */
@@ -201,16 +180,11 @@ function compacted(one: Draft): Draft {
   return { ...one, edited: touchedPolicies(one) };
 }
 
-function read(): Record<string, Draft> {
-  try {
-    const stored = JSON.parse(sessionStorage.getItem(KEY) ?? "[]") as unknown;
-    const list = Array.isArray(stored) ? stored.filter(isDraft) : [];
-    return Object.fromEntries(
-      list.map((one) => [one.tenant, { ...one, edited: { ...one.base, ...one.edited } }]),
-    );
-  } catch {
-    return {};
-  }
+function read(stored: unknown): Drafts {
+  const list = Array.isArray(stored) ? stored.filter(isDraft) : [];
+  return Object.fromEntries(
+    list.map((one) => [one.tenant, { ...one, edited: { ...one.base, ...one.edited } }]),
+  );
 }
 
 function isDraft(value: unknown): value is Draft {

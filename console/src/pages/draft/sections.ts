@@ -1,5 +1,6 @@
 /** The sections of a policy file: what their entries are, and how they are named. */
 import type { Operation } from "../../api/types";
+import type { Schema } from "../../forms/schema";
 import type { Entry } from "./document";
 
 export interface Section {
@@ -8,12 +9,12 @@ export interface Section {
   readonly title: string;
   /** What an entry is, as a sentence. */
   readonly about: string;
-  /** The operation whose body has the fields of an entry. */
-  readonly operation: Operation;
+  /** The operation whose body has the fields of an entry; without it, `extras` has them all. */
+  readonly operation?: Operation;
   /** The field that names an entry; empty if the section has one entry only. */
   readonly nameField: string;
-  /** Fields of an entry that the body of the operation does not have, with their help. */
-  readonly extras?: Readonly<Record<string, string>>;
+  /** Fields of an entry that the body of the operation does not have, or has in another form. */
+  readonly extras?: Readonly<Record<string, Schema>>;
   /** Fields of the body that an entry does not have. */
   readonly omitted?: readonly string[];
   /** Whether only admins may change it. */
@@ -21,6 +22,20 @@ export interface Section {
   /** Whether an export never has it: it appears only if a policy file has it. */
   readonly shortForm?: boolean;
 }
+
+function text(description: string): Schema {
+  return { type: "string", maxLength: 256, description };
+}
+
+function texts(description: string): Schema {
+  return { type: "array", items: { type: "string", maxLength: 256 }, description };
+}
+
+const PACKS: Schema = {
+  type: "array",
+  description: "The names of the packs. The first one is asked first.",
+  items: { type: "object", properties: { pack: text("The name of a pack.") }, required: ["pack"] },
+};
 
 /** All sections, in the order in which a policy file has them. */
 export const SECTIONS: readonly Section[] = [
@@ -52,7 +67,7 @@ export const SECTIONS: readonly Section[] = [
     about: "The tenant's own actions for system policies.",
     operation: "CreateStaticPolicyOverride",
     nameField: "policy_id",
-    extras: { policy_id: "The ID of the system policy." },
+    extras: { policy_id: text("The ID of the system policy.") },
   },
   {
     key: "dlp",
@@ -67,7 +82,7 @@ export const SECTIONS: readonly Section[] = [
     about: "Changes of DLP rules that ship with the product.",
     operation: "UpdateDlpRule",
     nameField: "rule",
-    extras: { rule: "A detector such as email, or a rule of a bundle such as pci_dss/card." },
+    extras: { rule: text("A detector such as email, or a rule of a bundle such as pci_dss/card.") },
     omitted: ["detector_name", "detector_type", "entity_type", "config_json"],
   },
   {
@@ -76,23 +91,22 @@ export const SECTIONS: readonly Section[] = [
     about: "The tenant's own compliance bundles.",
     operation: "CreateComplianceBundle",
     nameField: "name",
+    extras: { rule_ids: texts("The names of the DLP rules of the bundle.") },
   },
   {
     key: "upgraded_bundles",
     title: "Upgraded bundles",
     about: "Bundles of the product at their latest definition; all others have their first one.",
-    operation: "UpgradeComplianceBundle",
     nameField: "bundle",
-    extras: { bundle: "The bundle of the product, such as pci_dss." },
+    extras: { bundle: text("The bundle of the product, such as pci_dss.") },
     shortForm: true,
   },
   {
     key: "active_bundles",
     title: "Active bundles",
     about: "Bundles in force for all users; all other bundles of the product are not.",
-    operation: "ActivateComplianceBundle",
     nameField: "bundle",
-    extras: { bundle: "The bundle, such as pci_dss." },
+    extras: { bundle: text("The bundle, such as pci_dss.") },
     shortForm: true,
   },
   {
@@ -102,8 +116,9 @@ export const SECTIONS: readonly Section[] = [
     operation: "UpdateComplianceBundle",
     nameField: "bundle",
     extras: {
-      bundle: "The bundle of the product, such as pci_dss.",
-      version: "The definition to use; empty means the first one.",
+      bundle: text("The bundle of the product, such as pci_dss."),
+      version: text("The definition to use; empty means the first one."),
+      rule_ids: texts("The names of the tenant's own DLP rules in the bundle."),
     },
   },
   {
@@ -112,6 +127,10 @@ export const SECTIONS: readonly Section[] = [
     about: "Groups of users, with their bundles and stricter DLP rules.",
     operation: "CreateUserGroup",
     nameField: "name",
+    extras: {
+      bundle_ids: texts("The names of the bundles that apply to the group."),
+      removed: { type: "boolean", description: "Removes a group of the product." },
+    },
   },
   {
     key: "limits",
@@ -134,7 +153,7 @@ export const SECTIONS: readonly Section[] = [
     about: "Whether policy packs of the product are active.",
     operation: "UpdatePolicyPack",
     nameField: "pack",
-    extras: { pack: "The name of the pack." },
+    extras: { pack: text("The name of the pack.") },
     omitted: ["name", "description", "compliance_standard", "version"],
   },
   {
@@ -143,6 +162,7 @@ export const SECTIONS: readonly Section[] = [
     about: "The policy packs that apply to all requests, in order.",
     operation: "ReplaceOrgPolicyChain",
     nameField: "",
+    extras: { packs: PACKS },
   },
   {
     key: "user_chains",
@@ -150,7 +170,7 @@ export const SECTIONS: readonly Section[] = [
     about: "Additional policy packs of single users.",
     operation: "ReplaceUserPolicyChain",
     nameField: "user_id",
-    extras: { user_id: "The ID of the user." },
+    extras: { user_id: text("The ID of the user."), packs: PACKS },
   },
   {
     key: "exceptions",
@@ -158,15 +178,27 @@ export const SECTIONS: readonly Section[] = [
     about: "Policies that are lifted for some requests. Only an admin may change them.",
     operation: "CreateException",
     nameField: "name",
+    extras: {
+      policies: texts("The names of the static policies that it lifts."),
+      dlp_rules: texts("The names of the DLP rules that it lifts."),
+      rules: texts("The rules of packs that it lifts, as Pack > Rule."),
+    },
     adminOnly: true,
   },
   {
     key: "customer_policies",
     title: "Customer policies",
     about: "What the tenant's customers may do.",
-    operation: "PutCustomerPolicy",
     nameField: "customer_id",
-    extras: { customer_id: "The ID of the customer." },
+    extras: {
+      customer_id: text("The ID of the customer."),
+      policies: { type: "object", description: "The whole policy of the customer." },
+      mode: {
+        type: "string",
+        enum: ["enforce", "monitor"],
+        description: "In monitor mode, the policy is judged and recorded, and has no other effect.",
+      },
+    },
   },
 ];
 

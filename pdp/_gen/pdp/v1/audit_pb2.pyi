@@ -554,6 +554,365 @@ class GetRecordResponse(_message.Message):
 Global___GetRecordResponse: _TypeAlias = GetRecordResponse  # noqa: Y015
 
 @_typing.final
+class SummarizeRecordsRequest(_message.Message):
+    """SummarizeRecordsRequest selects a period."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SINCE_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    BUCKETS_FIELD_NUMBER: _builtins.int
+    buckets: _builtins.int
+    """buckets is the number of parts of the period to return; 0 means 60. There
+    may be fewer, and one more: the length of a bucket is a multiple of a
+    minute, or of an hour if the period begins more than a day ago, because
+    counts are kept by the minute for a day and by the hour after it.
+    """
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """since is the beginning of the period; unset means an hour before its end."""
+
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """until is the end of the period, exclusive; unset means now."""
+
+    def __init__(
+        self,
+        *,
+        since: _timestamp_pb2.Timestamp | None = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+        buckets: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since", "until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["buckets", b"buckets", "since", b"since", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SummarizeRecordsRequest: _TypeAlias = SummarizeRecordsRequest  # noqa: Y015
+
+@_typing.final
+class SummarizeRecordsResponse(_message.Message):
+    """SummarizeRecordsResponse is the summary of a period. The outcomes count all
+    decisions; everything else is from the records of the period.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SINCE_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    BUCKET_SECONDS_FIELD_NUMBER: _builtins.int
+    BUCKETS_FIELD_NUMBER: _builtins.int
+    TOP_POLICIES_FIELD_NUMBER: _builtins.int
+    TOP_USERS_FIELD_NUMBER: _builtins.int
+    TOP_AGENTS_FIELD_NUMBER: _builtins.int
+    TOP_MODELS_FIELD_NUMBER: _builtins.int
+    RECORDS_READ_FIELD_NUMBER: _builtins.int
+    RECORDS_COMPLETE_FIELD_NUMBER: _builtins.int
+    UNCOUNTED_BEFORE_FIELD_NUMBER: _builtins.int
+    bucket_seconds: _builtins.int
+    """bucket_seconds is the length of a bucket."""
+    records_read: _builtins.int
+    """records_read is the number of records that were read, at most 50,000. They
+    are the newest of the period.
+    """
+    records_complete: _builtins.bool
+    """records_complete is true if these are all records of the period."""
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """since is where the first bucket begins."""
+
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """until is where the last bucket ends."""
+
+    @_builtins.property
+    def buckets(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecordBucket]:
+        """buckets are the parts of the period, the oldest first."""
+
+    @_builtins.property
+    def top_policies(self) -> _containers.RepeatedCompositeFieldContainer[Global___TopPolicy]:
+        """top_policies are the policies that matched in most records, at most 10."""
+
+    @_builtins.property
+    def top_users(self) -> _containers.RepeatedCompositeFieldContainer[Global___TopUser]:
+        """top_users are the users with most records, at most 10."""
+
+    @_builtins.property
+    def top_agents(self) -> _containers.RepeatedCompositeFieldContainer[Global___TopAgent]:
+        """top_agents are the agents with most records, at most 10."""
+
+    @_builtins.property
+    def top_models(self) -> _containers.RepeatedCompositeFieldContainer[Global___TopModel]:
+        """top_models are the models with most records, at most 10."""
+
+    @_builtins.property
+    def uncounted_before(self) -> _timestamp_pb2.Timestamp:
+        """uncounted_before is set if the period begins before decisions were counted.
+        How many were made before this time is not known.
+        """
+
+    def __init__(
+        self,
+        *,
+        since: _timestamp_pb2.Timestamp | None = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+        bucket_seconds: _builtins.int = ...,
+        buckets: _abc.Iterable[Global___RecordBucket] | None = ...,
+        top_policies: _abc.Iterable[Global___TopPolicy] | None = ...,
+        top_users: _abc.Iterable[Global___TopUser] | None = ...,
+        top_agents: _abc.Iterable[Global___TopAgent] | None = ...,
+        top_models: _abc.Iterable[Global___TopModel] | None = ...,
+        records_read: _builtins.int = ...,
+        records_complete: _builtins.bool = ...,
+        uncounted_before: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since", "uncounted_before", b"uncounted_before", "until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bucket_seconds", b"bucket_seconds", "buckets", b"buckets", "records_complete", b"records_complete", "records_read", b"records_read", "since", b"since", "top_agents", b"top_agents", "top_models", b"top_models", "top_policies", b"top_policies", "top_users", b"top_users", "uncounted_before", b"uncounted_before", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SummarizeRecordsResponse: _TypeAlias = SummarizeRecordsResponse  # noqa: Y015
+
+@_typing.final
+class RecordBucket(_message.Message):
+    """RecordBucket is a part of a period."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_FIELD_NUMBER: _builtins.int
+    OUTCOMES_FIELD_NUMBER: _builtins.int
+    RISK_FIELD_NUMBER: _builtins.int
+    DURATION_US_P50_FIELD_NUMBER: _builtins.int
+    DURATION_US_P99_FIELD_NUMBER: _builtins.int
+    duration_us_p50: _builtins.float
+    """duration_us_p50 is the duration that half of the records do not exceed, in
+    microseconds; null without records.
+    """
+    duration_us_p99: _builtins.float
+    """duration_us_p99 is the duration that 99% of the records do not exceed, in
+    microseconds; null without records.
+    """
+    @_builtins.property
+    def start(self) -> _timestamp_pb2.Timestamp:
+        """start is where it begins."""
+
+    @_builtins.property
+    def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___OutcomeCount]:
+        """outcomes are the numbers of all decisions by outcome."""
+
+    @_builtins.property
+    def risk(self) -> _containers.RepeatedCompositeFieldContainer[Global___RiskCount]:
+        """risk are the numbers of records by risk level, without levels that no
+        record has.
+        """
+
+    def __init__(
+        self,
+        *,
+        start: _timestamp_pb2.Timestamp | None = ...,
+        outcomes: _abc.Iterable[Global___OutcomeCount] | None = ...,
+        risk: _abc.Iterable[Global___RiskCount] | None = ...,
+        duration_us_p50: _builtins.float | None = ...,
+        duration_us_p99: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_duration_us_p50", b"_duration_us_p50", "_duration_us_p99", b"_duration_us_p99", "duration_us_p50", b"duration_us_p50", "duration_us_p99", b"duration_us_p99", "start", b"start"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_duration_us_p50", b"_duration_us_p50", "_duration_us_p99", b"_duration_us_p99", "duration_us_p50", b"duration_us_p50", "duration_us_p99", b"duration_us_p99", "outcomes", b"outcomes", "risk", b"risk", "start", b"start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__duration_us_p50: _TypeAlias = _typing.Literal["duration_us_p50"]  # noqa: Y015
+    _WhichOneofArgType__duration_us_p50: _TypeAlias = _typing.Literal["_duration_us_p50", b"_duration_us_p50"]  # noqa: Y015
+    _WhichOneofReturnType__duration_us_p99: _TypeAlias = _typing.Literal["duration_us_p99"]  # noqa: Y015
+    _WhichOneofArgType__duration_us_p99: _TypeAlias = _typing.Literal["_duration_us_p99", b"_duration_us_p99"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__duration_us_p50) -> _WhichOneofReturnType__duration_us_p50 | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__duration_us_p99) -> _WhichOneofReturnType__duration_us_p99 | None: ...
+
+Global___RecordBucket: _TypeAlias = RecordBucket  # noqa: Y015
+
+@_typing.final
+class OutcomeCount(_message.Message):
+    """OutcomeCount is the number of decisions with an outcome."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    MADE_FIELD_NUMBER: _builtins.int
+    RECORDED_FIELD_NUMBER: _builtins.int
+    outcome: _decide_pb2.Outcome.ValueType
+    """outcome is the outcome."""
+    made: _builtins.int
+    """made is the number of decisions that were made."""
+    recorded: _builtins.int
+    """recorded is the number of decisions that were recorded."""
+    def __init__(
+        self,
+        *,
+        outcome: _decide_pb2.Outcome.ValueType = ...,
+        made: _builtins.int = ...,
+        recorded: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["made", b"made", "outcome", b"outcome", "recorded", b"recorded"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OutcomeCount: _TypeAlias = OutcomeCount  # noqa: Y015
+
+@_typing.final
+class RiskCount(_message.Message):
+    """RiskCount is the number of records with a risk level."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEVEL_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    level: _builtins.str
+    """level is `none`, `low`, `medium`, `high` or `critical`."""
+    count: _builtins.int
+    """count is the number of records."""
+    def __init__(
+        self,
+        *,
+        level: _builtins.str = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "level", b"level"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RiskCount: _TypeAlias = RiskCount  # noqa: Y015
+
+@_typing.final
+class TopPolicy(_message.Message):
+    """TopPolicy is a policy that matched often."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LAYER_FIELD_NUMBER: _builtins.int
+    POLICY_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    layer: _builtins.str
+    """layer is the layer of the policy."""
+    policy_id: _builtins.str
+    """policy_id is the ID of the policy."""
+    name: _builtins.str
+    """name is the name of the policy."""
+    count: _builtins.int
+    """count is the number of records in which it matched."""
+    def __init__(
+        self,
+        *,
+        layer: _builtins.str = ...,
+        policy_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "layer", b"layer", "name", b"name", "policy_id", b"policy_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TopPolicy: _TypeAlias = TopPolicy  # noqa: Y015
+
+@_typing.final
+class TopUser(_message.Message):
+    """TopUser is a user with many records."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    BLOCKED_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """user_id is the ID of the user."""
+    count: _builtins.int
+    """count is the number of records."""
+    blocked: _builtins.int
+    """blocked is the number of records with the outcome BLOCK."""
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        count: _builtins.int = ...,
+        blocked: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocked", b"blocked", "count", b"count", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TopUser: _TypeAlias = TopUser  # noqa: Y015
+
+@_typing.final
+class TopAgent(_message.Message):
+    """TopAgent is an agent with many records."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENT_ID_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    BLOCKED_FIELD_NUMBER: _builtins.int
+    agent_id: _builtins.str
+    """agent_id is the ID of the agent."""
+    count: _builtins.int
+    """count is the number of records."""
+    blocked: _builtins.int
+    """blocked is the number of records with the outcome BLOCK."""
+    def __init__(
+        self,
+        *,
+        agent_id: _builtins.str = ...,
+        count: _builtins.int = ...,
+        blocked: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "blocked", b"blocked", "count", b"count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TopAgent: _TypeAlias = TopAgent  # noqa: Y015
+
+@_typing.final
+class TopModel(_message.Message):
+    """TopModel is a model with many records."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    provider: _builtins.str
+    """provider is the provider of the model."""
+    model: _builtins.str
+    """model is the ID of the model."""
+    count: _builtins.int
+    """count is the number of records."""
+    def __init__(
+        self,
+        *,
+        provider: _builtins.str = ...,
+        model: _builtins.str = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "model", b"model", "provider", b"provider"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TopModel: _TypeAlias = TopModel  # noqa: Y015
+
+@_typing.final
 class ExportRecordsRequest(_message.Message):
     """ExportRecordsRequest filters the records, and sets the format of the export."""
 

@@ -56,6 +56,11 @@ class AuditServiceStub:
                 request_serializer=pdp_dot_v1_dot_audit__pb2.TailRecordsRequest.SerializeToString,
                 response_deserializer=pdp_dot_v1_dot_audit__pb2.TailRecordsResponse.FromString,
                 _registered_method=True)
+        self.SummarizeRecords = channel.unary_unary(
+                '/pdp.v1.AuditService/SummarizeRecords',
+                request_serializer=pdp_dot_v1_dot_audit__pb2.SummarizeRecordsRequest.SerializeToString,
+                response_deserializer=pdp_dot_v1_dot_audit__pb2.SummarizeRecordsResponse.FromString,
+                _registered_method=True)
         self.VerifyRecords = channel.unary_unary(
                 '/pdp.v1.AuditService/VerifyRecords',
                 request_serializer=pdp_dot_v1_dot_audit__pb2.VerifyRecordsRequest.SerializeToString,
@@ -109,6 +114,15 @@ class AuditServiceServicer:
     def TailRecords(self, request, context):
         """TailRecords sends each new record when it is written, until the caller
         disconnects. Over HTTP each record is one line of JSON (NDJSON).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SummarizeRecords(self, request, context):
+        """SummarizeRecords returns the tenant's decisions of a period: outcomes, risk
+        and durations over time, and what is most frequent. It may be called every
+        few seconds: it reads only what is new since the last call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -169,6 +183,11 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     servicer.TailRecords,
                     request_deserializer=pdp_dot_v1_dot_audit__pb2.TailRecordsRequest.FromString,
                     response_serializer=pdp_dot_v1_dot_audit__pb2.TailRecordsResponse.SerializeToString,
+            ),
+            'SummarizeRecords': grpc.unary_unary_rpc_method_handler(
+                    servicer.SummarizeRecords,
+                    request_deserializer=pdp_dot_v1_dot_audit__pb2.SummarizeRecordsRequest.FromString,
+                    response_serializer=pdp_dot_v1_dot_audit__pb2.SummarizeRecordsResponse.SerializeToString,
             ),
             'VerifyRecords': grpc.unary_unary_rpc_method_handler(
                     servicer.VerifyRecords,
@@ -301,6 +320,33 @@ class AuditService:
             '/pdp.v1.AuditService/TailRecords',
             pdp_dot_v1_dot_audit__pb2.TailRecordsRequest.SerializeToString,
             pdp_dot_v1_dot_audit__pb2.TailRecordsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SummarizeRecords(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pdp.v1.AuditService/SummarizeRecords',
+            pdp_dot_v1_dot_audit__pb2.SummarizeRecordsRequest.SerializeToString,
+            pdp_dot_v1_dot_audit__pb2.SummarizeRecordsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -49,6 +49,11 @@ class AuditServiceStub:
     """TailRecords sends each new record when it is written, until the caller
     disconnects. Over HTTP each record is one line of JSON (NDJSON).
     """
+    SummarizeRecords: _grpc.UnaryUnaryMultiCallable[_audit_pb2.SummarizeRecordsRequest, _audit_pb2.SummarizeRecordsResponse]
+    """SummarizeRecords returns the tenant's decisions of a period: outcomes, risk
+    and durations over time, and what is most frequent. It may be called every
+    few seconds: it reads only what is new since the last call.
+    """
     VerifyRecords: _grpc.UnaryUnaryMultiCallable[_audit_pb2.VerifyRecordsRequest, _audit_pb2.VerifyRecordsResponse]
     """VerifyRecords verifies the whole log, of all tenants. It detects whether a
     record was removed, changed, added or moved.
@@ -87,6 +92,11 @@ class AuditServiceAsyncStub(AuditServiceStub):
     TailRecords: _aio.UnaryStreamMultiCallable[_audit_pb2.TailRecordsRequest, _audit_pb2.TailRecordsResponse]  # type: ignore[assignment]
     """TailRecords sends each new record when it is written, until the caller
     disconnects. Over HTTP each record is one line of JSON (NDJSON).
+    """
+    SummarizeRecords: _aio.UnaryUnaryMultiCallable[_audit_pb2.SummarizeRecordsRequest, _audit_pb2.SummarizeRecordsResponse]  # type: ignore[assignment]
+    """SummarizeRecords returns the tenant's decisions of a period: outcomes, risk
+    and durations over time, and what is most frequent. It may be called every
+    few seconds: it reads only what is new since the last call.
     """
     VerifyRecords: _aio.UnaryUnaryMultiCallable[_audit_pb2.VerifyRecordsRequest, _audit_pb2.VerifyRecordsResponse]  # type: ignore[assignment]
     """VerifyRecords verifies the whole log, of all tenants. It detects whether a
@@ -147,6 +157,17 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_audit_pb2.TailRecordsResponse], _abc.AsyncIterator[_audit_pb2.TailRecordsResponse]]:
         """TailRecords sends each new record when it is written, until the caller
         disconnects. Over HTTP each record is one line of JSON (NDJSON).
+        """
+
+    @_abc_1.abstractmethod
+    def SummarizeRecords(
+        self,
+        request: _audit_pb2.SummarizeRecordsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_pb2.SummarizeRecordsResponse, _abc.Awaitable[_audit_pb2.SummarizeRecordsResponse]]:
+        """SummarizeRecords returns the tenant's decisions of a period: outcomes, risk
+        and durations over time, and what is most frequent. It may be called every
+        few seconds: it reads only what is new since the last call.
         """
 
     @_abc_1.abstractmethod

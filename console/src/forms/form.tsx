@@ -1,4 +1,5 @@
 /** A form for a schema of the contract: its fields, their help, and the server's own errors. */
+import type { ComponentChildren } from "preact";
 import { useId, useState } from "preact/hooks";
 import type { Violation } from "../api/errors";
 import { Editor } from "../ui/editor";
@@ -94,7 +95,7 @@ function Field(props: FieldProps) {
     <>
       {description !== "" && (
         <p class="help" id={`${id}-help`}>
-          {description}
+          {withCode(description)}
         </p>
       )}
       {problems.map(({ reason, field }) => (
@@ -120,6 +121,11 @@ function Field(props: FieldProps) {
       {notes}
     </div>
   );
+}
+
+/** Returns a text of the contract with its names in backquotes as code. */
+function withCode(text: string): ComponentChildren {
+  return text.split("`").map((part, index) => (index % 2 === 0 ? part : <code>{part}</code>));
 }
 
 interface ControlProps extends FieldProps {

@@ -79,9 +79,9 @@ function usePrefill(): void {
   const { query } = location.value;
   useEffect(() => {
     const given = inputsOf(query);
-    if (given === undefined) return;
-    inputs.value = given;
-    go(["playground"], {}, true);
+    if (given !== undefined) inputs.value = given;
+    if (query.has("draft")) tryDraft.value = true;
+    if (query.size > 0) go(["playground"], {}, true);
   }, [query.toString()]);
 }
 

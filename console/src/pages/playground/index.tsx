@@ -3,13 +3,13 @@ import { signal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { go, href, location } from "../../router";
 import { identity } from "../../session";
-import { DifferenceList } from "../../ui/diff";
 import { Progress } from "../../ui/feedback";
 import { changedSections, draft, overlayOf } from "../draft/draft_store";
+import { Comparison } from "./comparison";
 import { type Inputs, inputs, inputsOf, type Problems, problemsOf, requestOf } from "./inputs";
 import { RequestForm } from "./request_form";
 import { Result } from "./result";
-import { changesBetween, type Run, simulate } from "./runs";
+import { type Run, simulate } from "./runs";
 import "./playground.css";
 
 /** What was tried last, and what came of it. */
@@ -130,20 +130,5 @@ function Results({ trial: { tried, now, withDraft } }: { trial: Trial }) {
         <Result title="With the draft" run={withDraft} tried={tried} />
       </div>
     </>
-  );
-}
-
-function Comparison({ now, withDraft }: { now: Run; withDraft: Run }) {
-  if (now.answer === undefined || withDraft.answer === undefined) return null;
-  const found = changesBetween(now.answer, withDraft.answer);
-  return (
-    <section class="comparison" aria-label="What the draft changes">
-      <h2>What the draft changes</h2>
-      {found.length === 0 ? (
-        <p class="soft">Nothing: the decision is the same with the draft.</p>
-      ) : (
-        <DifferenceList differences={found} />
-      )}
-    </section>
   );
 }

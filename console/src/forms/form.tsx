@@ -1,5 +1,4 @@
 /** A form for a schema of the contract: its fields, their help, and the server's own errors. */
-import type { ComponentChildren } from "preact";
 import { useId, useState } from "preact/hooks";
 import type { Violation } from "../api/errors";
 import { Editor } from "../ui/editor";
@@ -95,7 +94,7 @@ function Field(props: FieldProps) {
     <>
       {description !== "" && (
         <p class="help" id={`${id}-help`}>
-          {withCode(description)}
+          <HelpText text={description} />
         </p>
       )}
       {problems.map(({ reason, field }) => (
@@ -123,9 +122,15 @@ function Field(props: FieldProps) {
   );
 }
 
-/** Returns a text of the contract with its names in backquotes as code. */
-function withCode(text: string): ComponentChildren {
-  return text.split("`").map((part, index) => (index % 2 === 0 ? part : <code>{part}</code>));
+/** A description of the contract: what it has between backticks is code. */
+function HelpText({ text }: { text: string }) {
+  return (
+    <>
+      {text
+        .split("`")
+        .map((part, index) => (index % 2 === 1 ? <code key={index}>{part}</code> : part))}
+    </>
+  );
 }
 
 interface ControlProps extends FieldProps {
@@ -459,21 +464,21 @@ function CodeField({ id, kind, name, value, onChange }: ControlProps) {
 
 function JsonField({ id, name, value, onChange }: ControlProps) {
   const [text, setText] = useState(value === undefined ? "" : JSON.stringify(value, null, 2));
-  const [broken, setBroken] = useState(false);
+  const [problem, setProblem] = useState("");
   const change = (next: string) => {
     setText(next);
     if (next.trim() === "") {
-      setBroken(false);
+      setProblem("");
       onChange(undefined);
       return;
     }
     try {
       const parsed: unknown = JSON.parse(next);
-      setBroken(false);
+      setProblem("");
       onChange(parsed);
-    } catch {
+    } catch (cause) {
       // What is sent stays text, which the server refuses: a half-written value is never lost silently.
-      setBroken(true);
+      setProblem(`This is not JSON: ${String((cause as Error).message)}`);
       onChange(next);
     }
   };
@@ -487,7 +492,7 @@ function JsonField({ id, name, value, onChange }: ControlProps) {
         value={text}
         onChange={change}
       />
-      {broken && <p class="problem">This is not JSON.</p>}
+      {problem !== "" && <p class="problem">{problem}</p>}
     </>
   );
 }

@@ -47,7 +47,7 @@ export function age(value: string | null | undefined, nowMs: number): string {
   return seconds < 0 ? `in ${count}` : `${count} ago`;
 }
 
-const ABBREVIATIONS = /\b(?:dlp|gdpr|id|ids|json|llm|ner|pii|siem|soc2|url|usd)\b/gi;
+const ABBREVIATIONS = /\b(?:ai|dlp|gdpr|id|ids|json|llm|ner|pii|siem|soc2|url|usd)\b/gi;
 
 /** `Kill switch` of `kill_switch`, `DLP rules` of `dlp_rules`. */
 export function words(name: string): string {

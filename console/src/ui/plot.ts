@@ -53,7 +53,7 @@ export function draw(host: HTMLElement, props: ChartProps): uPlot {
         axis,
         { ...axis, size: 64, values: (_plot, ticks) => ticks.map((tick) => props.format(tick)) },
       ],
-      scales: { y: { range: (_plot, _low, high) => [0, Math.max(high, 1) * 1.1] } },
+      scales: { y: { range: (_plot, _low, high) => [0, Math.max(high, props.least ?? 1) * 1.1] } },
       series: [{}, ...lines],
       bands,
     },

@@ -3,6 +3,7 @@ import { useSignal } from "@preact/signals";
 import { ApiError } from "../../api/errors";
 import type { Answer } from "../../api/client";
 import type { Schemas } from "../../api/types";
+import type { Values } from "../../forms/form";
 import { go, href } from "../../router";
 import { api, may } from "../../session";
 import { ConfirmButton } from "../../ui/dialog";
@@ -16,7 +17,9 @@ import { ConflictDialog } from "./conflict_dialog";
 import { saved } from "./entity_form";
 import { keepWarnings } from "./entity_store";
 import { ChainHistory } from "./chain_history";
+import { DraftButton } from "./draft_button";
 import { OrderedList } from "./ordered_list";
+import type { Section } from "./types";
 import { Warnings } from "./warnings";
 
 const ALGORITHMS = [
@@ -210,6 +213,11 @@ function Editor({ id, state, reload }: EditorProps) {
               Undo changes
             </button>
           )}
+          <DraftButton
+            section={draftSection(id)}
+            values={draftValues(order.value, algorithm.value)}
+            entity={undefined}
+          />
           <DeleteChain id={id} state={state} />
         </div>
       )}
@@ -232,6 +240,24 @@ function Editor({ id, state, reload }: EditorProps) {
       )}
     </>
   );
+}
+
+/** How the chain is written in a policy file. */
+function draftSection(id: string): Pick<Section, "draft" | "nameField"> {
+  const user = id === ORG ? {} : { user_id: id.slice(USER.length) };
+  const section = id === ORG ? "chain" : "user_chains";
+  return {
+    nameField: "user_id",
+    draft: (values) => ({
+      section,
+      entry: { ...user, ...values },
+      references: { packs: "packs" },
+    }),
+  };
+}
+
+function draftValues(packs: readonly string[], combining_algorithm: string): Values {
+  return { packs, combining_algorithm };
 }
 
 function PackLine({ pack, id }: { pack: Pack | undefined; id: string }) {

@@ -13,7 +13,7 @@ import { formPlan, mayEdit, readEntity, writeEntity } from "./entity_store";
 import { ReadOnlyFields } from "./facts";
 import { changedNames, updateBody } from "./form_values";
 import { useNames } from "./references";
-import type { Loaded, Section } from "./types";
+import type { Entity, Loaded, Section } from "./types";
 
 export interface EntityFormProps {
   readonly section: Section;
@@ -91,7 +91,13 @@ export function EntityForm({ section, id, loaded, contract, onWritten }: EntityF
           </div>
           {Beside !== undefined && (
             <aside>
-              <Beside values={{ ...loaded.entity, ...values.value }} />
+              <Beside
+                values={{ ...fixedFacts(section, loaded.entity), ...values.value }}
+                change={(next) => {
+                  values.value = next;
+                  generation.value += 1;
+                }}
+              />
             </aside>
           )}
           <div class="save-bar">
@@ -137,6 +143,11 @@ export function EntityForm({ section, id, loaded, contract, onWritten }: EntityF
       )}
     </>
   );
+}
+
+/** Returns what stands beside a form needs to know, and the form does not have. */
+function fixedFacts(section: Section, entity: Entity): Values {
+  return section.lock?.(entity) === undefined ? {} : entity;
 }
 
 function changesInWords(changed: readonly string[]): string {

@@ -118,7 +118,7 @@ function Head({
           {create !== undefined &&
             entity !== undefined &&
             may(create) &&
-            section.path !== "customers" && (
+            section.copy?.(entity) !== null && (
               <a
                 class="button"
                 href={href(["policies", ...section.path.split("/"), "new"], { copy: id })}

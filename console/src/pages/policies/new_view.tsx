@@ -57,7 +57,7 @@ async function firstValues(
   if (copied !== null) {
     const { entity } = await readEntity(section, copied, signal);
     const source = section.toForm?.(entity) ?? entity;
-    const values = formValues(source, plan.schema, plan.hidden);
+    const values = section.copy?.(entity) ?? formValues(source, plan.schema, plan.hidden);
     const name = values[section.nameField];
     return typeof name === "string"
       ? { ...values, [section.nameField]: `Copy of ${name}` }
@@ -111,6 +111,11 @@ function NewForm({ section, contract: document, plan, first }: NewFormProps) {
   const task = useTask();
   const names = useNames(section.references ?? {});
   const Beside = section.beside;
+  const generation = useSignal(0);
+  const replace = (next: Values) => {
+    values.value = next;
+    generation.value += 1;
+  };
   const create = () =>
     task.run(async () => {
       const { id, revision } = await writeEntity(section, "", values.value, "");
@@ -126,7 +131,7 @@ function NewForm({ section, contract: document, plan, first }: NewFormProps) {
         void create();
       }}
     >
-      <div>
+      <div key={generation.value}>
         {names.problem !== "" && <p class="soft small">{names.problem}</p>}
         <ContractForm
           reader={document.reader}
@@ -141,7 +146,7 @@ function NewForm({ section, contract: document, plan, first }: NewFormProps) {
       </div>
       {Beside !== undefined && (
         <aside>
-          <Beside values={values.value} />
+          <Beside values={values.value} change={replace} />
         </aside>
       )}
       <div class="save-bar">

@@ -75,7 +75,8 @@ interface OverrideFormProps {
 }
 
 /** What a draft needs to know of overrides: their section in a policy file. */
-const DRAFT_SECTION: Pick<Section, "draft"> = {
+const DRAFT_SECTION: Pick<Section, "draft" | "nameField"> = {
+  nameField: "policy_id",
   draft: (entry, policy) => ({
     section: "overrides",
     entry: { ...entry, policy_id: policy?.["id"] },

@@ -4,6 +4,7 @@ import type { Answer } from "../../api/client";
 import type { Operation } from "../../api/types";
 import type { Values } from "../../forms/form";
 import type { Schema, SchemaReader } from "../../forms/schema";
+import type { FileReference } from "./draft_names";
 import type { ReferenceKind } from "./references";
 
 /** An entity as the API returns it. The contract has the fields of each kind. */
@@ -81,6 +82,7 @@ export interface EntityProps {
 /** What stands beside a form: it sees what the user has typed. */
 export interface BesideProps {
   readonly values: Values;
+  readonly change: (values: Values) => void;
 }
 
 export interface Section {
@@ -133,6 +135,8 @@ export interface Section {
   readonly below?: FunctionComponent<EntityProps>;
   /** Above the list. */
   readonly tools?: FunctionComponent<{ readonly reload: () => void }>;
+  /** Returns the values of a copy; null if there is nothing to copy. Otherwise it has those of the form. */
+  readonly copy?: (entity: Entity) => Values | null;
   /** How an entity is written in a policy file; undefined if a draft cannot have it. */
   readonly draft?: (values: Values, entity: Entity | undefined) => DraftEntry | undefined;
   /** Facts about an entity that its form does not have. */
@@ -145,4 +149,8 @@ export interface DraftEntry {
   /** The section of policy files. */
   readonly section: string;
   readonly entry: Values;
+  /** What the fields refer to by id, where a policy file has names. */
+  readonly references?: Readonly<Record<string, FileReference>>;
+  /** Whether the entry is named by the field that the form can change. */
+  readonly renames?: boolean;
 }

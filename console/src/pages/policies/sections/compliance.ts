@@ -90,6 +90,17 @@ export const COMPLIANCE: Section = {
       },
     }));
   },
+  // The rules of a bundle of the product cannot be in another bundle.
+  copy: () => null,
+  draft: (entry, bundle) =>
+    bundle?.["is_seeded"] === true
+      ? undefined
+      : {
+          section: "compliance_bundles",
+          entry,
+          references: { rule_ids: "dlp_rules" },
+          renames: true,
+        },
   actions: BundleActions,
   below: BundleRules,
   facts: [

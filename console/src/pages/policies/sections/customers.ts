@@ -87,6 +87,7 @@ export const CUSTOMERS: Section = {
     const call = { path: { customer_id: customer }, query: { mode: body["mode"] } };
     return send("PutCustomerPolicy", { ...call, body: document, ifMatch: etag }).catch(inDocument);
   },
+  copy: ({ policies, mode }) => ({ policies, mode }),
   draft: ({ customer_id, mode, policies }, entity) => ({
     section: "customer_policies",
     entry: {

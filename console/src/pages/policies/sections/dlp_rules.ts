@@ -1,11 +1,12 @@
 /** DLP rules: types of data, and what happens if they are found. */
+import type { Values } from "../../../forms/form";
 import { choicesOf, type Schema, type SchemaReader } from "../../../forms/schema";
 import { api } from "../../../session";
 import { wholeList } from "../calls";
 import { DlpTools } from "../dlp_tools";
 import { DlpPatternTester } from "../pattern_tester";
 import { actionsByPlace, objectOf, text, texts, withProperties } from "../refine";
-import type { Section } from "../types";
+import type { DraftEntry, Entity, Section } from "../types";
 
 /** What a tenant may set in a rule of the product: see `UpdateDlpRule`. */
 const SETTINGS = [
@@ -35,6 +36,15 @@ function refine(schema: Schema, reader: SchemaReader): Schema {
     config_json: objectOf({ description: "What the rule looks for." }, CONFIGURATION),
     scope_actions: actionsByPlace(tiers),
   });
+}
+
+/** A file names a rule of the product by its detector, if the rule belongs to no bundle. */
+function draftEntry(entry: Values, rule: Entity | undefined): DraftEntry | undefined {
+  if (rule?.["source"] !== "platform") return { section: "dlp", entry, renames: true };
+  const configuration = rule["config_json"] as { readonly detector?: string } | null;
+  const detector = configuration?.detector ?? "";
+  if (detector === "" || (rule["bundle_id"] ?? "") !== "") return undefined;
+  return { section: "dlp_settings", entry: { ...entry, rule: detector } };
 }
 
 const readRules = wholeList("ListDlpRules");
@@ -118,7 +128,7 @@ export const DLP_RULES: Section = {
   },
   beside: DlpPatternTester,
   tools: DlpTools,
-  draft: (entry, rule) => (rule?.["source"] === "platform" ? undefined : { section: "dlp", entry }),
+  draft: draftEntry,
   facts: [
     { field: "id", label: "ID", width: "", kind: "code" },
     { field: "entity_type", label: "Finds", width: "" },

@@ -2,6 +2,7 @@
 import type { Values } from "../../../forms/form";
 import { wholeList } from "../calls";
 import { ExceptionActions } from "../exception_actions";
+import { ExceptionPreview } from "../exception_preview";
 import { forWhom, standing, whatItLifts } from "../exception_words";
 import type { Section } from "../types";
 
@@ -80,12 +81,14 @@ export const EXCEPTIONS: Section = {
     models: ["models"],
   },
   fromChange,
+  beside: ExceptionPreview,
   actions: ExceptionActions,
-  draft: (entry) =>
-    // A file names policies and rules, so an exception with their ids cannot be taken over as it is.
-    ["policies", "dlp_rules", "rules"].every((name) => entry[name] === undefined)
-      ? { section: "exceptions", entry }
-      : undefined,
+  draft: (entry) => ({
+    section: "exceptions",
+    entry,
+    references: { policies: "static_policies", dlp_rules: "dlp_rules", rules: "pack_rules" },
+    renames: true,
+  }),
   facts: [
     { field: "id", label: "ID", width: "", kind: "code" },
     { field: "proposed_by", label: "Proposed by", width: "" },

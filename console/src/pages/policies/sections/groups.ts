@@ -40,11 +40,12 @@ export const USER_GROUPS: Section = {
     { title: "What is in force for it", fields: ["bundle_ids", "dlp_rules"] },
   ],
   references: { bundle_ids: ["bundles"], rule_id: ["dlp_rules"] },
-  draft: (entry) =>
-    // A file names bundles and rules, so those with ids cannot be taken over as they are.
-    entry["bundle_ids"] === undefined && entry["dlp_rules"] === undefined
-      ? { section: "user_groups", entry }
-      : undefined,
+  draft: (entry) => ({
+    section: "user_groups",
+    entry,
+    references: { bundle_ids: "bundles", dlp_rules: "dlp_rules" },
+    renames: true,
+  }),
   facts: [
     { field: "id", label: "ID", width: "", kind: "code" },
     { field: "member_count", label: "Members", width: "", kind: "count" },

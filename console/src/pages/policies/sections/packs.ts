@@ -1,11 +1,45 @@
 /** Policy packs and their rules. */
 import { ApiError } from "../../../api/errors";
+import type { Values } from "../../../forms/form";
 import type { Schema, SchemaReader } from "../../../forms/schema";
 import { api } from "../../../session";
 import { send, tagOf, wholeList } from "../calls";
+import { isEmpty } from "../form_values";
 import { PackRules } from "../pack_rules";
 import { objectOf, text, texts, withProperties } from "../refine";
-import type { Section } from "../types";
+import type { DraftEntry, Entity, Section } from "../types";
+
+/** The fields that a rule has when its pack is created. */
+const RULE_FIELDS = [
+  "name",
+  "description",
+  "applies_to",
+  "conditions",
+  "action",
+  "is_active",
+  "mode",
+  "redaction",
+];
+const PACK_FIELDS = ["name", "description", "compliance_standard", "version", "is_active"];
+
+/** Returns the rules of a pack as they are written when a pack is created, in order. */
+function rulesToCreate(pack: Entity): readonly Values[] {
+  return ((pack["rules"] ?? []) as readonly Values[]).map((rule) => present(rule, RULE_FIELDS));
+}
+
+function present(source: Values, names: readonly string[]): Values {
+  return Object.fromEntries(
+    names.filter((name) => !isEmpty(source[name])).map((name) => [name, source[name]]),
+  );
+}
+
+function draftEntry(values: Values, pack: Entity | undefined): DraftEntry {
+  if (pack?.["pack_type"] === "bundle")
+    return { section: "pack_settings", entry: { ...values, pack: pack["name"] } };
+  // An entry replaces the pack as a whole, so it has the rules too.
+  const rules = pack === undefined ? [] : rulesToCreate(pack);
+  return { section: "packs", entry: { ...values, rules }, renames: true };
+}
 
 const readPacks = wholeList("ListPolicyPacks");
 
@@ -58,6 +92,8 @@ export const PACKS: Section = {
           fields: ["is_active"],
         }
       : undefined,
+  copy: (pack) => ({ ...present(pack, PACK_FIELDS), rules: rulesToCreate(pack) }),
+  draft: draftEntry,
   below: PackRules,
   facts: [
     { field: "id", label: "ID", width: "", kind: "code" },

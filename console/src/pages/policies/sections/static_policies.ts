@@ -97,7 +97,11 @@ export const STATIC_POLICIES: Section = {
   },
   beside: StaticPatternTester,
   below: OverridePanel,
-  draft: ({ change_summary: _summary, ...entry }) => ({ section: "static_policies", entry }),
+  draft: ({ change_summary: _summary, ...entry }) => ({
+    section: "static_policies",
+    entry,
+    renames: true,
+  }),
   facts: [
     { field: "id", label: "ID", width: "", kind: "code" },
     { field: "family", label: "Family", width: "" },

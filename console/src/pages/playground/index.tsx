@@ -2,7 +2,7 @@
 import { signal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { go, href, location } from "../../router";
-import { identity } from "../../session";
+import { identity, tenant } from "../../session";
 import { Progress } from "../../ui/feedback";
 import { changedSections, draft, overlayOf } from "../draft/draft_store";
 import { Comparison } from "./comparison";
@@ -28,10 +28,15 @@ export default function Page() {
   const problems = useSignal<Problems>({});
   const results = useRef<HTMLDivElement>(null);
   usePrefill();
+  // What was decided for one tenant says nothing about another.
+  useEffect(() => {
+    trial.value = undefined;
+  }, [tenant.value]);
 
   const run = async () => {
     if (running.value) return;
     const tried = inputs.value;
+    const forTenant = tenant.value;
     problems.value = problemsOf(tried);
     if (Object.keys(problems.value).length > 0) return;
     running.value = true;
@@ -42,8 +47,8 @@ export default function Page() {
       overlay === undefined ? undefined : simulate(request, overlay),
     ]);
     running.value = false;
-    // Whoever signed in meanwhile is not shown it.
-    if (identity.value === undefined) return;
+    // Neither is shown to whoever signed in meanwhile, nor for another tenant.
+    if (identity.value === undefined || tenant.value !== forTenant) return;
     trial.value = { tried, now, withDraft };
     requestAnimationFrame(() =>
       results.current?.querySelector(".verdict")?.scrollIntoView({ block: "nearest" }),

@@ -1,7 +1,7 @@
 /** The parts of the story: what each layer said, the risk, the findings, the details. */
 import { href } from "../../router";
 import { may } from "../../session";
-import { duration, time } from "../../ui/format";
+import { duration, time, words } from "../../ui/format";
 import { Badge } from "../../ui/outcome";
 import { Fact } from "./asked";
 import { matchHref, policyHref } from "./links";
@@ -79,7 +79,7 @@ function MatchItem({ match, decided }: { match: Match; decided: boolean }) {
   return (
     <li class={decided ? "decided" : ""}>
       <p>
-        <Badge value={match.action} />{" "}
+        <Badge value={match.action} label={words(match.action)} />{" "}
         {address === undefined ? (
           <strong>{matchName(match)}</strong>
         ) : (
@@ -207,7 +207,10 @@ export function FindingsSection({ record }: { record: DecisionRecord }) {
                     <span class="soft small">{detectors.join(", ")}</span>
                   </td>
                   <td>
-                    <code>{place}</code> {start} to {end}
+                    <code>{place}</code>{" "}
+                    <span class="whole">
+                      {start} to {end}
+                    </span>
                   </td>
                   <td class="numeric">{Math.round(confidence * 100)}%</td>
                 </tr>

@@ -68,5 +68,7 @@ test("help leaves out the name of the field", () => {
   expect(help("name", "name is the display name.")).toBe("The display name.");
   expect(help("groups", "`groups` are the groups.")).toBe("The groups.");
   expect(help("mode", "Sets the mode.")).toBe("Sets the mode.");
+  expect(help("scope", "scope are the places; see `Scopes`.")).toBe("The places.");
+  expect(help("enabled", "enabled enables blocking.")).toBe("Enables blocking.");
   expect(help("x", undefined)).toBe("");
 });

@@ -94,7 +94,7 @@ function Field(props: FieldProps) {
     <>
       {description !== "" && (
         <p class="help" id={`${id}-help`}>
-          {description}
+          <HelpText text={description} />
         </p>
       )}
       {problems.map(({ reason, field }) => (
@@ -119,6 +119,17 @@ function Field(props: FieldProps) {
       {control}
       {notes}
     </div>
+  );
+}
+
+/** A description of the contract: what it has between backticks is code. */
+function HelpText({ text }: { text: string }) {
+  return (
+    <>
+      {text
+        .split("`")
+        .map((part, index) => (index % 2 === 1 ? <code key={index}>{part}</code> : part))}
+    </>
   );
 }
 
@@ -147,8 +158,14 @@ function Control(props: ControlProps) {
     case "pattern":
     case "condition":
       return <CodeField {...props} />;
-    default:
-      return <Input {...props} />;
+    default: {
+      const known = props.suggestions?.[props.name] ?? [];
+      return known.length > 0 && props.kind === "text" ? (
+        <Reference {...props} known={known} />
+      ) : (
+        <Input {...props} />
+      );
+    }
   }
 }
 
@@ -304,14 +321,56 @@ function Strings(props: ControlProps) {
         }}
         onBlur={() => add(draft)}
       />
-      {known.length > 0 && (
-        <datalist id={`${id}-known`}>
-          {known.map(({ value: item, label }) => (
-            <option key={item} value={label} />
-          ))}
-        </datalist>
-      )}
+      {known.length > 0 && <KnownNames id={`${id}-known`} known={known} typed={draft} />}
     </div>
+  );
+}
+
+/** How many names a browser is given to choose from: among more, the user types a part first. */
+const MOST_NAMES = 100;
+
+/** The names that contain what has been typed. */
+function KnownNames({
+  id,
+  known,
+  typed,
+}: {
+  id: string;
+  known: readonly Suggestion[];
+  typed: string;
+}) {
+  const part = typed.toLowerCase();
+  const fitting = known.filter(({ label }) => label.toLowerCase().includes(part));
+  return (
+    <datalist id={id}>
+      {fitting.slice(0, MOST_NAMES).map(({ value, label }) => (
+        <option key={value} value={label} />
+      ))}
+    </datalist>
+  );
+}
+
+/** A reference to one thing: people choose its name, the value is its id. Other texts stay as they are. */
+function Reference(props: ControlProps & { readonly known: readonly Suggestion[] }) {
+  const { value, onChange, known, id } = props;
+  const text = value === undefined || value === null ? "" : String(value);
+  const shown = known.find((one) => one.value === text)?.label ?? text;
+  return (
+    <>
+      <input
+        {...attributes(props)}
+        type="text"
+        autocomplete="off"
+        list={`${id}-known`}
+        value={shown}
+        onInput={(event) => {
+          const typed = event.currentTarget.value;
+          const match = known.find(({ label }) => label === typed);
+          onChange(typed === "" ? undefined : (match?.value ?? typed));
+        }}
+      />
+      <KnownNames id={`${id}-known`} known={known} typed={shown} />
+    </>
   );
 }
 

@@ -99,9 +99,14 @@ export function choicesOf(schema: Schema): string[] {
   return (schema.enum ?? []).filter((one) => one !== null && one !== "").map(String);
 }
 
-/** Returns a description without the name of the field at its beginning, as a sentence. */
+/**
+ * Returns a description as help of its field: without the name of the field at its beginning, and
+ * without references to other types of the contract.
+ */
 export function help(name: string, description: string | undefined): string {
-  const text = (description ?? "").trim();
-  const rest = text.replace(new RegExp(`^\`?${name}\`? (?:is|are|has|says|holds|sets) `), "");
-  return rest.charAt(0).toUpperCase() + rest.slice(1);
+  const text = (description ?? "").trim().replace(/; see `\w+`(?=\.|$)/g, "");
+  const verbs = "is|are|has|says|holds|sets|describes|names";
+  const rest = text.replace(new RegExp(`^\`?${name}\`? (?:${verbs}) `), "");
+  const plain = rest.replace(new RegExp(`^\`?${name}\`? `), "");
+  return plain.charAt(0).toUpperCase() + plain.slice(1);
 }

@@ -81,6 +81,24 @@ const colours = HighlightStyle.define([
   { tag: tags.escape, color: "var(--number)" },
 ]);
 
+/** Styles from outside do not reach the editor; custom properties do. */
+const theme = EditorView.theme({
+  "&": { fontSize: "0.92rem" },
+  "&.cm-focused": { outline: "none" },
+  ".cm-scroller": { maxHeight: "32rem", fontFamily: "var(--mono)" },
+  ".cm-content": { caretColor: "var(--ink)" },
+  ".cm-cursor": { borderLeftColor: "var(--ink)" },
+  ".cm-tooltip": { background: "var(--panel)", border: "1px solid var(--line)" },
+  ".mark": {
+    padding: "0 0.1em",
+    background: "var(--caution-tint)",
+    color: "var(--caution)",
+    borderBottom: "2px solid var(--caution)",
+    borderRadius: "2px",
+  },
+  ".mark *": { color: "inherit" },
+});
+
 const LANGUAGES: Record<Language, () => Extension> = {
   json: () => [json(), linter(jsonParseLinter())],
   condition: () => condition,
@@ -98,8 +116,12 @@ export class CodeEditor {
       spellcheck: "false",
       ...(options.id === "" ? {} : { id: options.id }),
     };
+    // In a document, CodeMirror writes <style>, which the policy of the page forbids. In a shadow
+    // root it uses constructed style sheets.
+    const root = host.shadowRoot ?? host.attachShadow({ mode: "open" });
     this.view = new EditorView({
-      parent: host,
+      parent: root,
+      root,
       doc: options.value,
       extensions: [
         history(),
@@ -111,6 +133,7 @@ export class CodeEditor {
         ]),
         bracketMatching(),
         syntaxHighlighting(colours),
+        theme,
         EditorView.lineWrapping,
         EditorView.contentAttributes.of(attributes),
         EditorState.readOnly.of(options.readOnly),

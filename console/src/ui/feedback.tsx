@@ -8,9 +8,13 @@ import type { Remote } from "./remote";
 export function ErrorBox({ error, retry }: { error: ApiError; retry?: (() => void) | undefined }) {
   return (
     <div class="notice error" role="alert">
-      <p>
-        <strong>{error.message}</strong>
-      </p>
+      {error.message.includes("\n") ? (
+        <pre>{error.message}</pre>
+      ) : (
+        <p>
+          <strong>{error.message}</strong>
+        </p>
+      )}
       {error.violations.length > 0 && (
         <ul>
           {error.violations.map((violation) => (

@@ -47,8 +47,13 @@ export function age(value: string | null | undefined, nowMs: number): string {
   return seconds < 0 ? `in ${count}` : `${count} ago`;
 }
 
-/** `Kill switch` of `kill_switch`. */
+const ABBREVIATIONS = /\b(?:ai|dlp|gdpr|id|ids|json|llm|ner|pii|siem|soc2|url|usd)\b/gi;
+
+/** `Kill switch` of `kill_switch`, `DLP rules` of `dlp_rules`. */
 export function words(name: string): string {
   const text = name.replaceAll("_", " ").toLowerCase();
-  return text.charAt(0).toUpperCase() + text.slice(1);
+  const capital = text.charAt(0).toUpperCase() + text.slice(1);
+  return capital.replace(ABBREVIATIONS, (word) =>
+    word.toLowerCase() === "ids" ? "IDs" : word.toUpperCase(),
+  );
 }

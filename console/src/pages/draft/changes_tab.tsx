@@ -1,0 +1,68 @@
+/** What the draft changes, policy by policy. */
+import { useMemo, useState } from "preact/hooks";
+import { href } from "../../router";
+import { Empty, notify } from "../../ui/feedback";
+import { integer } from "../../ui/format";
+import { ChangeCard, Stepwise, titleOf } from "./change_view";
+import { allChanges, type EntryChange } from "./document";
+import { type Draft, undoEntry } from "./draft_store";
+import { sectionOf } from "./sections";
+
+export function ChangesTab({ draft }: { draft: Draft }) {
+  const [filter, setFilter] = useState("");
+  const changes = useMemo(() => allChanges(draft.base, draft.edited), [draft]);
+  const found = changes.filter(({ section, name }) =>
+    `${sectionOf(section).title} ${name}`.toLowerCase().includes(filter.toLowerCase()),
+  );
+  if (changes.length === 0) {
+    return (
+      <Empty title="The draft changes nothing yet.">
+        <p>
+          <a class="button" href={href(["draft", "policies"])}>
+            Add or edit policies
+          </a>
+        </p>
+      </Empty>
+    );
+  }
+  return (
+    <>
+      {changes.length > 5 && (
+        <div class="toolbar">
+          <label>
+            Filter
+            <input
+              type="search"
+              value={filter}
+              onInput={(event) => setFilter(event.currentTarget.value)}
+            />
+          </label>
+          <p class="soft small" role="status">
+            {integer(found.length)} of {integer(changes.length)} changes
+          </p>
+        </div>
+      )}
+      <Stepwise items={found}>
+        {(change) => <Change key={`${change.section}/${change.name}`} change={change} />}
+      </Stepwise>
+    </>
+  );
+}
+
+function Change({ change }: { change: EntryChange }) {
+  const { section, name } = change;
+  const undo = () => {
+    undoEntry(section, name);
+    notify(`Undone: ${titleOf(section, name)}`);
+  };
+  return (
+    <ChangeCard change={change}>
+      <a class="soft small" href={href(["draft", "policies", section])}>
+        {sectionOf(section).title}
+      </a>
+      <button type="button" onClick={undo}>
+        Undo this change
+      </button>
+    </ChangeCard>
+  );
+}

@@ -1,0 +1,38 @@
+/** Which entry a violation or a warning of the server is about. */
+import type { Violation } from "../../api/errors";
+import { normalPath } from "../../forms/violations";
+import { type Document, entriesOf } from "./document";
+import { entryName, isSection, isSingle } from "./sections";
+
+/** What is wrong, and where in the policies. */
+export interface Problem {
+  readonly section: string;
+  /** The name of the entry; undefined if it is about the section as a whole. */
+  readonly name: string | undefined;
+  /** The field within the entry; empty for the whole entry. */
+  readonly field: string;
+  readonly reason: string;
+}
+
+const PLACE = /^(?:.*\.)?policies\.(\w+)(?:\[(\d+)\])?(?:\.(.*))?$/;
+
+/** Returns the problem of a violation; undefined if it is not about a policy of the document. */
+export function problemOf({ field, reason }: Violation, policies: Document): Problem | undefined {
+  const [, section = "", index, rest = ""] = PLACE.exec(normalPath(field)) ?? [];
+  if (!isSection(section)) return undefined;
+  if (isSingle(section)) return { section, name: "", field: rest, reason };
+  const entry = index === undefined ? undefined : entriesOf(policies, section)[Number(index)];
+  if (entry === undefined) return { section, name: undefined, field: rest, reason };
+  return { section, name: entryName(section, entry), field: rest, reason };
+}
+
+/** Returns the violations of one entry, with the paths of its own fields. */
+export function violationsOf(
+  problems: readonly Problem[],
+  section: string,
+  name: string,
+): Violation[] {
+  return problems
+    .filter((one) => one.section === section && one.name === name)
+    .map(({ field, reason }) => ({ field, reason }));
+}

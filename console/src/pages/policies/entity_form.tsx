@@ -1,0 +1,163 @@
+/** The form of one entity: edits, saving, and what happens if somebody else has saved meanwhile. */
+import { useSignal } from "@preact/signals";
+import { ApiError } from "../../api/errors";
+import type { Contract } from "../../forms/contract";
+import type { Values } from "../../forms/form";
+import { notify } from "../../ui/feedback";
+import { integer, words } from "../../ui/format";
+import { useTask } from "../../ui/remote";
+import { ConflictDialog } from "./conflict_dialog";
+import { ContractForm } from "./contract_form";
+import { DraftButton } from "./draft_button";
+import { formPlan, mayEdit, readEntity, writeEntity } from "./entity_store";
+import { ReadOnlyFields } from "./facts";
+import { changedNames, updateBody } from "./form_values";
+import { useNames } from "./references";
+import type { Entity, Loaded, Section } from "./types";
+
+export interface EntityFormProps {
+  readonly section: Section;
+  readonly id: string;
+  readonly loaded: Loaded;
+  readonly contract: Contract;
+  readonly onWritten: () => void;
+}
+
+export function EntityForm({ section, id, loaded, contract, onWritten }: EntityFormProps) {
+  const { reader } = contract;
+  const plan = formPlan(section, contract, loaded.entity);
+  const values = useSignal<Values>(plan.values);
+  const theirs = useSignal<Loaded | undefined>(undefined);
+  const generation = useSignal(0);
+  const task = useTask();
+  const names = useNames(section.references ?? {});
+  const lock = section.lock?.(loaded.entity);
+  const changed = changedNames(plan.values, values.value);
+
+  const write = (before: Values, after: Values, etag: string) =>
+    task.run(async () => {
+      const body = updateBody(section, plan.schema, reader, before, after);
+      try {
+        const { revision } = await writeEntity(section, id, body, etag);
+        notify(saved(revision));
+      } catch (cause) {
+        if (!(cause instanceof ApiError) || cause.status !== 412) throw cause;
+        theirs.value = await readEntity(section, id);
+        return;
+      }
+      theirs.value = undefined;
+      onWritten();
+    });
+
+  const Beside = section.beside;
+  const all = Object.keys(plan.schema.properties ?? {});
+  const editable = mayEdit(section, loaded.entity);
+  const locked =
+    editable && lock === undefined
+      ? []
+      : all.filter((name) => !editable || plan.hidden.includes(name));
+  return (
+    <>
+      {lock !== undefined && <p class="notice">{lock.reason}</p>}
+      {lock === undefined && !editable && (
+        <p class="notice">Your role may read this {section.one}, and not change it.</p>
+      )}
+      {names.problem !== "" && <p class="soft small">{names.problem}</p>}
+      {locked.length > 0 && (
+        <section class="panel form-group" aria-label="What it says">
+          <ReadOnlyFields entity={loaded.entity} names={locked} suggestions={names.suggestions} />
+        </section>
+      )}
+      {editable && (
+        <form
+          class={Beside === undefined ? "" : "with-side"}
+          aria-label={`Edit this ${section.one}`}
+          onSubmit={(event) => {
+            event.preventDefault();
+            void write(plan.values, values.value, loaded.etag);
+          }}
+        >
+          <div key={generation.value}>
+            <ContractForm
+              reader={reader}
+              schema={plan.schema}
+              groups={section.groups}
+              hidden={plan.hidden}
+              values={values.value}
+              onChange={(next) => (values.value = next)}
+              error={task.error.value}
+              suggestions={names.suggestions}
+            />
+          </div>
+          {Beside !== undefined && (
+            <aside>
+              <Beside
+                values={{ ...fixedFacts(section, loaded.entity), ...values.value }}
+                change={(next) => {
+                  values.value = next;
+                  generation.value += 1;
+                }}
+              />
+            </aside>
+          )}
+          <div class="save-bar">
+            <button
+              type="submit"
+              class="primary"
+              disabled={changed.length === 0 || task.running.value}
+            >
+              {task.running.value ? "Saving…" : "Save"}
+            </button>
+            <DraftButton section={section} values={values.value} entity={loaded.entity} />
+            {changed.length > 0 && (
+              <button
+                type="button"
+                onClick={() => {
+                  values.value = plan.values;
+                  task.error.value = undefined;
+                  generation.value += 1;
+                }}
+              >
+                Undo changes
+              </button>
+            )}
+            <span class="soft small" role="status">
+              {changesInWords(changed)}
+            </span>
+          </div>
+        </form>
+      )}
+      {theirs.value !== undefined && (
+        <ConflictDialog
+          base={plan.values}
+          mine={values.value}
+          theirs={formPlan(section, contract, theirs.value.entity).values}
+          running={task.running.value}
+          takeTheirs={() => {
+            theirs.value = undefined;
+            onWritten();
+          }}
+          writeMine={(before, after) => void write(before, after, theirs.value?.etag ?? "")}
+          close={() => (theirs.value = undefined)}
+        />
+      )}
+    </>
+  );
+}
+
+/** Returns what stands beside a form needs to know, and the form does not have. */
+function fixedFacts(section: Section, entity: Entity): Values {
+  return section.lock?.(entity) === undefined ? {} : entity;
+}
+
+function changesInWords(changed: readonly string[]): string {
+  if (changed.length === 0) return "No changes.";
+  return `Changed: ${changed.map((name) => words(name).toLowerCase()).join(", ")}.`;
+}
+
+/** What is said after a write. */
+export function saved(revision: number | undefined): string {
+  return revision === undefined
+    ? "Saved."
+    : `Saved. It is in force from revision ${integer(revision)}.`;
+}

@@ -191,6 +191,20 @@ describe("decisions", () => {
     await visit.close();
     await server.call("DELETE", `/api/v1/static-policies/${policy.policy.id}`);
   });
+
+  test("a draft decides again, before it is in force", async () => {
+    const visit = await Visit.open(browser, server, "#/draft/file");
+    const { page } = visit;
+    await page.getByLabel("Policy file").fill('{"static_policies": []}');
+    await page.getByRole("button", { name: "Start a draft" }).click();
+    await page.getByRole("button", { name: "Start a draft" }).waitFor({ state: "detached" });
+    await page.goto(`${server.url}/console/#/decisions?user_id=alice`);
+    await rowsOf(page).first().getByRole("link").click();
+    await page.getByRole("button", { name: "Replay with the draft" }).click();
+    await page.getByText("With the draft, the outcome changes:").waitFor();
+    await page.getByText("no longer matches").waitFor();
+    await visit.close();
+  });
 });
 
 /** Writes a policy, and makes decisions of each kind. */

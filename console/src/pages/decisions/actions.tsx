@@ -5,6 +5,7 @@ import { api, may } from "../../session";
 import { ErrorBox, Progress } from "../../ui/feedback";
 import { Badge } from "../../ui/outcome";
 import { useTask } from "../../ui/remote";
+import { draft, overlayOf } from "../draft/draft_store";
 import { CopyButtons } from "./copy_buttons";
 import { playgroundHref, policyHref } from "./links";
 import type { DecisionRecord } from "./rows";
@@ -24,6 +25,7 @@ interface Result {
 export function Actions({ record }: { record: DecisionRecord }) {
   const task = useTask();
   const result = useSignal<Result | undefined>(undefined);
+  const currentDraft = draft.value;
   const playground = may("Simulate") ? playgroundHref(record) : undefined;
   const replay = (by: string, overlay: Overlay | undefined) =>
     void task.run(async () => {
@@ -44,6 +46,15 @@ export function Actions({ record }: { record: DecisionRecord }) {
             Replay with today's policies
           </button>
         )}
+        {may("Replay") && currentDraft !== undefined && (
+          <button
+            type="button"
+            disabled={task.running.value}
+            onClick={() => replay(draftWords(currentDraft.name), overlayOf(currentDraft))}
+          >
+            Replay with the draft
+          </button>
+        )}
         {playground !== undefined && (
           <a class="button" href={playground}>
             Try in the playground
@@ -56,6 +67,10 @@ export function Actions({ record }: { record: DecisionRecord }) {
       {result.value !== undefined && <ReplayResult record={record} result={result.value} />}
     </div>
   );
+}
+
+function draftWords(name: string): string {
+  return name === "" ? "the draft" : `the draft “${name}”`;
 }
 
 function ReplayResult({ record, result }: { record: DecisionRecord; result: Result }) {

@@ -26,7 +26,7 @@ describe("the playground", () => {
     await page.keyboard.press("Control+Enter");
     const result = page.getByRole("region", { name: "Decision" });
     await result.getByText("Redacted by DLP rule").first().waitFor();
-    await result.locator(".verdict-outcome").getByText("REDACT").waitFor();
+    await result.locator(".verdict-outcome").getByText("REDACT", { exact: true }).waitFor();
     expect(await result.locator("pre.highlighted mark").first().textContent()).toBe(CARD);
     await result.getByText("[REDACTED]").first().waitFor();
     await result.getByText("Redact 1 place").waitFor();
@@ -35,14 +35,19 @@ describe("the playground", () => {
     await visit.checkNarrow("playground");
 
     // Nothing was recorded.
-    const { records } = await server.call<{ records: unknown[] }>("GET", "/api/admin/audit/records");
+    const { records } = await server.call<{ records: unknown[] }>(
+      "GET",
+      "/api/admin/audit/records",
+    );
     expect(records).toEqual([]);
 
     // The inputs are still there after a look at another page, and nowhere else.
     await visit.go("#/kill-switch");
     await visit.go("#/playground");
     expect(await page.getByLabel("User").inputValue()).toBe("ann");
-    const stored = await page.evaluate(() => JSON.stringify([{ ...sessionStorage }, { ...localStorage }]));
+    const stored = await page.evaluate(() =>
+      JSON.stringify([{ ...sessionStorage }, { ...localStorage }]),
+    );
     expect(stored).not.toContain("4111");
     await visit.close();
   });
@@ -50,7 +55,7 @@ describe("the playground", () => {
   test("a provider's document: findings are marked in its source", async () => {
     const visit = await Visit.open(browser, server, "#/playground");
     const { page } = visit;
-    await page.getByText("Provider's JSON").click();
+    await page.getByLabel("Provider's JSON").check();
     const call = JSON.stringify({ card: CARD });
     const body = JSON.stringify({
       model: "gpt-4.1",
@@ -58,9 +63,7 @@ describe("the playground", () => {
         { role: "user", content: `Refund ${CARD}` },
         {
           role: "assistant",
-          tool_calls: [
-            { id: "a", type: "function", function: { name: "pay", arguments: call } },
-          ],
+          tool_calls: [{ id: "a", type: "function", function: { name: "pay", arguments: call } }],
         },
       ],
     });
@@ -105,6 +108,37 @@ describe("the playground", () => {
     await page.getByRole("textbox", { name: "Arguments" }).fill("[1]");
     await page.getByRole("button", { name: "Decide" }).click();
     await page.getByText("Write a JSON object").waitFor();
+    await visit.close();
+  });
+
+  test("the draft is tried beside the policies in force, and what differs is said", async () => {
+    const visit = await Visit.open(browser, server, "#/playground");
+    const { page } = visit;
+    expect(await page.getByLabel("Also with the draft").count()).toBe(0);
+    const policy = {
+      name: "Project Falcon",
+      category: "custom",
+      pattern: "falcon",
+      severity: "high",
+      action: "block",
+    };
+    await visit.go("#/draft/file");
+    await page
+      .getByRole("textbox", { name: "Policy file" })
+      .fill(JSON.stringify({ static_policies: [policy] }));
+    await page.getByRole("button", { name: "Start a draft" }).click();
+    await page.getByRole("link", { name: "Try a prompt" }).click();
+    await page.getByLabel("Prompt", { exact: true }).last().fill("What is falcon?");
+    expect(await page.getByLabel("Also with the draft").isChecked()).toBe(true);
+    await page.getByRole("button", { name: "Decide" }).click();
+    const before = page.getByRole("region", { name: "Now" });
+    const after = page.getByRole("region", { name: "With the draft" });
+    await before.locator(".verdict-outcome").getByText("ALLOW").waitFor();
+    await after.locator(".verdict-outcome").getByText("BLOCK").waitFor();
+    const changes = page.getByRole("region", { name: "What the draft changes" });
+    await changes.getByRole("row").filter({ hasText: "Outcome" }).getByText("BLOCK").waitFor();
+    await visit.inspect("playground-draft");
+    await visit.checkNarrow("playground-draft");
     await visit.close();
   });
 

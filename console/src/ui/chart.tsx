@@ -1,6 +1,13 @@
 /** Series over time. uPlot is loaded when a chart is shown. */
+import { signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import type uPlot from "uplot";
+import { theme } from "../theme";
+
+const darkness = window.matchMedia("(prefers-color-scheme: dark)");
+/** Whether the system asks for dark colours. */
+const dark = signal(darkness.matches);
+darkness.addEventListener("change", () => (dark.value = darkness.matches));
 
 export interface Series {
   readonly name: string;
@@ -16,6 +23,8 @@ export interface ChartProps {
   readonly series: readonly Series[];
   readonly format: (value: number) => string;
   readonly height?: number;
+  /** The value that the axis reaches at least, so that small values do not fill it; 1 if unset. */
+  readonly least?: number;
   /** Adds the series up, as areas; otherwise they are lines. */
   readonly stacked?: boolean;
 }
@@ -24,7 +33,8 @@ export interface ChartProps {
 export function Chart(props: ChartProps) {
   const host = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | undefined>(undefined);
-  const shape = props.series.map((series) => series.name).join();
+  // What is drawn anew if it changes; values alone are only replaced.
+  const shape = [...props.series.map((series) => series.name), theme.value, dark.value].join();
 
   useEffect(() => {
     let gone = false;

@@ -49,10 +49,19 @@ export function Highlighted({ text, spans }: { text: string; spans: readonly Spa
 }
 
 /** What redactions leave: `[REDACTED]`, `[EMAIL_1]`, `****1111`. */
-const REPLACEMENT = /\[[A-Z][A-Z0-9_: -]{2,60}\]|\*{3,}[^\s*]{0,8}/g;
+export const REPLACEMENT = /\[[A-Z][A-Z0-9_: -]{2,60}\]|\*{3,}[^\s*]{0,8}/g;
 
 /** A redacted text, with what stands in place of the redacted parts marked. */
 export function Redacted({ text }: { text: string }) {
+  return (
+    <pre class="highlighted" tabIndex={0}>
+      <RedactedText text={text} />
+    </pre>
+  );
+}
+
+/** The same within a line. */
+export function RedactedText({ text }: { text: string }) {
   const parts: (string | { readonly replacement: string })[] = [];
   let end = 0;
   for (const match of text.matchAll(REPLACEMENT)) {
@@ -61,7 +70,7 @@ export function Redacted({ text }: { text: string }) {
   }
   parts.push(text.slice(end));
   return (
-    <pre class="highlighted" tabIndex={0}>
+    <>
       {parts.map((part, index) =>
         typeof part === "string" ? (
           part
@@ -71,6 +80,6 @@ export function Redacted({ text }: { text: string }) {
           </mark>
         ),
       )}
-    </pre>
+    </>
   );
 }

@@ -29,7 +29,6 @@ function ApplyForm({ draft, sections }: { draft: Draft; sections: readonly strin
   const id = useId();
   const [summary, setSummary] = useState(draft.name);
   const task = useTask();
-  const error = task.error.value;
   const apply = () =>
     task.run(async () => {
       try {
@@ -42,7 +41,13 @@ function ApplyForm({ draft, sections }: { draft: Draft; sections: readonly strin
         throw cause;
       }
     });
-  const adminOnly = sections.filter((key) => sectionOf(key).adminOnly === true);
+  const error = task.error.value;
+  const refusal = checkOf(draft)?.error;
+  // A server that could not be asked may be back.
+  const isRefused = refusal !== undefined && !refusal.unavailable;
+  const refused = sections.map(sectionOf).filter(({ adminOnly, operation }) => {
+    return adminOnly === true && operation !== undefined && !may(operation);
+  });
   return (
     <>
       <form
@@ -67,18 +72,18 @@ function ApplyForm({ draft, sections }: { draft: Draft; sections: readonly strin
           />
           <p class="help">What the change is for. It stands in the change log.</p>
         </div>
-        {adminOnly.length > 0 && (
-          <p class="soft small">
-            Only an admin may change{" "}
-            {adminOnly.map((key) => sectionOf(key).title.toLowerCase()).join(" and ")}.
+        {refused.length > 0 && (
+          <p class="notice caution">
+            Only an admin may change {refused.map(({ title }) => title.toLowerCase()).join(" and ")}
+            . Copy the draft as a policy file for one, or undo these changes.
           </p>
         )}
-        {error !== undefined && checkOf(draft)?.error === undefined && <ErrorBox error={error} />}
+        {error !== undefined && refusal === undefined && <ErrorBox error={error} />}
         <footer class="form-foot">
           <button
             type="submit"
             class="primary"
-            disabled={task.running.value || summary.trim() === ""}
+            disabled={task.running.value || summary.trim() === "" || isRefused}
           >
             {task.running.value ? "Applying…" : "Apply all changes"}
           </button>

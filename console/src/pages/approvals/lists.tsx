@@ -1,0 +1,175 @@
+/** What waits, and what was answered. */
+import { useComputed, useSignal } from "@preact/signals";
+import { useMemo } from "preact/hooks";
+import { api } from "../../session";
+import { href } from "../../router";
+import { Empty, Loaded } from "../../ui/feedback";
+import { age, time, words } from "../../ui/format";
+import { now, useRemote } from "../../ui/remote";
+import { type Column, Table } from "../../ui/table";
+import { type Approval, countdown, requesterOf, subjectOf, toneOf } from "./states";
+
+const EVERY_MS = 3_000;
+const HISTORY_EVERY_MS = 15_000;
+
+export function Waiting() {
+  const remote = useRemote(
+    "waiting",
+    (signal) => api.call("ListApprovals", { query: { state: "pending" }, signal }),
+    EVERY_MS,
+  );
+  return (
+    <Loaded remote={remote}>
+      {(approvals) =>
+        approvals.length === 0 ? (
+          <Empty title="Nothing waits.">
+            A request appears here when a rule with the action ESCALATE holds it. This list is live.
+          </Empty>
+        ) : (
+          <Table
+            label="Approvals that wait"
+            columns={WAITING}
+            rows={approvals}
+            keyOf={({ id }) => id}
+            hrefOf={({ id }) => href(["approvals", id])}
+          />
+        )
+      }
+    </Loaded>
+  );
+}
+
+const WAITING: readonly Column<Approval>[] = [
+  { name: "Who asks", width: "minmax(0, 1fr)", cell: requesterOf },
+  { name: "For what", width: "minmax(0, 2fr)", cell: subjectOf, wide: true },
+  { name: "Why it is held", width: "minmax(0, 1.6fr)", cell: ({ message }) => message, wide: true },
+  {
+    name: "Asked",
+    width: "7rem",
+    cell: ({ created_at }) => <span title={time(created_at)}>{age(created_at, now.value)}</span>,
+    wide: true,
+  },
+  { name: "Ends in", width: "7rem", cell: (row) => <Countdown until={row.expires_at} /> },
+];
+
+/** How long an answer is still possible. */
+export function Countdown({ until }: { until: string | null }) {
+  const left = until === null ? 0 : Date.parse(until) - now.value;
+  return (
+    <span class={left < 60_000 ? "urgent" : ""} title={time(until)}>
+      {countdown(until, now.value)}
+    </span>
+  );
+}
+
+/** The states that `History` offers, the empty one for all of them. */
+const STATES = ["", "approved", "used", "denied", "cancelled", "expired"] as const;
+
+export function History() {
+  const state = useSignal<(typeof STATES)[number]>("");
+  const text = useSignal("");
+  const remote = useRemote(
+    `history ${state.value}`,
+    (signal) => api.call("ListApprovals", { query: { state: state.value }, signal }),
+    HISTORY_EVERY_MS,
+  );
+  return (
+    <>
+      <div class="toolbar">
+        <label>
+          State
+          <select
+            value={state.value}
+            onChange={(event) => {
+              state.value = event.currentTarget.value as (typeof STATES)[number];
+            }}
+          >
+            {STATES.map((one) => (
+              <option key={one} value={one}>
+                {one === "" ? "All" : words(one)}
+              </option>
+            ))}
+          </select>
+        </label>
+        <label>
+          Filter
+          <input
+            type="search"
+            value={text.value}
+            onInput={(event) => (text.value = event.currentTarget.value)}
+          />
+        </label>
+      </div>
+      <Loaded remote={remote}>
+        {(approvals) => <Closed approvals={approvals} filter={text.value} />}
+      </Loaded>
+    </>
+  );
+}
+
+function Closed({ approvals, filter }: { approvals: readonly Approval[]; filter: string }) {
+  const closed = useMemo(
+    () => approvals.filter(({ state }) => state !== "pending").reverse(),
+    [approvals],
+  );
+  const wanted = useSignal(filter);
+  wanted.value = filter;
+  const list = useSignal(closed);
+  list.value = closed;
+  const shown = useComputed(() => filteredBy(list.value, wanted.value)).value;
+  if (closed.length === 0) return <Empty title="Nothing was answered yet." />;
+  if (shown.length === 0) return <Empty title={`No approval matches “${filter}”.`} />;
+  return (
+    <Table
+      label="Approvals that are closed"
+      columns={CLOSED}
+      rows={shown}
+      keyOf={({ id }) => id}
+      hrefOf={({ id }) => href(["approvals", id])}
+    />
+  );
+}
+
+function filteredBy(approvals: readonly Approval[], filter: string): readonly Approval[] {
+  const part = filter.trim().toLowerCase();
+  if (part === "") return approvals;
+  return approvals.filter((approval) =>
+    [
+      requesterOf(approval),
+      subjectOf(approval),
+      approval.message,
+      approval.answered_by ?? "",
+      approval.answer_reason ?? "",
+    ]
+      .join("\n")
+      .toLowerCase()
+      .includes(part),
+  );
+}
+
+const CLOSED: readonly Column<Approval>[] = [
+  { name: "Who asked", width: "minmax(0, 1fr)", cell: requesterOf },
+  { name: "For what", width: "minmax(0, 1.6fr)", cell: subjectOf, wide: true },
+  {
+    name: "State",
+    width: "7rem",
+    cell: ({ state }) => <span class={`badge ${toneOf(state)}`}>{words(state)}</span>,
+  },
+  {
+    name: "Answered by",
+    width: "minmax(0, 1fr)",
+    cell: ({ answered_by }) => answered_by ?? "–",
+  },
+  {
+    name: "Why",
+    width: "minmax(0, 1.4fr)",
+    cell: ({ answer_reason }) => answer_reason ?? "",
+    wide: true,
+  },
+  {
+    name: "Asked",
+    width: "7rem",
+    cell: ({ created_at }) => <span title={time(created_at)}>{age(created_at, now.value)}</span>,
+    wide: true,
+  },
+];

@@ -1,0 +1,105 @@
+/** Alert rules: which decisions are reported to whom, and a test of each. */
+import { useSignal } from "@preact/signals";
+import type { AnswerOf, Schemas } from "../../api/types";
+import { href } from "../../router";
+import { api, may } from "../../session";
+import { Empty, ErrorBox, Loaded } from "../../ui/feedback";
+import { words } from "../../ui/format";
+import { useRemote, useTask } from "../../ui/remote";
+import { TestOutcome } from "./siem";
+
+type Rule = Schemas["AlertRule"];
+type Results = AnswerOf<"TestAlertRules">["results"];
+
+export function Alerts() {
+  const remote = useRemote("org-policy", (signal) => api.call("GetOrgPolicy", { signal }));
+  return <Loaded remote={remote}>{(policy) => <Rules rules={policy.alert_rules} />}</Loaded>;
+}
+
+function Rules({ rules }: { rules: readonly Rule[] }) {
+  const results = useSignal<Results>([]);
+  const task = useTask();
+  const test = (name?: string) =>
+    task.run(async () => {
+      const body = name === undefined ? {} : { name };
+      const answer = await api.call("TestAlertRules", { body, timeout: 120_000 });
+      const tested = new Set(answer.results.map((result) => result.name));
+      const others = results.value.filter((result) => !tested.has(result.name));
+      results.value = [...others, ...answer.results];
+    });
+  const editor = <a href={href(["policies", "org-policy"])}>org policy</a>;
+  if (rules.length === 0) {
+    return <Empty title="There are no alert rules.">Add one to the {editor}.</Empty>;
+  }
+  return (
+    <>
+      <div class="toolbar">
+        <p class="soft">They are part of the {editor}.</p>
+        {may("TestAlertRules") && (
+          <button
+            type="button"
+            class="end"
+            disabled={task.running.value}
+            onClick={() => void test()}
+          >
+            {task.running.value ? "Sending…" : "Test all"}
+          </button>
+        )}
+      </div>
+      {task.error.value !== undefined && <ErrorBox error={task.error.value} />}
+      <div class="cards">
+        {rules.map((rule, index) => (
+          <section class="panel connector" aria-label={rule.name} key={index}>
+            <header>
+              <h3>{rule.name}</h3>
+            </header>
+            <p>{conditionOf(rule)}</p>
+            <p class="soft small">To {receiverOf(rule)}</p>
+            {may("TestAlertRules") && (
+              <button
+                type="button"
+                disabled={task.running.value}
+                onClick={() => void test(rule.name)}
+              >
+                Send a test message
+              </button>
+            )}
+            {results.value
+              .filter(({ name }) => name === rule.name)
+              .map(({ success, error }, at) => (
+                <TestOutcome key={at} success={success} error={error} />
+              ))}
+          </section>
+        ))}
+      </div>
+    </>
+  );
+}
+
+/** Returns which decisions a rule reports, as a sentence. */
+export function conditionOf({ condition }: Rule): string {
+  const parts = [
+    condition?.risk_level_gte ? `the risk is ${condition.risk_level_gte} or higher` : "",
+    condition?.action_contains ? `the action contains “${condition.action_contains}”` : "",
+    condition?.pii_detected === undefined
+      ? ""
+      : `${condition.pii_detected ? "" : "no "}personal data was found`,
+    condition?.agent_id_eq ? `the agent is ${condition.agent_id_eq}` : "",
+    condition?.approval_requested === undefined
+      ? ""
+      : `${condition.approval_requested ? "an" : "no"} approval is asked for`,
+    condition?.expression ? `it meets ${condition.expression}` : "",
+  ].filter((part) => part !== "");
+  return parts.length === 0 ? "Every decision." : `Decisions if ${parts.join(", and ")}.`;
+}
+
+/** Returns the server of a webhook. Its path is a secret. */
+export function receiverOf({ notify }: Rule): string {
+  const address = notify?.slack_webhook_url ?? "";
+  if (address === "") return words("nobody");
+  try {
+    return new URL(address).host;
+  } catch {
+    return "a webhook";
+  }
+}

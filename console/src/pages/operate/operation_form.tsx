@@ -1,0 +1,54 @@
+/** The fields of the body of an operation, with everything that the server says about them. */
+import { ApiError } from "../../api/errors";
+import type { Operation } from "../../api/types";
+import { type Contract, contract } from "../../forms/contract";
+import { SchemaForm, type Values } from "../../forms/form";
+import { unplaced } from "../../forms/violations";
+import { ErrorBox, Loaded } from "../../ui/feedback";
+import { useRemote } from "../../ui/remote";
+
+export interface OperationFormProps {
+  readonly operation: Operation;
+  readonly hidden?: readonly string[];
+  readonly value: Values;
+  readonly onChange: (value: Values) => void;
+  readonly error: ApiError | undefined;
+}
+
+export function OperationForm(props: OperationFormProps) {
+  const remote = useRemote("contract", contract);
+  return <Loaded remote={remote}>{(loaded) => <Fields {...props} contract={loaded} />}</Loaded>;
+}
+
+function Fields({
+  operation,
+  hidden,
+  value,
+  onChange,
+  error,
+  contract: { reader, bodyOf },
+}: OperationFormProps & { contract: Contract }) {
+  const schema = reader.resolve(bodyOf(operation));
+  const names = Object.keys(schema.properties ?? {});
+  return (
+    <>
+      {error !== undefined && <RestOfError error={error} names={names} />}
+      <SchemaForm
+        reader={reader}
+        schema={schema}
+        value={value}
+        onChange={onChange}
+        violations={error?.violations ?? []}
+        hidden={hidden ?? []}
+      />
+    </>
+  );
+}
+
+/** An error without what the fields show already. */
+function RestOfError({ error, names }: { error: ApiError; names: readonly string[] }) {
+  const { status, code, message, violations, requestId } = error;
+  const rest = unplaced(violations, names);
+  if (violations.length > 0 && rest.length === 0) return null;
+  return <ErrorBox error={new ApiError(status, code, message, rest, requestId)} />;
+}

@@ -1,0 +1,62 @@
+/** Records for tests. */
+import type { DecisionRecord } from "../src/pages/decisions/rows";
+
+/** Returns a record of a blocked prompt, with some members replaced. */
+export function recordOf(members: Partial<DecisionRecord> = {}): DecisionRecord {
+  return {
+    decision_id: "d1",
+    request_id: "r1",
+    time: "2026-02-26T10:00:00Z",
+    tenant_id: "acme",
+    outcome: "BLOCK",
+    allowed: false,
+    reason_code: "STATIC_POLICY_BLOCK",
+    message: 'Blocked by policy "No rivals".',
+    status_hint: 403,
+    risk: { score: 65, level: "high", factors: [{ layer: "static", id: "p1", points: 65 }] },
+    revision: 7,
+    policy_hash: "abc",
+    subject: { user_id: "alice", groups: ["sales"], agent_id: "" },
+    customer_id: "",
+    direction: "input",
+    channel: "interactive",
+    intent_complexity: "",
+    model: { provider: "openai", model: "gpt-4o" },
+    action: "",
+    tool: "",
+    target: { resource_type: "", resource_id: "", classifications: [], fields: [] },
+    asked_at: "2026-02-26T10:00:00Z",
+    text_sha256: "0f",
+    text_length: 10,
+    redacted_text: "Buy RIVAL!",
+    arguments_sha256: "",
+    redacted_arguments: null,
+    entities: [],
+    usage: { tokens: 0, cost_usd: 0 },
+    matches: [
+      {
+        layer: "static",
+        policy_id: "p1",
+        name: "No rivals",
+        action: "block",
+        severity: "high",
+        reason: "pattern found in the text, 4 to 9",
+        scope: "text",
+      },
+    ],
+    obligations: [],
+    warnings: [],
+    frameworks: [],
+    pii_detected: false,
+    incomplete: false,
+    duration_us: 120,
+    layers: [
+      { layer: "scan", duration_us: 40 },
+      { layer: "customer", duration_us: 2 },
+      { layer: "static", duration_us: 30 },
+    ],
+    logging_level: "full",
+    cursor: "1",
+    ...members,
+  };
+}

@@ -4,7 +4,7 @@ import { forWhom, standing, whatItLifts } from "../src/pages/policies/exception_
 import { shown } from "../src/pages/policies/facts";
 import { facetValues, filtered, haystacks } from "../src/pages/policies/filter";
 import { moved } from "../src/pages/policies/ordered_list";
-import { distinct } from "../src/pages/policies/references";
+import { distinct, withIds } from "../src/pages/policies/references";
 import { linesOf, marksOf } from "../src/pages/policies/sample_marks";
 import { boundName, fullest, share } from "../src/pages/policies/usage";
 import type { Schemas } from "../src/api/types";
@@ -74,6 +74,23 @@ test("equal names are told apart by their ids, and equal ids are one", () => {
     { value: "2", label: "Card (2)" },
     { value: "3", label: "Email" },
   ]);
+});
+
+test("names that were typed before they were known become ids, also within objects", () => {
+  const suggestions = {
+    policies: [{ value: "pol_1", label: "Codes" }],
+    rule_id: [{ value: "r_1", label: "Cards" }],
+  };
+  const typed = {
+    name: "Codes",
+    policies: ["Codes", "pol_1", "unknown"],
+    dlp_rules: [{ rule_id: "Cards", enabled: true }],
+  };
+  expect(withIds(typed, suggestions)).toEqual({
+    name: "Codes",
+    policies: ["pol_1", "pol_1", "unknown"],
+    dlp_rules: [{ rule_id: "r_1", enabled: true }],
+  });
 });
 
 describe("an exception in words", () => {

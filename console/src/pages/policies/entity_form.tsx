@@ -12,7 +12,7 @@ import { DraftButton } from "./draft_button";
 import { formPlan, mayEdit, readEntity, writeEntity } from "./entity_store";
 import { ReadOnlyFields } from "./facts";
 import { changedNames, updateBody } from "./form_values";
-import { useNames } from "./references";
+import { useNames, withIds } from "./references";
 import { useUnsavedWarning } from "./unsaved";
 import type { Entity, Loaded, Section } from "./types";
 
@@ -38,7 +38,8 @@ export function EntityForm({ section, id, loaded, contract, onWritten }: EntityF
 
   const write = (before: Values, after: Values, etag: string) =>
     task.run(async () => {
-      const body = updateBody(section, plan.schema, reader, before, after);
+      const written = withIds(after, names.suggestions);
+      const body = updateBody(section, plan.schema, reader, before, written);
       try {
         const { revision } = await writeEntity(section, id, body, etag);
         notify(saved(revision));
@@ -110,7 +111,12 @@ export function EntityForm({ section, id, loaded, contract, onWritten }: EntityF
             >
               {task.running.value ? "Saving…" : "Save"}
             </button>
-            <DraftButton section={section} values={values.value} entity={loaded.entity} />
+            <DraftButton
+              section={section}
+              values={values.value}
+              entity={loaded.entity}
+              suggestions={names.suggestions}
+            />
             {changed.length > 0 && (
               <button
                 type="button"

@@ -13,7 +13,7 @@ import { saved } from "./entity_form";
 import { formPlan, type FormPlan, partsOf, readEntity, writeEntity } from "./entity_store";
 import { Crumbs } from "./entity_view";
 import { changedNames, formValues } from "./form_values";
-import { useNames } from "./references";
+import { useNames, withIds } from "./references";
 import { useUnsavedWarning } from "./unsaved";
 import type { Section } from "./types";
 
@@ -120,7 +120,12 @@ function NewForm({ section, contract: document, plan, first }: NewFormProps) {
   };
   const create = () =>
     task.run(async () => {
-      const { id, revision } = await writeEntity(section, "", values.value, "");
+      const { id, revision } = await writeEntity(
+        section,
+        "",
+        withIds(values.value, names.suggestions),
+        "",
+      );
       notify(saved(revision));
       go(partsOf(section.path, id), {}, true);
     });
@@ -155,7 +160,12 @@ function NewForm({ section, contract: document, plan, first }: NewFormProps) {
         <button type="submit" class="primary" disabled={task.running.value}>
           {task.running.value ? "Creating…" : `Create ${section.one}`}
         </button>
-        <DraftButton section={section} values={values.value} entity={undefined} />
+        <DraftButton
+          section={section}
+          values={values.value}
+          entity={undefined}
+          suggestions={names.suggestions}
+        />
       </div>
     </form>
   );

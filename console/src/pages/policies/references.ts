@@ -1,7 +1,7 @@
 /** Names of what ids stand for: forms offer them, tables and facts show them. */
 import { useEffect } from "preact/hooks";
 import { useSignal } from "@preact/signals";
-import type { Suggestion, Suggestions } from "../../forms/form";
+import { isRecord, type Suggestion, type Suggestions, type Values } from "../../forms/form";
 import { api, may, tenant } from "../../session";
 import { allStaticPolicies } from "./calls";
 
@@ -155,4 +155,28 @@ function merged(
 /** Returns the name of an id, or the id. */
 export function nameOf(suggestions: Suggestions, field: string, id: string): string {
   return suggestions[field]?.find((one) => one.value === id)?.label ?? id;
+}
+
+/**
+ * Returns values with ids in place of names. A form does so itself when a name is chosen; this is
+ * for names that were typed before they were known.
+ */
+export function withIds(values: Values, suggestions: Suggestions): Values {
+  return Object.fromEntries(
+    Object.entries(values).map(([field, value]) => [
+      field,
+      identified(value, suggestions[field] ?? [], suggestions),
+    ]),
+  );
+}
+
+function identified(
+  value: unknown,
+  known: readonly Suggestion[],
+  suggestions: Suggestions,
+): unknown {
+  if (Array.isArray(value)) return value.map((one) => identified(one, known, suggestions));
+  if (isRecord(value)) return withIds(value, suggestions);
+  if (typeof value !== "string" || known.some((one) => one.value === value)) return value;
+  return known.find((one) => one.label === value)?.value ?? value;
 }

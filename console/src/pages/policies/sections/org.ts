@@ -23,7 +23,8 @@ function orgPolicyOf(body: Values): Values {
 
 const DESCRIPTIONS: Readonly<Record<string, string>> = {
   blocking_rules: "From which risk level on requests are blocked.",
-  frameworks: "The frameworks whose rules are in force, without blocking, for all users.",
+  frameworks:
+    "The frameworks whose rules are in force for all users. They are recorded, and stop nothing.",
   alert_rules: "Which decisions are reported, and to whom.",
   logging_level:
     "Which decisions are recorded: `minimal` those with personal data, `standard` also those with a risk of medium or higher, `full` all. `paranoid` records all, and blocks by risk.",

@@ -354,8 +354,10 @@ describe("policies", () => {
     await page.getByRole("link", { name: "SRE" }).waitFor();
     await inspect(visit, "policies-changes");
     await visit.checkNarrow("policies-changes");
+    await createPolicy(server, { name: "Unmatched", pattern: "unmatched" });
     await visit.go("#/policies/problems");
     await page.getByRole("heading", { name: /^Without a match/ }).waitFor();
+    await page.getByRole("link", { name: "Unmatched" }).waitFor();
     await inspect(visit, "policies-problems");
     await visit.close();
   });

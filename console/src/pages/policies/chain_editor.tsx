@@ -1,25 +1,27 @@
 /** The packs of one chain and their order. */
 import { useSignal } from "@preact/signals";
 import { ApiError } from "../../api/errors";
-import type { Answer } from "../../api/client";
-import type { Schemas } from "../../api/types";
-import type { Values } from "../../forms/form";
-import { go, href } from "../../router";
-import { api, may } from "../../session";
-import { ConfirmButton } from "../../ui/dialog";
+import { href } from "../../router";
+import { may } from "../../session";
 import { ErrorBox, Loaded, notify } from "../../ui/feedback";
-import { integer } from "../../ui/format";
 import { useRemote, useTask } from "../../ui/remote";
 import { Tabs } from "../../ui/tabs";
-import { tagOf } from "./calls";
-import { type Chain, chainId, ORG, USER } from "./chains_view";
+import { ChainHistory } from "./chain_history";
+import { AddPack, DeleteChain, PackLine } from "./chain_parts";
+import {
+  type ChainState,
+  draftSection,
+  draftValues,
+  ORG,
+  readChain,
+  USER,
+  writeChain,
+} from "./chain_store";
 import { ConflictDialog } from "./conflict_dialog";
+import { DraftButton } from "./draft_button";
 import { saved } from "./entity_form";
 import { keepWarnings } from "./entity_store";
-import { ChainHistory } from "./chain_history";
-import { DraftButton } from "./draft_button";
 import { OrderedList } from "./ordered_list";
-import type { Section } from "./types";
 import { Warnings } from "./warnings";
 
 const ALGORITHMS = [
@@ -27,43 +29,8 @@ const ALGORITHMS = [
   ["deny_overrides", "A rule that blocks or cancels decides before all others"],
 ] as const;
 
-type Algorithm = (typeof ALGORITHMS)[number][0];
-type Pack = Schemas["PolicyPack"];
-
-interface State {
-  readonly chain: Chain | undefined;
-  readonly etag: string;
-  readonly packs: readonly Pack[];
-}
-
-async function readState(id: string, signal?: AbortSignal): Promise<State> {
-  // The tag first: if the chain changes between the reads, the tag is older, and a write fails.
-  const etag = await tagOf("policy_chain", id, signal);
-  const [chains, packs] = await Promise.all([
-    api.call("ListPolicyChains", { signal }),
-    api.call("ListPolicyPacks", { signal }),
-  ]);
-  return { chain: chains.find((one) => chainId(one) === id), etag, packs };
-}
-
-/** Writes a whole chain, as the order of the ids of its packs. */
-export function writeChain(
-  id: string,
-  packIds: readonly string[],
-  algorithm: string,
-  ifMatch: string,
-): Promise<Answer<unknown>> {
-  const body = {
-    packs: packIds.map((pack) => ({ id: pack })),
-    combining_algorithm: algorithm as Algorithm,
-  };
-  if (id === ORG) return api.send("ReplaceOrgPolicyChain", { body, ifMatch });
-  const path = { user_id: id.slice(USER.length) };
-  return api.send("ReplaceUserPolicyChain", { path, body, ifMatch });
-}
-
 export function ChainEditor({ id, tab }: { id: string; tab: string }) {
-  const remote = useRemote(`chain ${id}`, (signal) => readState(id, signal));
+  const remote = useRemote(`chain ${id}`, (signal) => readChain(id, signal));
   const title = id === ORG ? "The chain of everybody" : `The chain of ${id.slice(USER.length)}`;
   const history = tab === "history" && may("ListChanges");
   return (
@@ -113,7 +80,7 @@ export function ChainEditor({ id, tab }: { id: string; tab: string }) {
 
 interface EditorProps {
   readonly id: string;
-  readonly state: State;
+  readonly state: ChainState;
   readonly reload: () => void;
 }
 
@@ -122,7 +89,7 @@ function Editor({ id, state, reload }: EditorProps) {
   const firstAlgorithm = state.chain?.combining_algorithm ?? "first_applicable";
   const order = useSignal<readonly string[]>(before);
   const algorithm = useSignal(firstAlgorithm);
-  const theirs = useSignal<State | undefined>(undefined);
+  const theirs = useSignal<ChainState | undefined>(undefined);
   const task = useTask();
   const byId = new Map(state.packs.map((pack) => [pack.id, pack]));
   const items = order.value.map((pack) => ({ id: pack, label: byId.get(pack)?.name ?? pack }));
@@ -140,7 +107,7 @@ function Editor({ id, state, reload }: EditorProps) {
         notify(saved(answer.revision));
       } catch (cause) {
         if (!(cause instanceof ApiError) || cause.status !== 412) throw cause;
-        theirs.value = await readState(id);
+        theirs.value = await readChain(id);
         return;
       }
       theirs.value = undefined;
@@ -238,94 +205,6 @@ function Editor({ id, state, reload }: EditorProps) {
           close={() => (theirs.value = undefined)}
         />
       )}
-    </>
-  );
-}
-
-/** How the chain is written in a policy file. */
-function draftSection(id: string): Pick<Section, "draft" | "nameField"> {
-  const user = id === ORG ? {} : { user_id: id.slice(USER.length) };
-  const section = id === ORG ? "chain" : "user_chains";
-  return {
-    nameField: "user_id",
-    draft: (values) => ({
-      section,
-      entry: { ...user, ...values },
-      references: { packs: "packs" },
-    }),
-  };
-}
-
-function draftValues(packs: readonly string[], combining_algorithm: string): Values {
-  return { packs, combining_algorithm };
-}
-
-function PackLine({ pack, id }: { pack: Pack | undefined; id: string }) {
-  if (pack === undefined) return <code>{id}</code>;
-  return (
-    <>
-      <a href={href(["policies", "packs", pack.id])}>{pack.name}</a>
-      <span class="soft small">
-        {integer(pack.rule_count)} rules{pack.is_active ? "" : ", not active: it does nothing"}
-      </span>
-    </>
-  );
-}
-
-function AddPack({ packs, add }: { packs: readonly Pack[]; add: (pack: string) => void }) {
-  const chosen = useSignal("");
-  if (packs.length === 0) return null;
-  return (
-    <div class="toolbar">
-      <label>
-        Add a pack
-        <select
-          value={chosen.value}
-          onChange={(event) => (chosen.value = event.currentTarget.value)}
-        >
-          <option value="">Choose…</option>
-          {packs.map((pack) => (
-            <option key={pack.id} value={pack.id}>
-              {pack.name}
-            </option>
-          ))}
-        </select>
-      </label>
-      <button
-        type="button"
-        disabled={chosen.value === ""}
-        onClick={() => {
-          add(chosen.value);
-          chosen.value = "";
-        }}
-      >
-        Add
-      </button>
-    </div>
-  );
-}
-
-function DeleteChain({ id, state }: { id: string; state: State }) {
-  const task = useTask();
-  if (id === ORG || state.chain === undefined || !may("DeleteUserPolicyChain")) return null;
-  const user = id.slice(USER.length);
-  const remove = async () => {
-    const done = await task.run(() =>
-      api.call("DeleteUserPolicyChain", { path: { user_id: user }, ifMatch: state.etag }),
-    );
-    if (!done) return;
-    notify(`Deleted: the chain of ${user}`);
-    go(["policies", "chains"]);
-  };
-  return (
-    <>
-      <ConfirmButton
-        label="Delete the chain"
-        question={<p>Only the chain of everybody then holds for {user}.</p>}
-        confirm="Delete"
-        run={remove}
-      />
-      {task.error.value !== undefined && <ErrorBox error={task.error.value} />}
     </>
   );
 }

@@ -7,7 +7,7 @@ import { Empty, ErrorBox, Loaded, notify } from "../../ui/feedback";
 import { useRemote, useTask } from "../../ui/remote";
 import { ChangeItem } from "./change_item";
 import { readChanges } from "./changes";
-import { writeChain } from "./chain_editor";
+import { writeChain } from "./chain_store";
 import { saved } from "./entity_form";
 
 interface ChainBody {

@@ -1,23 +1,12 @@
 /** The chains: that of everybody, and those of single users. */
 import { useSignal } from "@preact/signals";
-import type { Schemas } from "../../api/types";
 import { go, href } from "../../router";
 import { api, may } from "../../session";
 import { Loaded } from "../../ui/feedback";
 import { integer, words } from "../../ui/format";
 import { useRemote } from "../../ui/remote";
 import { Table } from "../../ui/table";
-
-export type Chain = Schemas["PolicyChain"];
-
-/** The id of the tenant's chain in the change log, and before the id of a user. */
-export const ORG = "org";
-export const USER = "user:";
-
-/** Returns the id of a chain in the change log. */
-export function chainId(chain: Pick<Chain, "scope" | "user_id">): string {
-  return chain.scope === ORG ? ORG : `${USER}${chain.user_id ?? ""}`;
-}
+import { type Chain, chainId, ORG, USER } from "./chain_store";
 
 export function ChainsView() {
   const remote = useRemote("chains", (signal) => api.call("ListPolicyChains", { signal }));

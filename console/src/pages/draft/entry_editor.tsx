@@ -12,7 +12,13 @@ import { Empty, ErrorBox, Loaded, notify } from "../../ui/feedback";
 import { useRemote, useTask } from "../../ui/remote";
 import { checkEntry, problemsOf } from "./check";
 import { type Entry, findEntry } from "./document";
-import { changedSections, type Draft, removeEntry, replaceEntry } from "./draft_store";
+import {
+  changedSections,
+  currentDraft,
+  type Draft,
+  removeEntry,
+  replaceEntry,
+} from "./draft_store";
 import { entryOf, schemaOf, valuesOf } from "./entry_form";
 import { type Problem, violationsOf } from "./problems";
 import { withRenamed } from "./references";
@@ -87,7 +93,7 @@ function EntryForm({
       const found = anyway ? undefined : await serverOpinion(draft, section, name, entry);
       setProblems(found?.problems ?? []);
       setRefusal(found?.error);
-      if (found?.error !== undefined) return;
+      if (found?.error !== undefined || currentDraft()?.tenant !== draft.tenant) return;
       replaceEntry(section, name ?? entryName(section, entry), entry);
       notify("Saved in the draft");
       go(isSingle(section) ? ["draft"] : ["draft", "policies", section]);
@@ -169,6 +175,11 @@ function FormHead({ section, name }: { section: string; name: string | undefined
     <>
       <h2>{name === undefined ? `${title}: a new entry` : name === "" ? title : name}</h2>
       <p class="soft">{about}</p>
+      {isSingle(section) && (
+        <p>
+          <a href={href(["draft", "policies", section, "json"])}>Edit as JSON</a>
+        </p>
+      )}
       {name !== undefined && name !== "" && (
         <p class="soft small">
           Another name makes a new policy in place of this one. What refers to it gets the new name.

@@ -9,6 +9,7 @@ import { changedNames, equal, updateBody } from "../src/pages/policies/form_valu
 import { queryValues } from "../src/pages/policies/new_view";
 import { restoredValues } from "../src/pages/policies/restore_dialog";
 import { SECTIONS, sectionAt } from "../src/pages/policies/sections";
+import { earlierValues } from "../src/pages/policies/sections/dlp_rules";
 import { rulesOf } from "../src/pages/policies/sections/packs";
 import type { Section } from "../src/pages/policies/types";
 
@@ -148,6 +149,15 @@ test("a version restores the fields that it has, and empties those that were emp
     pattern: "old",
     description: "kept",
   });
+});
+
+test("a version of a DLP rule has what newer versions replaced", () => {
+  const newestFirst = [{ action_tier: "block" }, { mode: "", action_tier: "redact" }, {}];
+  expect(earlierValues(newestFirst)).toEqual([
+    {},
+    { action_tier: "block" },
+    { action_tier: "redact", mode: "" },
+  ]);
 });
 
 test("an address can fill the form of a new entity", () => {

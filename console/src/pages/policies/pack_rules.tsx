@@ -6,6 +6,7 @@ import { api, may } from "../../session";
 import { Empty, ErrorBox, notify } from "../../ui/feedback";
 import { Badge } from "../../ui/outcome";
 import { useTask } from "../../ui/remote";
+import { addressOf, keepWarnings } from "./entity_store";
 import { shown } from "./facts";
 import { OrderedList } from "./ordered_list";
 import type { EntityProps } from "./types";
@@ -18,7 +19,7 @@ interface Item {
   readonly rule: Rule;
 }
 
-export function PackRules({ id, entity, reload }: EntityProps) {
+export function PackRules({ section, id, entity, reload }: EntityProps) {
   const own = entity["pack_type"] !== "bundle";
   const rules = (entity["rules"] ?? []) as readonly Rule[];
   const saved = rules.map((rule) => ({ id: rule.id, label: rule.name, rule }));
@@ -29,7 +30,11 @@ export function PackRules({ id, entity, reload }: EntityProps) {
   const write = () =>
     task.run(async () => {
       const entries = items.map((item, sequence) => ({ id: item.id, sequence }));
-      await api.call("ReorderPolicyRules", { path: { pack_id: id }, body: { entries } });
+      const options = { path: { pack_id: id }, body: { entries } };
+      const response = await api.fetch("ReorderPolicyRules", options);
+      // The answer is a list, so its warnings are in a header.
+      const warnings = JSON.parse(response.headers.get("x-pdp-warnings") ?? "[]") as unknown;
+      keepWarnings(addressOf(section, id), { warnings });
       notify("The new order is in force.");
       order.value = undefined;
       reload();

@@ -59,6 +59,21 @@ function refine(schema: Schema, reader: SchemaReader): Schema {
   });
 }
 
+/**
+ * Returns what each version had, of the fields that have changed since. A version has only the
+ * fields that it changed, so what newer versions replaced is put together.
+ *
+ * @param replaced the values before each version, newest first
+ */
+export function earlierValues(replaced: readonly Values[]): readonly Values[] {
+  let values: Values = {};
+  return replaced.map((before) => {
+    const state = values;
+    values = { ...values, ...before };
+    return state;
+  });
+}
+
 /** A file names a rule of the product by its detector, if the rule belongs to no bundle. */
 function draftEntry(entry: Values, rule: Entity | undefined): DraftEntry | undefined {
   if (rule?.["source"] !== "platform") return { section: "dlp", entry, renames: true };
@@ -141,12 +156,13 @@ export const DLP_RULES: Section = {
   references: { entity_type: ["entity_types"], detector: ["detectors"] },
   versions: async (id, signal) => {
     const versions = await api.call("ListDlpRuleVersions", { path: { rule_id: id }, signal });
+    const states = earlierValues(versions.map((one) => one.old_values ?? {}));
     return versions.map((one, index) => ({
       label: `Version ${versions.length - index}`,
       at: one.changed_at,
       actor: one.changed_by,
       summary: one.change_type,
-      values: one.new_values ?? {},
+      values: states[index] ?? {},
     }));
   },
   beside: DlpPatternTester,

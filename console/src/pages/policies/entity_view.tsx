@@ -119,6 +119,14 @@ function Head({ section, id, loaded, reload }: HeadProps) {
       <div class="page-head">
         <h1>{name}</h1>
         <div class="row-buttons">
+          {section.liftedBy !== undefined && loaded !== undefined && may("CreateException") && (
+            <a
+              class="button"
+              href={href(["policies", "exceptions", "new"], { [section.liftedBy]: id })}
+            >
+              Make an exception
+            </a>
+          )}
           {copyable && section.copy?.(loaded.entity) !== null && (
             <a class="button" href={href(partsOf(section.path, "new"), { copy: id })}>
               Copy as new

@@ -149,6 +149,8 @@ export interface Section {
   readonly draft?: (values: Values, entity: Entity | undefined) => DraftEntry | undefined;
   /** Facts about an entity that its form does not have. */
   readonly facts?: readonly ColumnSpec[];
+  /** The field of exceptions that lifts such a policy. */
+  readonly liftedBy?: string;
   /** What an empty list says. */
   readonly empty: string;
 }

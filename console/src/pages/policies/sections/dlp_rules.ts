@@ -165,6 +165,7 @@ export const DLP_RULES: Section = {
       values: states[index] ?? {},
     }));
   },
+  liftedBy: "dlp_rules",
   beside: DlpPatternTester,
   tools: DlpTools,
   draft: draftEntry,

@@ -198,6 +198,7 @@ export function rulesOf(packId: string): Section {
       const required = REQUIRED.filter((name) => fields.includes(name));
       return narrowed(schema, "action", fields, required);
     },
+    liftedBy: "rules",
     tidy: (values) => withOnly(values, "action", fieldsOfAction(values)),
     references: {
       user_groups: ["group_names"],

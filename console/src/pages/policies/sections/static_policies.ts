@@ -95,6 +95,7 @@ export const STATIC_POLICIES: Section = {
       values: { pattern: one.pattern, action: one.action, enabled: one.enabled },
     }));
   },
+  liftedBy: "policies",
   beside: StaticPatternTester,
   below: OverridePanel,
   draft: ({ change_summary: _summary, ...entry }) => ({

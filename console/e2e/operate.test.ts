@@ -5,29 +5,52 @@ import type { Browser } from "playwright-core";
 import { startBrowser, Visit } from "./support/browser";
 import { Server } from "./support/server";
 
-/** A SIEM that accepts whatever comes. */
-async function startCollector(): Promise<{ url: string; close: () => void; server: HttpServer }> {
-  const server = createServer((request, response) => {
-    request.resume();
-    request.on("end", () => response.end('{"text":"Success","code":0}'));
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  return { url: `http://127.0.0.1:${port}`, close: () => server.close(), server };
+/** A SIEM that accepts whatever comes, unless it is told to refuse. */
+class Collector {
+  refuses = false;
+  accepted = 0;
+
+  private constructor(private readonly server: HttpServer) {}
+
+  static async start(): Promise<Collector> {
+    const server = createServer((request, response) => {
+      request.resume();
+      request.on("end", () => {
+        if (collector.refuses) response.statusCode = 400;
+        else collector.accepted += 1;
+        response.end(collector.refuses ? '{"code":6}' : '{"text":"Success","code":0}');
+      });
+    });
+    const collector = new Collector(server);
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    return collector;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+  }
+
+  close(): void {
+    this.server.close();
+  }
 }
 
 describe("operating", () => {
-  let collector: Awaited<ReturnType<typeof startCollector>>;
+  let collector: Collector;
   let server: Server;
   let browser: Browser;
   let admin: string;
   let auditor: string;
 
   beforeAll(async () => {
-    collector = await startCollector();
+    collector = await Collector.start();
     server = await Server.start({
       auth: "required",
-      env: { SPLUNK_HEC_URL: collector.url, SPLUNK_HEC_TOKEN: "splunk-secret-token" },
+      env: {
+        SPLUNK_HEC_URL: collector.url,
+        SPLUNK_HEC_TOKEN: "splunk-secret-token",
+        PDP_SIEM_FLUSH_S: "0.1",
+      },
     });
     browser = await startBrowser();
     admin = await server.createKey("admin");
@@ -106,6 +129,48 @@ describe("operating", () => {
     await visit.close();
   });
 
+  test("what a SIEM refuses becomes a dead letter, is sent again, or is discarded", async () => {
+    const visit = await Visit.open(browser, server, "#/operate/dead-letters", { key: admin });
+    const { page } = visit;
+    await page.getByText("There are no dead letters.").waitFor();
+    const record = () =>
+      server.call("POST", "/v1/decide", { content: { text: "ssn 123-45-6789" } }, admin);
+    collector.refuses = true;
+    await record();
+    const letters = page.getByRole("region", { name: "splunk" });
+    await letters.getByText("HTTP 400").waitFor();
+    await visit.inspect("operate-dead-letters");
+    await visit.checkNarrow("operate-dead-letters");
+    collector.refuses = false;
+    const before = collector.accepted;
+    await letters.getByRole("button", { name: "Send again" }).click();
+    await page.getByText("There are no dead letters.").waitFor();
+    await expect.poll(() => collector.accepted, { timeout: 60_000 }).toBeGreaterThan(before);
+
+    collector.refuses = true;
+    await record();
+    await letters.waitFor();
+    await page.getByRole("button", { name: "Discard all…" }).click();
+    await page.getByRole("dialog").getByText("cannot be undone").waitFor();
+    await page
+      .getByRole("dialog")
+      .getByRole("button", { name: /^Discard/ })
+      .click();
+    await page.getByText("There are no dead letters.").waitFor();
+    collector.refuses = false;
+    await visit.close();
+  });
+
+  test("the processes are listed with the revision that they decide by", async () => {
+    const visit = await Visit.open(browser, server, "#/operate/processes", { key: admin });
+    const { page } = visit;
+    const row = page.getByRole("table", { name: "Processes" }).getByRole("row").nth(1);
+    await row.getByText("Serving").waitFor();
+    await visit.inspect("operate-processes");
+    await visit.checkNarrow("operate-processes");
+    await visit.close();
+  });
+
   test("alert rules are shown in words; a test that fails says why", async () => {
     const visit = await Visit.open(browser, server, "#/operate/alerts", {
       key: admin,
@@ -126,6 +191,7 @@ describe("operating", () => {
     await card.getByText("Decisions if the risk is high or higher, and personal data").waitFor();
     await card.getByRole("button", { name: "Send a test message" }).click();
     await card.locator(".test-result.removed").waitFor();
+    await card.getByText("Delivers").waitFor();
     expect(await page.locator("main").textContent()).not.toContain("secret-path");
     await visit.inspect("operate-alerts");
     await visit.close();

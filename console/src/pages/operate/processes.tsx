@@ -59,37 +59,44 @@ function List({ answer: { processes, revision } }: { answer: Processes }) {
 function columnsOf(newest: number): readonly Column<Process>[] {
   return [
     { name: "Host", width: "minmax(0, 1.4fr)", cell: ({ host }) => host },
-    { name: "Process", width: "8rem", cell: ({ pid, worker }) => `${pid}, ${worker}`, wide: true },
-    { name: "Version", width: "6rem", cell: ({ version }) => version, wide: true },
+    { name: "PID", width: "4.5rem", cell: ({ pid }) => String(pid), wide: true, numeric: true },
+    {
+      name: "Worker",
+      width: "4rem",
+      cell: ({ worker }) => String(worker),
+      wide: true,
+      numeric: true,
+    },
+    { name: "Version", width: "5rem", cell: ({ version }) => version, wide: true },
     {
       name: "State",
-      width: "6.5rem",
+      width: "6rem",
       cell: ({ state }) => <span class={`badge ${TONES[state] ?? "quiet"}`}>{words(state)}</span>,
     },
     {
       name: "Revision",
-      width: "7rem",
+      width: "5.5rem",
       numeric: true,
       cell: ({ revision }) => (
         <span class={revision < newest ? "late" : ""}>{integer(revision)}</span>
       ),
     },
     {
-      name: "Policies checked",
-      width: "9rem",
+      name: "Age of policies",
+      width: "7.5rem",
       numeric: true,
-      cell: ({ policies_age_seconds }) => `${policies_age_seconds.toFixed(1)} s before`,
+      cell: ({ policies_age_seconds }) => `${policies_age_seconds.toFixed(1)} s`,
       wide: true,
     },
     {
       name: "Started",
-      width: "7rem",
+      width: "6.5rem",
       cell: ({ started_at }) => <span title={time(started_at)}>{age(started_at, now.value)}</span>,
       wide: true,
     },
     {
       name: "Seen",
-      width: "7rem",
+      width: "5.5rem",
       cell: ({ seen_at }) => <span title={time(seen_at)}>{age(seen_at, now.value)}</span>,
       wide: true,
     },

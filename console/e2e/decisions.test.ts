@@ -50,7 +50,10 @@ describe("decisions", () => {
     await visit.inspect("decisions");
     await visit.checkNarrow("decisions");
 
+    await page.getByText("More filters").click();
     await page.getByText("Outcome", { exact: true }).first().click();
+    await visit.inspect("decisions-filters");
+    await visit.checkNarrow("decisions-filters");
     await page.getByLabel("Block", { exact: true }).check();
     await page.getByLabel("User").fill("alice");
     await page.getByLabel("User").press("Enter");
@@ -190,6 +193,40 @@ describe("decisions", () => {
     await visit.inspect("decision-replayed");
     await visit.close();
     await server.call("DELETE", `/api/v1/static-policies/${policy.policy.id}`);
+  });
+
+  test("a decision says which exception lets it pass", async () => {
+    await server.call("POST", "/v1/exceptions", {
+      name: "The lab compares rivals",
+      policies: ["sys_sqli_union"],
+      users: ["lab"],
+      reason: "They test the filter",
+      ticket: "T-1",
+      valid_until: new Date(Date.now() + 3_600_000).toISOString(),
+    });
+    const { decision_id } = await decide({
+      subject: { user_id: "lab" },
+      content: { text: "1 UNION SELECT password FROM users" },
+    });
+    const visit = await Visit.open(browser, server, `#/decisions/${decision_id}`);
+    await visit.page.getByText("An exception lets it pass.").waitFor();
+    const link = visit.page.getByText("Lifted by the exception").getByRole("link");
+    expect(await link.getAttribute("href")).toMatch(/^#\/policies\/exceptions\/./);
+    await visit.close();
+  });
+
+  test("a draft decides again, before it is in force", async () => {
+    const visit = await Visit.open(browser, server, "#/draft/file");
+    const { page } = visit;
+    await page.getByLabel("Policy file").fill('{"static_policies": []}');
+    await page.getByRole("button", { name: "Start a draft" }).click();
+    await page.getByRole("button", { name: "Start a draft" }).waitFor({ state: "detached" });
+    await page.goto(`${server.url}/console/#/decisions?user_id=alice`);
+    await rowsOf(page).first().getByRole("link").click();
+    await page.getByRole("button", { name: "Replay with the draft" }).click();
+    await page.getByText("With the draft, the outcome changes:").waitFor();
+    await page.getByText("no longer matches").waitFor();
+    await visit.close();
   });
 });
 

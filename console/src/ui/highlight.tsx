@@ -49,7 +49,7 @@ export function Highlighted({ text, spans }: { text: string; spans: readonly Spa
 }
 
 /** What redactions leave: `[REDACTED]`, `[EMAIL_1]`, `****1111`. */
-const REPLACEMENT = /\[[A-Z][A-Z0-9_: -]{2,60}\]|\*{3,}[^\s*]{0,8}/g;
+export const REPLACEMENT = /\[[A-Z][A-Z0-9_: -]{2,60}\]|\*{3,}[^\s*]{0,8}/g;
 
 /** A redacted text, with what stands in place of the redacted parts marked. */
 export function Redacted({ text }: { text: string }) {

@@ -31,7 +31,8 @@ export function draw(host: HTMLElement, props: ChartProps): uPlot {
       label: name,
       stroke,
       width: 1.5,
-      points: { show: false },
+      // A value between two that are missing has no line.
+      points: { show: props.stacked !== true, size: 4, fill: stroke },
       ...(props.stacked === true && index === 0 ? { fill: `${stroke}55` } : {}),
       value: (_plot, value: number | null) => (value === null ? "–" : props.format(value)),
     };
@@ -43,14 +44,18 @@ export function draw(host: HTMLElement, props: ChartProps): uPlot {
           fill: `${colour(token)}55`,
         }))
       : [];
+  const legendFill = (_plot: uPlot, index: number) => {
+    const token = props.series[index - 1]?.colour;
+    return token === undefined || props.stacked !== true ? "transparent" : `${colour(token)}55`;
+  };
   return new uPlot(
     {
       width: host.clientWidth,
       height: props.height ?? 180,
-      legend: { show: true, live: false },
+      legend: { show: true, live: false, markers: { fill: legendFill } },
       cursor: { y: false },
       axes: [
-        axis,
+        { ...axis, size: 30, values: (_plot, ticks) => ticks.map(clock) },
         { ...axis, size: 64, values: (_plot, ticks) => ticks.map((tick) => props.format(tick)) },
       ],
       scales: { y: { range: (_plot, _low, high) => [0, Math.max(high, props.least ?? 1) * 1.1] } },
@@ -60,4 +65,14 @@ export function draw(host: HTMLElement, props: ChartProps): uPlot {
     dataOf(props),
     host,
   );
+}
+
+/** `14:05`; at midnight the day, `11-29`. */
+function clock(seconds: number): string {
+  const date = new Date(seconds * 1_000);
+  const two = (part: number) => String(part).padStart(2, "0");
+  const [hours, minutes] = [date.getHours(), date.getMinutes()];
+  return hours === 0 && minutes === 0
+    ? `${two(date.getMonth() + 1)}-${two(date.getDate())}`
+    : `${two(hours)}:${two(minutes)}`;
 }

@@ -2,8 +2,9 @@
 import type { ComponentChildren } from "preact";
 import { href } from "../../router";
 import { time, integer } from "../../ui/format";
-import { Redacted, RedactedText } from "../../ui/highlight";
+import { pieces, RedactedText, type Span } from "../../ui/highlight";
 import type { FilterName } from "./filters";
+import { matchedSpans } from "./places";
 import { type DecisionRecord, modelName } from "./rows";
 import { leavesOf } from "./story";
 
@@ -95,7 +96,7 @@ function RecordedText({ record }: { record: DecisionRecord }) {
     return (
       <>
         <h3>Text, redacted</h3>
-        <Redacted text={text} />
+        <MarkedText text={text} spans={matchedSpans(record)} />
       </>
     );
   }
@@ -105,6 +106,30 @@ function RecordedText({ record }: { record: DecisionRecord }) {
       The text of {integer(length)} characters is not recorded: the logging level was{" "}
       {record.logging_level}. At the level full, texts are recorded without what was found in them.
     </p>
+  );
+}
+
+/** The text with its redactions, and with what policies matched if that is still in it. */
+function MarkedText({ text, spans }: { text: string; spans: readonly Span[] }) {
+  return (
+    <>
+      <pre class="highlighted" tabIndex={0}>
+        {pieces(text, spans).map((piece, index) =>
+          piece.title === "" ? (
+            <RedactedText key={index} text={piece.text} />
+          ) : (
+            <mark key={index} title={piece.title}>
+              {piece.text}
+            </mark>
+          ),
+        )}
+      </pre>
+      {spans.length > 0 && (
+        <p class="soft small">
+          <mark>Marked like this</mark> is what policies matched.
+        </p>
+      )}
+    </>
   );
 }
 

@@ -1,4 +1,5 @@
 /** Whether the policies are still those that decided. */
+import { href } from "../../router";
 import { api, may } from "../../session";
 import { Loaded } from "../../ui/feedback";
 import { integer, time, words } from "../../ui/format";
@@ -33,8 +34,11 @@ export function ChangesSince({ record }: { record: DecisionRecord }) {
             ) : (
               <>
                 <p>
-                  {list.length === READ ? `${READ} or more changes` : plural(list.length)} since.
-                  The newest:
+                  {list.length === READ ? `${READ} or more changes` : plural(list.length)} since,{" "}
+                  <a href={href(["policies", "changes"], { since: record.time ?? "" })}>
+                    each with its values
+                  </a>
+                  . The newest:
                 </p>
                 <table class="plain-table">
                   <thead>

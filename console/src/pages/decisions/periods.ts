@@ -3,13 +3,14 @@
 export interface Period {
   /** How addresses name it. */
   readonly key: string;
+  /** What stands behind "Last". */
   readonly label: string;
   readonly seconds: number;
 }
 
 export const PERIODS: readonly Period[] = [
   { key: "15m", label: "15 minutes", seconds: 900 },
-  { key: "1h", label: "1 hour", seconds: 3_600 },
+  { key: "1h", label: "hour", seconds: 3_600 },
   { key: "6h", label: "6 hours", seconds: 21_600 },
   { key: "24h", label: "24 hours", seconds: 86_400 },
   { key: "7d", label: "7 days", seconds: 604_800 },

@@ -3,16 +3,15 @@ import { useEffect } from "preact/hooks";
 import { go, href, location } from "../../router";
 import { api } from "../../session";
 import { Empty, ErrorBox, Progress } from "../../ui/feedback";
-import { age, time } from "../../ui/format";
+import { time } from "../../ui/format";
 import { Badge } from "../../ui/outcome";
-import { now, useRemote } from "../../ui/remote";
+import { useRemote } from "../../ui/remote";
+import { Actions } from "./actions";
+import { Ago } from "./ago";
 import { AskedSection } from "./asked";
 import { ChangesSince } from "./changes_since";
-import { CopyButtons } from "./copy_buttons";
 import { addressQuery, filtersOf } from "./filters";
-import { playgroundHref } from "./links";
 import { neighboursOf } from "./neighbours";
-import { ReplayPanel } from "./replay_panel";
 import type { DecisionRecord } from "./rows";
 import { headline, question, reason } from "./story";
 import { DetailsSection, FindingsSection, LayersSection, RiskSection } from "./story_sections";
@@ -95,7 +94,6 @@ function NoRecord({ id }: { id: string }) {
 }
 
 function Story({ record }: { record: DecisionRecord }) {
-  const playground = playgroundHref(record);
   return (
     <article class="decision">
       <header class={`panel headline ${record.allowed ? "passed" : "stopped"}`}>
@@ -117,19 +115,11 @@ function Story({ record }: { record: DecisionRecord }) {
           {record.incomplete && <Badge value="high" label="Incomplete" />}
           {record.stale === true && <Badge value="medium" label="Stale policies" />}
           <span class="soft">
-            {time(record.time)} · {age(record.time, now.value)}
+            {time(record.time)} · <Ago time={record.time} />
           </span>
         </p>
       </header>
-      <div class="row-buttons actions">
-        {playground !== undefined && (
-          <a class="button" href={playground}>
-            Try in the playground
-          </a>
-        )}
-        <CopyButtons record={record} />
-      </div>
-      <ReplayPanel record={record} />
+      <Actions record={record} />
       <section>
         <h2>What was asked</h2>
         <p>{question(record)}</p>

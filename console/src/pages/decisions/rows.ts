@@ -57,8 +57,10 @@ export function isInForce(match: Match): boolean {
   return !match.would_be && !match.excepted_by && !match.approved_by;
 }
 
-export function matchName(match: Match): string {
-  return match.name === "" ? match.policy_id : match.name;
+/** Returns the name of the policy; for a customer policy, the customer and the part of it. */
+export function matchName({ layer, name, policy_id: id }: Match): string {
+  if (name === "") return id;
+  return layer === "customer" && name !== id ? `${id}: ${name}` : name;
 }
 
 function because(record: DecisionRecord): string {

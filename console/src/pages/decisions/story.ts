@@ -16,8 +16,8 @@ const VERDICTS: Readonly<Record<string, string>> = {
   ALLOW_WITH_OVERRIDE: "Allowed with a notice",
   ROUTE_TO: "Routed to another model",
   REDACT: "Allowed after redaction",
-  PROMPT: "Held until the user confirms",
-  ESCALATE: "Held until somebody approves",
+  PROMPT: "Held for confirmation",
+  ESCALATE: "Held for approval",
   CANCEL: "Cancelled",
   BLOCK: "Blocked",
 };
@@ -118,8 +118,9 @@ export function headline(record: DecisionRecord): string {
   const match = decidingMatch(record);
   const what = verdict(record.outcome);
   if (match === undefined || record.outcome === "ALLOW") return what;
+  const by = record.outcome === "BLOCK" || record.outcome === "CANCEL" ? "by" : "because of";
   const one = LAYERS[match.layer]?.one ?? match.layer;
-  return `${what} by ${one} “${matchName(match)}”`;
+  return `${what} ${by} ${one} “${matchName(match)}”`;
 }
 
 /** Returns why the decision is what it is, in a sentence. */
@@ -128,9 +129,10 @@ export function reason(record: DecisionRecord): string {
   if (match !== undefined && record.outcome !== "ALLOW") return sentence(match.reason);
   if (record.incomplete) return "A part of the request could not be evaluated.";
   if (record.outcome !== "ALLOW") return "No policy gives the reason.";
-  return record.matches.length === 0
-    ? "No policy matched."
-    : "Policies matched, but none of them stops or changes the request.";
+  if (record.matches.length === 0) return "No policy matched.";
+  if (record.matches.some(({ approved_by }) => approved_by)) return "An approval lets it pass.";
+  if (record.matches.some(({ excepted_by }) => excepted_by)) return "An exception lets it pass.";
+  return "Policies matched, but none of them stops or changes the request.";
 }
 
 function sentence(text: string): string {

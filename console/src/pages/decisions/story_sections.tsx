@@ -1,12 +1,14 @@
 /** The parts of the story: what each layer said, the risk, the findings, the details. */
 import { href } from "../../router";
 import { may } from "../../session";
-import { duration, time } from "../../ui/format";
+import { duration, time, words } from "../../ui/format";
 import { Badge } from "../../ui/outcome";
 import { Fact } from "./asked";
-import { matchHref, policyHref } from "./links";
+import { matchHref } from "./links";
 import { decidingMatch, type DecisionRecord, type Match, matchName } from "./rows";
 import { type Chapter, findingsOf, layerName, storyOf, verdict } from "./story";
+
+const LEVELS_WITHOUT_TIMES: ReadonlySet<string> = new Set(["minimal", "standard"]);
 
 /** The layers in their order, each with what matched and why. */
 export function LayersSection({ record }: { record: DecisionRecord }) {
@@ -35,10 +37,11 @@ export function LayersSection({ record }: { record: DecisionRecord }) {
           <p class="soft">
             {chapters.length === 0
               ? "No layer had anything to say."
-              : "The strongest outcome of all layers counts."}
+              : chapters[0]?.layer === "kill_switch"
+                ? "The kill switch is asked first, so no other layer was asked."
+                : "The strongest outcome of all layers counts."}
             {silent.length > 0 && ` Matched nothing: ${silent.join(", ")}.`}
-            {record.layers.length === 0 &&
-              record.payload_format === undefined &&
+            {LEVELS_WITHOUT_TIMES.has(record.logging_level) &&
               " The times of the layers are recorded at the logging level full."}
           </p>
         </li>
@@ -79,7 +82,7 @@ function MatchItem({ match, decided }: { match: Match; decided: boolean }) {
   return (
     <li class={decided ? "decided" : ""}>
       <p>
-        <Badge value={match.action} />{" "}
+        <Badge value={match.action} label={words(match.action)} />{" "}
         {address === undefined ? (
           <strong>{matchName(match)}</strong>
         ) : (
@@ -137,7 +140,6 @@ function Reservations({ match }: { match: Match }) {
 
 export function RiskSection({ record }: { record: DecisionRecord }) {
   const { score, level, factors } = record.risk ?? { score: 0, level: "none", factors: [] };
-  const names = new Map(record.matches.map((match) => [match.policy_id, matchName(match)]));
   return (
     <section class="panel">
       <h2>Risk</h2>
@@ -159,8 +161,12 @@ export function RiskSection({ record }: { record: DecisionRecord }) {
           </thead>
           <tbody>
             {factors.map(({ layer, id, points }, index) => {
-              const address = policyHref(layer, id);
-              const name = names.get(id) ?? id;
+              // A factor of a customer policy has the name of a part of it as its ID.
+              const match = record.matches.find(
+                (one) => one.layer === layer && (one.policy_id === id || one.name === id),
+              );
+              const address = match === undefined ? undefined : matchHref(match);
+              const name = match === undefined ? id : matchName(match);
               return (
                 <tr key={index}>
                   <td class="numeric">{points}</td>
@@ -207,7 +213,10 @@ export function FindingsSection({ record }: { record: DecisionRecord }) {
                     <span class="soft small">{detectors.join(", ")}</span>
                   </td>
                   <td>
-                    <code>{place}</code> {start} to {end}
+                    <code>{place}</code>{" "}
+                    <span class="whole">
+                      {start} to {end}
+                    </span>
                   </td>
                   <td class="numeric">{Math.round(confidence * 100)}%</td>
                 </tr>

@@ -1,8 +1,10 @@
 /** The form of one policy of the draft. */
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import type { ApiError } from "../../api/errors";
+import type { ApiError, Violation } from "../../api/errors";
 import { type Contract, contract } from "../../forms/contract";
 import { SchemaForm } from "../../forms/form";
+import type { Schema } from "../../forms/schema";
+import { unplaced } from "../../forms/violations";
 import { go, href } from "../../router";
 import { may } from "../../session";
 import { Diff } from "../../ui/diff";
@@ -74,6 +76,7 @@ function EntryForm({
     [draft, product.value.value],
   );
   const entry = entryOf(section, values);
+  const violations = violationsOf(problems, section, entryName(section, entry));
   const form = useRef<HTMLFormElement>(null);
   useEffect(() => showProblem(form.current), [problems, refusal]);
   const save = (anyway: boolean) =>
@@ -99,13 +102,13 @@ function EntryForm({
       }}
     >
       <FormHead section={section} name={name} />
-      {refusal !== undefined && <ErrorBox error={refusal} />}
+      <Refusal error={refusal} violations={violations} schema={schema} />
       <SchemaForm
         reader={loaded.reader}
         schema={schema}
         value={values}
         onChange={setValues}
-        violations={violationsOf(problems, section, entryName(section, entry))}
+        violations={violations}
         suggestions={suggestions}
       />
       <footer class="form-foot">
@@ -132,9 +135,30 @@ function EntryForm({
   );
 }
 
+/** What the server says, unless each violation stands beside its field. */
+function Refusal({
+  error,
+  violations,
+  schema,
+}: {
+  error: ApiError | undefined;
+  violations: readonly Violation[];
+  schema: Schema;
+}) {
+  if (error === undefined) return null;
+  const rest = unplaced(violations, Object.keys(schema.properties ?? {}));
+  if (violations.length === 0 || rest.length > 0) return <ErrorBox error={error} />;
+  return (
+    <p class="notice error" role="alert">
+      The server does not accept this. What is wrong stands beside the fields.
+    </p>
+  );
+}
+
 /** Brings what is wrong into view: the form is long, and its button is at the end. */
 function showProblem(form: HTMLFormElement | null): void {
-  const problem = form?.querySelector<HTMLElement>(".problem, .notice.error");
+  const problem =
+    form?.querySelector<HTMLElement>(".problem") ?? form?.querySelector(".notice.error");
   problem?.scrollIntoView({ block: "center" });
   problem?.closest(".field")?.querySelector<HTMLElement>("input, select, textarea")?.focus();
 }

@@ -6,14 +6,19 @@ import { useRemote } from "../../ui/remote";
 import { shellWord } from "../decisions/escapes";
 import type { LiveSummary } from "./summary";
 
-export function FirstSteps({ summary }: { summary: LiveSummary }) {
-  const made = (summary.value.value?.buckets ?? []).some(({ outcomes }) => outcomes.length > 0);
+/** Returns whether nothing was ever decided, as far as the server knows. */
+export function useNewness({ value }: LiveSummary): boolean {
   const records = useRemote("any record", (signal) =>
     api.call("ListRecords", { query: { limit: 1 }, signal }),
   );
   const page = records.value.value;
-  const isNew = page?.records.length === 0 && page.next_cursor === "";
-  if (made || !isNew || summary.value.value === undefined) return null;
+  const summary = value.value;
+  if (page === undefined || summary === undefined) return false;
+  const made = summary.buckets.some(({ outcomes }) => outcomes.length > 0);
+  return !made && page.records.length === 0 && page.next_cursor === "";
+}
+
+export function FirstSteps() {
   const command = firstDecision();
   return (
     <section class="panel first-steps">

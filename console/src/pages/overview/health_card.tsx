@@ -14,7 +14,7 @@ export function HealthCard({ platform }: { platform: boolean }) {
   return (
     <section class="panel">
       <h2>
-        <a href={href(["operate"])}>SIEMs and alerts</a>
+        <a href={href(["operate", "siem"])}>SIEMs and alerts</a>
       </h2>
       <Connectors />
       {platform && <Deliveries />}

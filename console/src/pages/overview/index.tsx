@@ -1,11 +1,10 @@
 /** The overview: what is decided now, and whether everything works. */
 import { go, location } from "../../router";
 import { identity, may } from "../../session";
-import { age } from "../../ui/format";
-import { now } from "../../ui/remote";
+import { Ago } from "../decisions/ago";
 import { findPeriod, PERIODS } from "../decisions/periods";
 import { Charts } from "./charts";
-import { FirstSteps } from "./first_steps";
+import { FirstSteps, useNewness } from "./first_steps";
 import { HealthCard } from "./health_card";
 import { LimitsCard } from "./limits_card";
 import { useSummary } from "./summary";
@@ -18,6 +17,7 @@ const DEFAULT = "1h";
 export default function Overview() {
   const period = findPeriod(location.value.query.get("range")) ?? findPeriod(DEFAULT)!;
   const summary = useSummary(period);
+  const isNew = useNewness(summary);
   const updated = summary.updated.value;
   return (
     <>
@@ -26,7 +26,7 @@ export default function Overview() {
         <div class="toolbar overview-bar">
           {updated !== "" && (
             <span class="soft small" role="timer">
-              Updated {age(updated, now.value)}
+              Updated <Ago time={updated} />
             </span>
           )}
           <label>
@@ -44,15 +44,17 @@ export default function Overview() {
           </label>
         </div>
       </div>
-      <FirstSteps summary={summary} />
-      {may("SummarizeRecords") && (
-        <>
-          <Totals summary={summary} period={period} />
-          <Charts summary={summary} />
-          <TopLists summary={summary} period={period} />
-        </>
-      )}
-      <div class="cards overview-cards">
+      {may("SummarizeRecords") &&
+        (isNew ? (
+          <FirstSteps />
+        ) : (
+          <>
+            <Totals summary={summary} period={period} />
+            <Charts summary={summary} />
+          </>
+        ))}
+      <div class="overview-cards">
+        {!isNew && <TopLists summary={summary} period={period} />}
         {may("GetLimitUsage") && <LimitsCard />}
         {may("GetSiemHealth") && <HealthCard platform={identity.value?.platform === true} />}
       </div>

@@ -2,9 +2,9 @@
 import { href } from "../../router";
 import { api } from "../../session";
 import { Loaded } from "../../ui/feedback";
-import { age } from "../../ui/format";
 import { Badge } from "../../ui/outcome";
-import { now, useRemote } from "../../ui/remote";
+import { useRemote } from "../../ui/remote";
+import { Ago } from "../decisions/ago";
 import { type LimitUsage, NEAR, nearest, type Nearness } from "./limits";
 
 const EVERY_MS = 15_000;
@@ -68,7 +68,11 @@ function BoundItem({ bound }: { bound: Nearness }) {
       />
       <p class="soft small">
         {bound.used} of {bound.limit} {bound.bound}
-        {bound.resetsAt !== null && `, free again ${age(bound.resetsAt, now.value)}`}
+        {bound.resetsAt !== null && (
+          <>
+            , free again <Ago time={bound.resetsAt} />
+          </>
+        )}
       </p>
     </li>
   );

@@ -22,7 +22,7 @@ export function TopLists({ summary, period }: { summary: LiveSummary; period: Pe
   const value = summary.value.value;
   if (value === undefined) return null;
   return (
-    <div class="cards overview-cards">
+    <>
       <TopList
         title="Policies that match most"
         rows={policyRows(value, period)}
@@ -43,7 +43,7 @@ export function TopLists({ summary, period }: { summary: LiveSummary; period: Pe
         rows={modelRows(value, period)}
         empty="No recorded decision names a model."
       />
-    </div>
+    </>
   );
 }
 

@@ -1,13 +1,15 @@
-/** What other policies would decide: today's, or those of the draft. */
+/** What can be done with a decision: decide again with other policies, try it, copy it. */
 import { useSignal } from "@preact/signals";
 import type { AnswerOf, BodyOf } from "../../api/types";
 import { api, may } from "../../session";
 import { ErrorBox, Progress } from "../../ui/feedback";
 import { Badge } from "../../ui/outcome";
 import { useTask } from "../../ui/remote";
-import { policyHref } from "./links";
+import { draft, overlayOf } from "../draft/draft_store";
+import { CopyButtons } from "./copy_buttons";
+import { playgroundHref, policyHref } from "./links";
 import type { DecisionRecord } from "./rows";
-import { layerName, verdict } from "./story";
+import { layerName } from "./story";
 
 type Overlay = NonNullable<BodyOf<"Replay">["overlay"]>;
 type Replayed = AnswerOf<"Replay">;
@@ -19,10 +21,12 @@ interface Result {
   readonly answer: Replayed;
 }
 
-export function ReplayPanel({ record }: { record: DecisionRecord }) {
+/** What can be done with a decision: decide again, try, copy. */
+export function Actions({ record }: { record: DecisionRecord }) {
   const task = useTask();
   const result = useSignal<Result | undefined>(undefined);
-  if (!may("Replay")) return null;
+  const currentDraft = draft.value;
+  const playground = may("Simulate") ? playgroundHref(record) : undefined;
   const replay = (by: string, overlay: Overlay | undefined) =>
     void task.run(async () => {
       result.value = undefined;
@@ -31,21 +35,42 @@ export function ReplayPanel({ record }: { record: DecisionRecord }) {
       result.value = { by, answer: await api.call("Replay", { body }) };
     });
   return (
-    <div class="replay">
+    <div class="actions">
       <div class="row-buttons">
-        <button
-          type="button"
-          disabled={task.running.value}
-          onClick={() => replay("today's policies", undefined)}
-        >
-          Replay with today's policies
-        </button>
+        {may("Replay") && (
+          <button
+            type="button"
+            disabled={task.running.value}
+            onClick={() => replay("today's policies", undefined)}
+          >
+            Replay with today's policies
+          </button>
+        )}
+        {may("Replay") && currentDraft !== undefined && (
+          <button
+            type="button"
+            disabled={task.running.value}
+            onClick={() => replay(draftWords(currentDraft.name), overlayOf(currentDraft))}
+          >
+            Replay with the draft
+          </button>
+        )}
+        {playground !== undefined && (
+          <a class="button" href={playground}>
+            Try in the playground
+          </a>
+        )}
+        <CopyButtons record={record} />
       </div>
       {task.running.value && <Progress label="Deciding again" />}
       {task.error.value !== undefined && <ErrorBox error={task.error.value} />}
       {result.value !== undefined && <ReplayResult record={record} result={result.value} />}
     </div>
   );
+}
+
+function draftWords(name: string): string {
+  return name === "" ? "the draft" : `the draft “${name}”`;
 }
 
 function ReplayResult({ record, result }: { record: DecisionRecord; result: Result }) {
@@ -82,8 +107,7 @@ function ChangedOutcome({ by, change }: { by: string; change: Change }) {
     <>
       <p>
         <strong>With {by}, the outcome changes:</strong> <Badge value={change.from} /> becomes{" "}
-        <Badge value={change.to} />. {verdict(change.to)}
-        {message === "" ? "." : `: ${message}`}
+        <Badge value={change.to} />. {message}
       </p>
       <ul>
         {change.policies.map(({ layer, policy_id, name, effect, from_action, to_action }) => {

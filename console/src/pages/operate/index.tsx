@@ -55,7 +55,7 @@ export default function Page() {
   const offered = PARTS.filter((part) => may(part.needs));
   const current = offered.find((part) => part.path === path) ?? offered[0];
   return (
-    <>
+    <div class="operate">
       <div class="page-head">
         <h1>Operate</h1>
       </div>
@@ -68,6 +68,6 @@ export default function Page() {
         }))}
       />
       {current?.view(id)}
-    </>
+    </div>
   );
 }

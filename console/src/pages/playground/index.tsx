@@ -56,7 +56,7 @@ export default function Page() {
   };
 
   return (
-    <div onKeyDownCapture={(event) => onEnter(event, run)}>
+    <div class="playground" onKeyDownCapture={(event) => onEnter(event, run)}>
       <div class="page-head">
         <h1>Playground</h1>
         <p class="soft">Nothing here is recorded, and no limit counts it.</p>

@@ -114,6 +114,25 @@ describe("operating", () => {
     await visit.close();
   });
 
+  test("whoever rotates the own key gets its new secret before the old one ends the session", async () => {
+    const own = await server.createKey("admin");
+    const { name } = await server.call<{ name: string }>("GET", "/v1/whoami", undefined, own);
+    const address = `#/operate/keys/${name.replace("key:", "")}`;
+    const visit = await Visit.open(browser, server, address, { key: own });
+    const { page } = visit;
+    await page.getByRole("button", { name: "Rotate…" }).click();
+    await page.getByLabel("How long the old secret stays valid").selectOption("0");
+    await page.getByRole("button", { name: "Rotate", exact: true }).click();
+    const rotated = page.getByRole("dialog", { name: "The new secret" });
+    await rotated.getByText("sign in with the new secret").waitFor();
+    const secret = (await rotated.locator(".secret").textContent()) ?? "";
+    await rotated.getByRole("button", { name: "I have stored it" }).click();
+    await page.getByRole("alert").getByText("UNAUTHENTICATED").waitFor();
+    await visit.signIn(secret);
+    await page.getByRole("navigation", { name: "Parts of Operate" }).waitFor();
+    await visit.close();
+  });
+
   test("a SIEM is tested, and its token is nowhere", async () => {
     const visit = await Visit.open(browser, server, "#/operate/siem", { key: admin });
     const { page } = visit;

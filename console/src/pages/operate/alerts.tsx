@@ -61,37 +61,47 @@ function Rules({ rules }: { rules: readonly Rule[] }) {
       )}
       <div class="cards">
         {rules.map((rule, index) => (
-          <section class="panel connector" aria-label={rule.name} key={index}>
-            <header>
-              <h3>{rule.name}</h3>
-              <HealthBadge health={healthOf(health.value.value, rule.name)} />
-            </header>
-            <p>{conditionOf(rule)}</p>
-            <p class="soft small">To {receiverOf(rule)}</p>
-            <HealthNote health={healthOf(health.value.value, rule.name)} />
-            {may("TestAlertRules") && (
-              <button
-                type="button"
-                disabled={task.running.value}
-                onClick={() => void test(rule.name)}
-              >
-                Send a test message
-              </button>
-            )}
-            {results.value
-              .filter(({ name }) => name === rule.name)
-              .map(({ success, error }, at) => (
-                <TestOutcome key={at} success={success} error={error} />
-              ))}
-          </section>
+          <RuleCard
+            key={index}
+            rule={rule}
+            health={health.value.value?.rules.find(({ name }) => name === rule.name)}
+            results={results.value.filter(({ name }) => name === rule.name)}
+            running={task.running.value}
+            test={() => void test(rule.name)}
+          />
         ))}
       </div>
     </>
   );
 }
 
-function healthOf(answer: AnswerOf<"GetAlertHealth"> | undefined, name: string) {
-  return answer?.rules.find((rule) => rule.name === name);
+function RuleCard(props: {
+  rule: Rule;
+  health: Health | undefined;
+  results: Results;
+  running: boolean;
+  test: () => void;
+}) {
+  const { rule, health, results, running, test } = props;
+  return (
+    <section class="panel connector" aria-label={rule.name}>
+      <header>
+        <h3>{rule.name}</h3>
+        <HealthBadge health={health} />
+      </header>
+      <p>{conditionOf(rule)}</p>
+      <p class="soft small">To {receiverOf(rule)}</p>
+      <HealthNote health={health} />
+      {may("TestAlertRules") && (
+        <button type="button" disabled={running} onClick={test}>
+          Send a test message
+        </button>
+      )}
+      {results.map(({ success, error }, index) => (
+        <TestOutcome key={index} success={success} error={error} />
+      ))}
+    </section>
+  );
 }
 
 const HEALTH: Readonly<Record<string, readonly [tone: string, label: string]>> = {

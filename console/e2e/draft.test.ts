@@ -130,7 +130,7 @@ describe("a draft", () => {
 
     // A prompt of one's own, with and without the draft.
     await page.getByRole("link", { name: "Try a prompt" }).click();
-    expect(await page.getByLabel("Also with the draft").isChecked()).toBe(true);
+    await expect.poll(() => page.getByLabel("Also with the draft").isChecked()).toBe(true);
     await page.goBack();
 
     await openTab(page, "What would change");

@@ -45,7 +45,6 @@ export default function Page() {
 function usePrefill(): void {
   const { query } = location.value;
   useEffect(() => {
-    if (query.get("draft") === "1") tryDraft.value = true;
     const given = inputsOf(query);
     if (given !== undefined) inputs.value = given;
     if (query.has("draft")) tryDraft.value = true;

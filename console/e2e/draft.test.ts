@@ -214,6 +214,8 @@ describe("two people at the same time", () => {
     const carry = page.getByRole("button", { name: /^Carry my changes over/ });
     expect(await carry.isDisabled()).toBe(true);
     await visit.inspect("draft-conflict");
+    await choice.scrollIntoViewIfNeeded();
+    await visit.inspect("draft-conflict-choice");
     await visit.checkNarrow("draft-conflict");
     expect((await decide("bob", [], "about heron")).outcome).toBe("BLOCK");
 
@@ -269,6 +271,26 @@ describe("ways into a draft, and what stops it", () => {
       tenant: TENANT,
       policies: { static_policies: [{ name: POLICY.name, action: "log" }] },
     });
+    await visit.close();
+  });
+
+  test("an editor is refused what only an admin may change, and is told so", async () => {
+    const { server } = ours;
+    const key = await server.createKey("editor", TENANT);
+    const visit = await Visit.open(browser, server, "#/draft", { key });
+    const { page } = visit;
+    await startDraft(page);
+    await page.getByRole("link", { name: "Tenant settings" }).click();
+    await page.getByLabel("Unknown model").selectOption("block");
+    visit.expect(/403/);
+    await page.getByRole("button", { name: "Save in the draft" }).click();
+    await page.getByRole("alert").getByText("ACCESS_DENIED").waitFor();
+    await page.getByRole("button", { name: "Save it as it is" }).click();
+    await openTab(page, "Apply");
+    await page.getByText("Only an admin may change tenant settings").waitFor();
+    await page.getByRole("alert").getByText("ACCESS_DENIED").waitFor();
+    await page.getByLabel("Summary").fill("Strict");
+    expect(await page.getByRole("button", { name: "Apply all changes" }).isDisabled()).toBe(true);
     await visit.close();
   });
 

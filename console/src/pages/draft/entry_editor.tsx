@@ -12,9 +12,15 @@ import { Empty, ErrorBox, Loaded, notify } from "../../ui/feedback";
 import { useRemote, useTask } from "../../ui/remote";
 import { checkEntry, problemsOf } from "./check";
 import { type Entry, findEntry } from "./document";
-import { changedSections, type Draft, removeEntry, replaceEntry } from "./draft_store";
+import {
+  changedSections,
+  currentDraft,
+  type Draft,
+  removeEntry,
+  replaceEntry,
+} from "./draft_store";
 import { entryOf, schemaOf, valuesOf } from "./entry_form";
-import { type Problem, violationsOf } from "./problems";
+import type { Problem } from "./problems";
 import { withRenamed } from "./references";
 import { entryName, isSingle, sectionOf } from "./sections";
 import { productNames, suggestionsOf } from "./suggestions";
@@ -58,80 +64,104 @@ function entryAtStart({ draft, section, name }: Props): Entry | undefined {
   return findEntry(draft.edited, section, name) ?? (isSingle(section) ? {} : undefined);
 }
 
-function EntryForm({
-  draft,
-  section,
-  name,
-  contract: loaded,
-  start,
-}: Props & { contract: Contract; start: Entry }) {
+function EntryForm(props: Props & { contract: Contract; start: Entry }) {
+  const { draft, section, name, contract: loaded, start } = props;
   const [values, setValues] = useState(() => valuesOf(section, start));
-  const [problems, setProblems] = useState(() => problemsOf(draft, section, name ?? ""));
-  const [refusal, setRefusal] = useState<ApiError | undefined>(undefined);
-  const task = useTask();
-  const schema = useMemo(() => schemaOf(loaded, section), [loaded, section]);
-  const product = useRemote("names", productNames);
-  const suggestions = useMemo(
-    () => suggestionsOf(draft.edited, product.value.value),
-    [draft, product.value.value],
-  );
   const entry = entryOf(section, values);
-  const violations = violationsOf(problems, section, entryName(section, entry));
+  const saving = useSaving(props, entry);
+  const schema = useMemo(() => schemaOf(loaded, section), [loaded, section]);
+  const product = useRemote("names", productNames).value.value;
+  const suggestions = useMemo(() => suggestionsOf(draft.edited, product), [draft, product]);
   const form = useRef<HTMLFormElement>(null);
-  useEffect(() => showProblem(form.current), [problems, refusal]);
-  const save = (anyway: boolean) =>
-    task.run(async () => {
-      const wrong = nameProblem(draft, section, name, entry);
-      setProblems(wrong === undefined ? [] : [wrong]);
-      if (wrong !== undefined) return;
-      const found = anyway ? undefined : await serverOpinion(draft, section, name, entry);
-      setProblems(found?.problems ?? []);
-      setRefusal(found?.error);
-      if (found?.error !== undefined) return;
-      replaceEntry(section, name ?? entryName(section, entry), entry);
-      notify("Saved in the draft");
-      go(isSingle(section) ? ["draft"] : ["draft", "policies", section]);
-    });
+  useEffect(() => showProblem(form.current), [saving.violations, saving.refusal]);
   return (
     <form
       ref={form}
       noValidate
       onSubmit={(event) => {
         event.preventDefault();
-        void save(false);
+        saving.save();
       }}
     >
       <FormHead section={section} name={name} />
-      <Refusal error={refusal} violations={violations} schema={schema} />
+      <Refusal error={saving.refusal} violations={saving.violations} schema={schema} />
       <SchemaForm
         reader={loaded.reader}
         schema={schema}
         value={values}
         onChange={setValues}
-        violations={violations}
+        violations={saving.violations}
         suggestions={suggestions}
       />
-      <footer class="form-foot">
-        <button type="submit" class="primary" disabled={task.running.value}>
-          {task.running.value ? "Checking…" : "Save in the draft"}
-        </button>
-        {refusal !== undefined && (
-          <button type="button" onClick={() => void save(true)}>
-            Save it as it is
-          </button>
-        )}
-        <a
-          class="button"
-          href={href(isSingle(section) ? ["draft", "policies"] : ["draft", "policies", section])}
-        >
-          Cancel
-        </a>
-        {name !== undefined && findEntry(draft.edited, section, name) !== undefined && (
-          <RemoveButton section={section} name={name} />
-        )}
-      </footer>
+      <FormFoot {...props} saving={saving} />
       <Compared before={findEntry(draft.base, section, name ?? "")} after={entry} />
     </form>
+  );
+}
+
+interface Saving {
+  readonly violations: readonly Violation[];
+  /** Why the server does not accept the entry; undefined if it does, or was not asked. */
+  readonly refusal: ApiError | undefined;
+  readonly isRunning: boolean;
+  /** Saves the entry if the server accepts it. */
+  save(): void;
+  /** Saves the entry whatever the server says. */
+  saveAnyway(): void;
+}
+
+function useSaving({ draft, section, name }: Props, entry: Entry): Saving {
+  const [problems, setProblems] = useState(() => problemsOf(draft, section, name ?? ""));
+  const [refusal, setRefusal] = useState<ApiError | undefined>(undefined);
+  const task = useTask();
+  const run = (isChecked: boolean) =>
+    void task.run(async () => {
+      const wrong = nameProblem(draft, section, name, entry);
+      const opinion =
+        wrong !== undefined || !isChecked
+          ? undefined
+          : await serverOpinion(draft, section, name, entry);
+      setProblems(wrong === undefined ? (opinion?.problems ?? []) : [wrong]);
+      setRefusal(opinion?.error);
+      if (wrong !== undefined || opinion?.error !== undefined) return;
+      if (currentDraft()?.tenant !== draft.tenant) return;
+      replaceEntry(section, name ?? entryName(section, entry), entry);
+      notify("Saved in the draft");
+      go(isSingle(section) ? ["draft"] : ["draft", "policies", section]);
+    });
+  const violations = useMemo(
+    () => problems.map(({ field, reason }) => ({ field, reason })),
+    [problems],
+  );
+  return {
+    violations,
+    refusal,
+    isRunning: task.running.value,
+    save: () => run(true),
+    saveAnyway: () => run(false),
+  };
+}
+
+function FormFoot({ draft, section, name, saving }: Props & { saving: Saving }) {
+  const isThere = name !== undefined && findEntry(draft.edited, section, name) !== undefined;
+  return (
+    <footer class="form-foot">
+      <button type="submit" class="primary" disabled={saving.isRunning}>
+        {saving.isRunning ? "Checking…" : "Save in the draft"}
+      </button>
+      {saving.refusal !== undefined && (
+        <button type="button" onClick={saving.saveAnyway}>
+          Save it as it is
+        </button>
+      )}
+      <a
+        class="button"
+        href={href(isSingle(section) ? ["draft", "policies"] : ["draft", "policies", section])}
+      >
+        Cancel
+      </a>
+      {isThere && <RemoveButton section={section} name={name} />}
+    </footer>
   );
 }
 
@@ -169,6 +199,11 @@ function FormHead({ section, name }: { section: string; name: string | undefined
     <>
       <h2>{name === undefined ? `${title}: a new entry` : name === "" ? title : name}</h2>
       <p class="soft">{about}</p>
+      {isSingle(section) && (
+        <p>
+          <a href={href(["draft", "policies", section, "json"])}>Edit as JSON</a>
+        </p>
+      )}
       {name !== undefined && name !== "" && (
         <p class="soft small">
           Another name makes a new policy in place of this one. What refers to it gets the new name.

@@ -38,19 +38,24 @@ describe("hostile texts", () => {
     ["a decision", () => `#/decisions/${seeded.decisionId}`],
     ["a filter of decisions", () => `#/decisions?user_id=${id('"><img src=x onerror="__ran=1">')}`],
     ["the playground", () => `#/playground?text=${id('<img src=x onerror="__ran=1">')}`],
-    ["static policies", () => "#/policies/static-policies"],
-    ["a static policy", () => `#/policies/static-policies/${seeded.policyId}`],
-    ["DLP rules", () => "#/policies/dlp-rules"],
-    ["bundles", () => "#/policies/compliance-bundles"],
+    ["static policies", () => "#/policies/static"],
+    ["a static policy", () => `#/policies/static/${seeded.policyId}`],
+    ["the history of a static policy", () => `#/policies/static/${seeded.policyId}/history`],
+    ["DLP rules", () => "#/policies/dlp"],
+    ["bundles", () => "#/policies/compliance"],
     ["the matrix", () => "#/policies/matrix"],
     ["packs", () => "#/policies/packs"],
+    ["the rules of a pack", () => `#/policies/packs/${seeded.packId}/rules`],
     ["chains", () => "#/policies/chains"],
-    ["customer policies", () => `#/policies/customer-policies/${id(seeded.customerId)}`],
+    ["customer policies", () => "#/policies/customers"],
+    ["a customer policy", () => `#/policies/customers/${id(seeded.customerId)}`],
     ["the org policy", () => "#/policies/org-policy"],
     ["limits", () => "#/policies/limits"],
-    ["user groups", () => "#/policies/user-groups"],
+    ["user groups", () => "#/policies/groups"],
     ["exceptions", () => "#/policies/exceptions"],
+    ["a new exception", () => "#/policies/exceptions/new"],
     ["changes", () => "#/policies/changes"],
+    ["problems", () => "#/policies/problems"],
     ["the draft", () => "#/draft"],
     ["the kill switch", () => "#/kill-switch"],
     ["approvals", () => "#/approvals"],
@@ -58,12 +63,19 @@ describe("hostile texts", () => {
     ["keys", () => "#/operate"],
     ["alerts", () => "#/operate/alerts"],
     ["models", () => "#/operate/models"],
-    ["an unknown page", () => `#/${id("<img src=x onerror=__ran=1>")}`],
   ];
 
   test.each(PAGES)("stay text on %s", async (_name, address) => {
     const visit = await Visit.open(browser, server, address());
     await visit.settle();
+    expect(await injected(visit.page)).toEqual(CLEAN);
+    expect(await visit.page.getByRole("heading", { name: /^No such/ }).count()).toBe(0);
+    await visit.close();
+  });
+
+  test("stay text in an address that leads nowhere", async () => {
+    const visit = await Visit.open(browser, server, `#/${id("<img src=x onerror=__ran=1>")}`);
+    await visit.page.getByRole("heading", { name: "No such page" }).waitFor();
     expect(await injected(visit.page)).toEqual(CLEAN);
     await visit.close();
   });

@@ -8,6 +8,7 @@ import type { Server } from "./server";
 
 const CHROMIUM = process.env["PDP_TEST_CHROMIUM"] ?? "/usr/bin/chromium";
 const ARTIFACTS = fileURLToPath(new URL("../../artifacts/", import.meta.url));
+const PICTURES = fileURLToPath(new URL("../../../docs/pictures/", import.meta.url));
 const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 
 /** Starts Chromium. It connects to nothing by itself. */
@@ -112,6 +113,15 @@ export class Visit {
       await this.checkAccessibility();
       await this.page.screenshot({ path: `${ARTIFACTS}${name}-${scheme}.png` });
     }
+  }
+
+  /** Keeps a picture for docs/console.md: in the docs if `PDP_TEST_PICTURES` is set. */
+  async illustrate(name: string): Promise<void> {
+    const directory = process.env["PDP_TEST_PICTURES"] === undefined ? ARTIFACTS : PICTURES;
+    await mkdir(directory, { recursive: true });
+    await this.page.emulateMedia({ colorScheme: "light", reducedMotion: "reduce" });
+    await this.page.evaluate(() => window.scrollTo(0, 0));
+    await this.page.screenshot({ path: `${directory}console-${name}.png` });
   }
 
   /** Checks that the page is usable at 360 pixels: nothing is wider than the window. */

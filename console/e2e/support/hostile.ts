@@ -17,6 +17,7 @@ export const HOSTILE = [
 
 export interface Seeded {
   readonly policyId: string;
+  readonly packId: string;
   readonly customerId: string;
   readonly decisionId: string;
   readonly approvalId: string;
@@ -137,5 +138,5 @@ export async function seedHostile(server: Server): Promise<Seeded> {
     },
   );
   const approvalId = held.obligations.find(({ approval_id }) => approval_id)?.approval_id ?? "";
-  return { policyId, customerId, decisionId, approvalId, modelConfigId: model.id };
+  return { policyId, packId: pack.id, customerId, decisionId, approvalId, modelConfigId: model.id };
 }

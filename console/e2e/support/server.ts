@@ -44,12 +44,13 @@ export class Server {
   }
 
   /** Calls the REST API. Throws if the answer is an error. */
-  async call<T>(method: string, path: string, body?: unknown, key = ""): Promise<T> {
+  async call<T>(method: string, path: string, body?: unknown, key = "", tenant = ""): Promise<T> {
     const response = await fetch(this.url + path, {
       method,
       headers: {
         ...(body === undefined ? {} : { "content-type": "application/json" }),
         ...(key === "" ? {} : { authorization: `Bearer ${key}` }),
+        ...(tenant === "" ? {} : { "x-tenant-id": tenant }),
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });

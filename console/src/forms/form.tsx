@@ -464,21 +464,21 @@ function CodeField({ id, kind, name, value, onChange }: ControlProps) {
 
 function JsonField({ id, name, value, onChange }: ControlProps) {
   const [text, setText] = useState(value === undefined ? "" : JSON.stringify(value, null, 2));
-  const [broken, setBroken] = useState(false);
+  const [problem, setProblem] = useState("");
   const change = (next: string) => {
     setText(next);
     if (next.trim() === "") {
-      setBroken(false);
+      setProblem("");
       onChange(undefined);
       return;
     }
     try {
       const parsed: unknown = JSON.parse(next);
-      setBroken(false);
+      setProblem("");
       onChange(parsed);
-    } catch {
+    } catch (cause) {
       // What is sent stays text, which the server refuses: a half-written value is never lost silently.
-      setBroken(true);
+      setProblem(`This is not JSON: ${String((cause as Error).message)}`);
       onChange(next);
     }
   };
@@ -492,7 +492,7 @@ function JsonField({ id, name, value, onChange }: ControlProps) {
         value={text}
         onChange={change}
       />
-      {broken && <p class="problem">This is not JSON.</p>}
+      {problem !== "" && <p class="problem">{problem}</p>}
     </>
   );
 }

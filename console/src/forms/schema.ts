@@ -105,7 +105,7 @@ export function choicesOf(schema: Schema): string[] {
  */
 export function help(name: string, description: string | undefined): string {
   const text = (description ?? "").trim().replace(/; see `\w+`(?=\.|$)/g, "");
-  const verbs = "is|are|has|says|holds|sets|describes|names";
+  const verbs = "is|are|has|says|holds|sets|names";
   const rest = text.replace(new RegExp(`^\`?${name}\`? (?:${verbs}) `), "");
   const plain = rest.replace(new RegExp(`^\`?${name}\`? `), "");
   return plain.charAt(0).toUpperCase() + plain.slice(1);

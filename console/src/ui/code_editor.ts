@@ -1,13 +1,12 @@
 /** CodeMirror, set up for the languages of policies. A chunk of its own: most pages need none. */
 import { defaultKeymap, history, historyKeymap, indentWithTab } from "@codemirror/commands";
-import { json, jsonParseLinter } from "@codemirror/lang-json";
+import { json } from "@codemirror/lang-json";
 import {
   bracketMatching,
   HighlightStyle,
   StreamLanguage,
   syntaxHighlighting,
 } from "@codemirror/language";
-import { linter } from "@codemirror/lint";
 import { EditorState, type Extension, StateEffect, StateField } from "@codemirror/state";
 import { Decoration, type DecorationSet, EditorView, keymap } from "@codemirror/view";
 import { tags } from "@lezer/highlight";
@@ -100,7 +99,7 @@ const theme = EditorView.theme({
 });
 
 const LANGUAGES: Record<Language, () => Extension> = {
-  json: () => [json(), linter(jsonParseLinter())],
+  json: () => json(),
   condition: () => condition,
   pattern: () => pattern,
   text: () => [],

@@ -3,12 +3,12 @@ import { computed } from "@preact/signals";
 import type { AnswerOf } from "../../api/types";
 import { ApiError } from "../../api/errors";
 import { api } from "../../session";
-import { isObject } from "./document";
+import { type Document, isObject } from "./document";
 import { currentTenant, discardDraft, type Draft, touchedPolicies } from "./draft_store";
 import { kept } from "./kept";
+import { type Remark, remarksOf } from "./problems";
 
 export type ServerChange = AnswerOf<"ImportPolicyFile">["changes"][number];
-export type Warning = NonNullable<AnswerOf<"ImportPolicyFile">["warnings"]>[number];
 
 /** A change of policies that was made in this tab. */
 export interface Applied {
@@ -20,7 +20,7 @@ export interface Applied {
   readonly previousRevision: number;
   readonly at: string;
   readonly changes: readonly ServerChange[];
-  readonly warnings: readonly Warning[];
+  readonly warnings: readonly Remark[];
   /** The revision in which it was taken back; 0 if it was not. */
   readonly rolledBackIn: number;
 }
@@ -43,16 +43,17 @@ export const applied = computed(() =>
  * @throws ApiError of the status 412 if others have changed policies since the draft was started
  */
 export async function applyDraft(draft: Draft, summary: string): Promise<Applied> {
+  const policies = touchedPolicies(draft);
   const answer = await api.call("ImportPolicyFile", {
     body: {
-      policies: touchedPolicies(draft) as Record<string, never>,
+      policies: policies as Record<string, never>,
       mode: "replace",
       summary,
       base_revision: draft.baseRevision,
     },
     timeout: 0,
   });
-  const one = appliedOf(draft.tenant, summary, answer);
+  const one = appliedOf(draft.tenant, summary, answer, policies);
   all.set([one, ...all.value.peek()].slice(0, MOST));
   discardDraft();
   return one;
@@ -114,6 +115,7 @@ function appliedOf(
   tenant: string,
   summary: string,
   answer: AnswerOf<"ImportPolicyFile"> | AnswerOf<"RollbackPolicyFile">,
+  policies: Document = {},
 ): Applied {
   return {
     tenant,
@@ -122,7 +124,7 @@ function appliedOf(
     previousRevision: answer.previous_revision,
     at: new Date().toISOString(),
     changes: answer.changes.slice(0, MOST_CHANGES),
-    warnings: answer.warnings ?? [],
+    warnings: remarksOf(answer.warnings, policies),
     rolledBackIn: 0,
   };
 }

@@ -3,6 +3,7 @@ import { may } from "../../session";
 import { integer, time } from "../../ui/format";
 import { applied, type Applied } from "./applied";
 import { ServerChanges } from "./change_view";
+import { Remarks } from "./problem_view";
 import { RollbackButton } from "./rollback";
 
 export function AppliedList() {
@@ -40,15 +41,7 @@ function AppliedCard({ one, newest }: { one: Applied; newest: number }) {
           )
         )}
       </header>
-      {warnings.length > 0 && (
-        <ul class="problems">
-          {warnings.map(({ field, message }) => (
-            <li key={field + message}>
-              <code>{field}</code> {message}
-            </li>
-          ))}
-        </ul>
-      )}
+      <Remarks remarks={warnings} />
       <details>
         <summary>
           {changes.length === 1 ? "One change" : `${integer(changes.length)} changes`}

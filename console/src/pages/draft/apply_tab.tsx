@@ -42,7 +42,9 @@ function ApplyForm({ draft, sections }: { draft: Draft; sections: readonly strin
         throw cause;
       }
     });
-  const adminOnly = sections.filter((key) => sectionOf(key).adminOnly === true);
+  const refused = sections.map(sectionOf).filter(({ adminOnly, operation }) => {
+    return adminOnly === true && operation !== undefined && !may(operation);
+  });
   return (
     <>
       <form
@@ -67,10 +69,10 @@ function ApplyForm({ draft, sections }: { draft: Draft; sections: readonly strin
           />
           <p class="help">What the change is for. It stands in the change log.</p>
         </div>
-        {adminOnly.length > 0 && (
-          <p class="soft small">
-            Only an admin may change{" "}
-            {adminOnly.map((key) => sectionOf(key).title.toLowerCase()).join(" and ")}.
+        {refused.length > 0 && (
+          <p class="notice caution">
+            Only an admin may change {refused.map(({ title }) => title.toLowerCase()).join(" and ")}
+            . Copy the draft as a policy file for one, or undo these changes.
           </p>
         )}
         {error !== undefined && checkOf(draft)?.error === undefined && <ErrorBox error={error} />}

@@ -1,16 +1,16 @@
 /** What the draft changes, policy by policy. */
-import { useMemo, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { href } from "../../router";
 import { Empty, notify } from "../../ui/feedback";
 import { integer } from "../../ui/format";
 import { ChangeCard, Stepwise, titleOf } from "./change_view";
-import { allChanges, type EntryChange } from "./document";
-import { type Draft, undoEntry } from "./draft_store";
+import type { EntryChange } from "./document";
+import { draftChanges, undoEntry } from "./draft_store";
 import { sectionOf } from "./sections";
 
-export function ChangesTab({ draft }: { draft: Draft }) {
+export function ChangesTab() {
   const [filter, setFilter] = useState("");
-  const changes = useMemo(() => allChanges(draft.base, draft.edited), [draft]);
+  const changes = draftChanges.value;
   const found = changes.filter(({ section, name }) =>
     `${sectionOf(section).title} ${name}`.toLowerCase().includes(filter.toLowerCase()),
   );

@@ -3,26 +3,21 @@ import { signal } from "@preact/signals";
 import type { ApiError, Violation } from "../../api/errors";
 import { api } from "../../session";
 import { asApiError } from "../../ui/remote";
-import type { ServerChange, Warning } from "./applied";
+import type { ServerChange } from "./applied";
 import { type Document, findEntry } from "./document";
 import { type Draft, touchedPolicies } from "./draft_store";
-import { type Problem, problemOf } from "./problems";
+import { type Problem, problemOf, type Remark, remarksOf } from "./problems";
 
 export interface Check {
   /** The draft as it was checked. */
   readonly draft: Draft;
   readonly changes: readonly ServerChange[];
-  readonly warnings: readonly Placed<Warning>[];
+  readonly warnings: readonly Remark[];
   /** Why the draft cannot be applied; undefined if it can. */
   readonly error: ApiError | undefined;
   readonly problems: readonly Problem[];
   /** Violations that are about no entry. */
   readonly others: readonly Violation[];
-}
-
-export interface Placed<T> {
-  readonly item: T;
-  readonly problem: Problem | undefined;
 }
 
 /** The last check of a draft. */
@@ -47,10 +42,7 @@ export async function checkDraft(draft: Draft, signal?: AbortSignal): Promise<Ch
   };
   try {
     const answer = await api.call("ImportPolicyFile", { body, signal, timeout: 0 });
-    const warnings = (answer.warnings ?? []).map((item) => ({
-      item,
-      problem: problemOf({ field: item.field, reason: item.message }, policies),
-    }));
+    const warnings = remarksOf(answer.warnings, policies);
     return { draft, changes: answer.changes, warnings, error: undefined, problems: [], others: [] };
   } catch (cause) {
     if (signal?.aborted === true) throw cause;

@@ -1,18 +1,14 @@
 /** "Check": what the server would change, what it warns of, and what it refuses. */
-import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { ApiError } from "../../api/errors";
-import { href } from "../../router";
 import { may } from "../../session";
 import { Empty, ErrorBox, Progress } from "../../ui/feedback";
 import { integer } from "../../ui/format";
-import { entryAddress, sectionTitle, ServerChanges, titleOf } from "./change_view";
+import { ServerChanges } from "./change_view";
 import { type Check, checkDraft, checkOf, lastCheck } from "./check";
 import { Conflict } from "./conflict";
 import { changedSections, type Draft } from "./draft_store";
-import { findEntry } from "./document";
-import type { Problem } from "./problems";
-import { isSingle } from "./sections";
+import { ProblemList, Remarks } from "./problem_view";
 
 export function CheckTab({ draft }: { draft: Draft }) {
   if (changedSections(draft).length === 0) return <Empty title="The draft changes nothing yet." />;
@@ -56,7 +52,7 @@ function Accepted({ check }: { check: Check }) {
   const { changes, warnings } = check;
   return (
     <>
-      <p class="notice" role="status">
+      <p class="notice accepted" role="status">
         The server accepts the draft: {count(changes.length, "change")}
         {warnings.length > 0 && `, ${count(warnings.length, "warning")}`}.
       </p>
@@ -64,17 +60,7 @@ function Accepted({ check }: { check: Check }) {
         <section>
           <h2>Warnings</h2>
           <p class="soft">They do not stop you. Each is about something that you may not expect.</p>
-          <ul class="problems">
-            {warnings.map(({ item, problem }) => (
-              <li key={item.field + item.code}>
-                {problem !== undefined && <Place check={check} problem={problem} />}
-                <p>{item.message}</p>
-                {item.suggestions.length > 0 && (
-                  <p class="soft">Did you mean {item.suggestions.join(", ")}?</p>
-                )}
-              </li>
-            ))}
-          </ul>
+          <Remarks remarks={warnings} />
         </section>
       )}
       <h2>Changes</h2>
@@ -91,45 +77,18 @@ function Refused({ check, error, retry }: { check: Check; error: ApiError; retry
       <p>
         <strong>The server refuses the draft.</strong> Nothing was changed.
       </p>
-      <ul class="problems">
-        {problems.map((problem) => (
-          <Row key={problem.section + problem.name + problem.field + problem.reason}>
-            <Place check={check} problem={problem} />
-            <p>{problem.reason}</p>
-          </Row>
-        ))}
+      <ProblemList problems={problems}>
         {others.map(({ field, reason }) => (
-          <Row key={field + reason}>
+          <li key={field + reason}>
             <code>{field}</code> {reason}
-          </Row>
+          </li>
         ))}
-      </ul>
+      </ProblemList>
       <p class="small">
         {error.code}
         {error.requestId !== "" && ` · request ${error.requestId}`}
       </p>
     </div>
-  );
-}
-
-function Row({ children }: { children: ComponentChildren }) {
-  return <li>{children}</li>;
-}
-
-/** Where a problem is, as a link to its form if the draft has the entry. */
-function Place({ check, problem }: { check: Check; problem: Problem }) {
-  const { section, name, field } = problem;
-  const hasEntry =
-    name !== undefined &&
-    (isSingle(section) || findEntry(check.draft.edited, section, name) !== undefined);
-  const address = hasEntry ? entryAddress(section, name) : href(["draft", "policies", section]);
-  const title = name === undefined ? sectionTitle(section) : titleOf(section, name);
-  return (
-    <p>
-      <a href={address}>{title}</a>{" "}
-      {title !== sectionTitle(section) && <span class="soft small">{sectionTitle(section)} </span>}
-      {field !== "" && <code>{field}</code>}
-    </p>
   );
 }
 

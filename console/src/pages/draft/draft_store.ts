@@ -9,6 +9,7 @@ import { computed } from "@preact/signals";
 import type { BodyOf } from "../../api/types";
 import { api, identity, tenant } from "../../session";
 import {
+  allChanges,
   type Document,
   type Entry,
   entriesOf,
@@ -48,6 +49,11 @@ export const currentTenant = computed(() => identity.value?.tenant_id || tenant.
 
 /** The draft of the current tenant; undefined if there is none. */
 export const draft = computed<Draft | undefined>(() => drafts.value.value[currentTenant.value]);
+
+/** What the draft of the current tenant changes, policy by policy. */
+export const draftChanges = computed(() =>
+  draft.value === undefined ? [] : allChanges(draft.value.base, draft.value.edited),
+);
 
 /** False if the draft is too large for the session storage: reloading the page loses it. */
 export const draftIsStored = drafts.isStored;

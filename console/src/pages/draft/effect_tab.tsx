@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import { may } from "../../session";
 import { Empty, ErrorBox } from "../../ui/feedback";
 import { integer } from "../../ui/format";
-import { OUTCOMES } from "../../ui/outcome";
+import { Badge, OUTCOMES } from "../../ui/outcome";
 import { changedSections, type Draft } from "./draft_store";
 import { EffectReport } from "./effect_report";
 import {
@@ -117,7 +117,7 @@ function SelectionForm({
                   })
                 }
               />
-              {outcome}
+              <Badge value={outcome} />
             </label>
           ))}
         </div>

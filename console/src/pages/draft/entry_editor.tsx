@@ -1,5 +1,5 @@
 /** The form of one policy of the draft. */
-import { useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { ApiError } from "../../api/errors";
 import { type Contract, contract } from "../../forms/contract";
 import { SchemaForm } from "../../forms/form";
@@ -74,6 +74,8 @@ function EntryForm({
     [draft, product.value.value],
   );
   const entry = entryOf(section, values);
+  const form = useRef<HTMLFormElement>(null);
+  useEffect(() => showProblem(form.current), [problems, refusal]);
   const save = (anyway: boolean) =>
     task.run(async () => {
       const wrong = nameProblem(draft, section, name, entry);
@@ -89,6 +91,7 @@ function EntryForm({
     });
   return (
     <form
+      ref={form}
       noValidate
       onSubmit={(event) => {
         event.preventDefault();
@@ -127,6 +130,13 @@ function EntryForm({
       <Compared before={findEntry(draft.base, section, name ?? "")} after={entry} />
     </form>
   );
+}
+
+/** Brings what is wrong into view: the form is long, and its button is at the end. */
+function showProblem(form: HTMLFormElement | null): void {
+  const problem = form?.querySelector<HTMLElement>(".problem, .notice.error");
+  problem?.scrollIntoView({ block: "center" });
+  problem?.closest(".field")?.querySelector<HTMLElement>("input, select, textarea")?.focus();
 }
 
 function FormHead({ section, name }: { section: string; name: string | undefined }) {

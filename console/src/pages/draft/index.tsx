@@ -8,8 +8,14 @@ import { AppliedList } from "./applied_list";
 import { ApplyTab } from "./apply_tab";
 import { ChangesTab } from "./changes_tab";
 import { CheckTab } from "./check_tab";
-import { allChanges } from "./document";
-import { discardDraft, draft, draftIsStored, type Draft, touchedPolicies } from "./draft_store";
+import {
+  discardDraft,
+  draft,
+  draftChanges,
+  draftIsStored,
+  type Draft,
+  touchedPolicies,
+} from "./draft_store";
 import { EffectTab } from "./effect_tab";
 import { EntryEditor } from "./entry_editor";
 import { EntryList, SectionList } from "./policies_tab";
@@ -21,13 +27,18 @@ import "./draft.css";
 export default function Page() {
   const [, tab = "", ...rest] = location.value.parts;
   const present = draft.value;
-  if (present === undefined) return <StartPage step={tab} />;
   return (
-    <>
-      <Head draft={present} />
-      <DraftTabs current={tab} draft={present} />
-      <Content tab={tab} rest={rest} draft={present} />
-    </>
+    <div class="draft-page">
+      {present === undefined ? (
+        <StartPage step={tab} />
+      ) : (
+        <>
+          <Head draft={present} />
+          <DraftTabs current={tab} />
+          <Content tab={tab} rest={rest} draft={present} />
+        </>
+      )}
+    </div>
   );
 }
 
@@ -68,8 +79,8 @@ function Head({ draft: present }: { draft: Draft }) {
   );
 }
 
-function DraftTabs({ current, draft: present }: { current: string; draft: Draft }) {
-  const count = allChanges(present.base, present.edited).length;
+function DraftTabs({ current }: { current: string }) {
+  const count = draftChanges.value.length;
   const tabs: readonly (readonly [string, string])[] = [
     ["", count === 0 ? "Changes" : `Changes (${count})`],
     ["policies", "Policies"],
@@ -110,7 +121,7 @@ function Content({
     default:
       return (
         <>
-          <ChangesTab draft={present} />
+          <ChangesTab />
           <AppliedList />
         </>
       );

@@ -1,5 +1,6 @@
 /** Which entry a violation or a warning of the server is about. */
 import type { Violation } from "../../api/errors";
+import type { Schemas } from "../../api/types";
 import { normalPath } from "../../forms/violations";
 import { type Document, entriesOf } from "./document";
 import { entryName, isSection, isSingle } from "./sections";
@@ -24,6 +25,31 @@ export function problemOf({ field, reason }: Violation, policies: Document): Pro
   const entry = index === undefined ? undefined : entriesOf(policies, section)[Number(index)];
   if (entry === undefined) return { section, name: undefined, field: rest, reason };
   return { section, name: entryName(section, entry), field: rest, reason };
+}
+
+/** Something that the server says, and where it belongs. */
+export interface Remark {
+  /** What the server says. */
+  readonly message: string;
+  /** What may be meant instead. */
+  readonly suggestions: readonly string[];
+  /** The path of the value in the request. */
+  readonly path: string;
+  /** Its place among the policies; undefined if it is about none of them. */
+  readonly problem: Problem | undefined;
+}
+
+/** Returns the warnings of an answer with their places. */
+export function remarksOf(
+  warnings: readonly Schemas["WriteWarning"][] | null | undefined,
+  policies: Document,
+): Remark[] {
+  return (warnings ?? []).map(({ field, message, suggestions }) => ({
+    message,
+    suggestions,
+    path: field,
+    problem: problemOf({ field, reason: message }, policies),
+  }));
 }
 
 /** Returns the violations of one entry, with the paths of its own fields. */

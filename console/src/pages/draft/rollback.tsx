@@ -47,7 +47,7 @@ function RollbackDialog({ revision, known, close }: Props & { close: () => void 
       </div>
       <footer>
         <button type="button" onClick={close}>
-          Keep
+          Cancel
         </button>
         <button
           type="button"

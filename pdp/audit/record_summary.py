@@ -59,7 +59,7 @@ class SummaryBucket(NamedTuple):
     """The decisions of a part of the period.
 
     Attributes:
-        start: where it begins, in seconds since the epoch.
+        start: its beginning, in seconds since the epoch.
         outcomes: all decisions, in the order of outcomes' names.
         risk: the recorded decisions by risk level.
         duration_us_p50, duration_us_p99: the durations of the recorded decisions; None without any.

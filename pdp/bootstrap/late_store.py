@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
+    from pdp.domain.server_process import ServerProcess
     from pdp.store.port import Reader, Store, Transaction
 
 
@@ -51,6 +52,14 @@ class LateStore:
     def data_version(self) -> int:
         """See `Store.data_version`."""
         return self._opened().data_version()
+
+    def write_process(self, process: ServerProcess) -> None:
+        """See `Store.write_process`."""
+        self._opened().write_process(process)
+
+    def remove_process(self, process_id: str) -> None:
+        """See `Store.remove_process`."""
+        self._opened().remove_process(process_id)
 
     def watch(self, notice: Callable[[], None]) -> None:
         """See `Store.watch`."""

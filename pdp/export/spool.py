@@ -7,6 +7,7 @@ as there is room. This module and `spool_file` alone know the SQL of the spool.
 
 from __future__ import annotations
 
+import json
 import time
 from contextlib import contextmanager
 from itertools import islice
@@ -14,11 +15,20 @@ from typing import TYPE_CHECKING, Final
 
 from pdp.export.siem.base import Event
 from pdp.export.spool_file import open_spool
-from pdp.export.spooled import Alert, AlertWindow, DeadLetter, DeliveryStatus
+from pdp.export.spooled import (
+    Alert,
+    AlertDelivery,
+    AlertWindow,
+    DeadLetter,
+    DeadLetterGroup,
+    DeliveryStatus,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from pdp.export.spooled import DeadLetterFilter
 
 MAX_DEAD: Final = 100_000
 """The most dead letters. If there are more, the oldest are removed and count as dropped."""
@@ -339,6 +349,65 @@ class Spool:
         """Returns how many dead letters there are."""
         return int(self._connection.execute("SELECT COUNT(*) FROM dead_letters").fetchone()[0])
 
+    def dead_letter_groups(self, limit: int) -> list[DeadLetterGroup]:
+        """Returns up to `limit` groups of dead letters, the largest first."""
+        rows = self._connection.execute(
+            "SELECT kind, destination, reason, COUNT(*), SUM(LENGTH(body)), MIN(died_at), "
+            "MAX(died_at) FROM dead_letters GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3 LIMIT ?",
+            (limit,),
+        )
+        return [DeadLetterGroup(*row) for row in rows]
+
+    def last_dead_letter(self) -> int:
+        """Returns the id of the newest dead letter; 0 if there is none."""
+        row = self._connection.execute("SELECT MAX(id) FROM dead_letters").fetchone()
+        return row[0] or 0
+
+    def select_dead_letters(
+        self, selection: DeadLetterFilter, through: int, limit: int
+    ) -> list[int]:
+        """Returns the ids of up to `limit` dead letters, the oldest first.
+
+        Args:
+            selection: which.
+            through: the largest id.
+            limit: how many.
+        """
+        rows = self._connection.execute(
+            "SELECT id FROM dead_letters WHERE id <= ? AND ? IN ('', kind) "
+            "AND ? IN ('', destination) AND ? IN ('', reason) ORDER BY id LIMIT ?",
+            (through, *selection, limit),
+        )
+        return [row[0] for row in rows]
+
+    def discard(self, ids: Sequence[int]) -> int:
+        """Deletes dead letters; returns how many there were."""
+        return self._connection.execute(
+            "DELETE FROM dead_letters WHERE id IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(ids)),),
+        ).rowcount
+
+    def alert_deliveries(self, prefix: str) -> dict[str, AlertDelivery]:
+        """Returns the deliveries of alert rules by destination, if it begins with `prefix`."""
+        result = {
+            row[0]: AlertDelivery(*row[1:])
+            for row in self._connection.execute(
+                "SELECT destination, COUNT(*), MAX(attempts), MIN(at) FROM alerts "
+                "WHERE substr(destination, 1, length(?1)) = ?1 GROUP BY 1",
+                (prefix,),
+            )
+        }
+        # Of the other columns, SQLite returns those of the row with the maximum.
+        for destination, dead, at, reason in self._connection.execute(
+            "SELECT destination, COUNT(*), MAX(died_at), reason FROM dead_letters "
+            "WHERE kind = 'alert' AND substr(destination, 1, length(?1)) = ?1 GROUP BY 1",
+            (prefix,),
+        ):
+            result[destination] = result.get(destination, AlertDelivery())._replace(
+                dead=dead, last_error=reason, last_error_at=at
+            )
+        return result
+
     def resend(self, ids: Sequence[int] | None = None, destination: str | None = None) -> int:
         """Queues dead letters again, behind everything that waits, and returns how many.
 
@@ -350,11 +419,11 @@ class Spool:
         with self.transaction():
             rows = self._connection.execute(
                 "SELECT id, kind, destination, uid, at, address, body FROM dead_letters "
-                "WHERE ?1 IS NULL OR destination = ?1 ORDER BY id",
-                (destination,),
+                "WHERE (?1 IS NULL OR destination = ?1) "
+                "AND (?2 IS NULL OR id IN (SELECT value FROM json_each(?2))) ORDER BY id",
+                (destination, None if ids is None else json.dumps(list(ids))),
             ).fetchall()
-            selection = [row for row in rows if ids is None or row[0] in ids]
-            for letter_id, kind, target, uid, at, address, body in selection:
+            for letter_id, kind, target, uid, at, address, body in rows:
                 if kind == "siem":
                     self._connection.execute(
                         "INSERT INTO events (connector, uid, at, queued_at, body) "
@@ -365,7 +434,7 @@ class Spool:
                 else:
                     self._insert_alert((now, at, target, address, uid, body))
                 self._connection.execute("DELETE FROM dead_letters WHERE id = ?", (letter_id,))
-        return len(selection)
+        return len(rows)
 
     def _set_mark(self, name: str, value: int) -> None:
         self._connection.execute(

@@ -50,6 +50,53 @@ class DeadLetter(NamedTuple):
     body: bytes
 
 
+class DeadLetterFilter(NamedTuple):
+    """Selects dead letters. A letter must meet all conditions; empty fields set no condition."""
+
+    kind: str = ""
+    destination: str = ""
+    reason: str = ""
+
+
+class DeadLetterGroup(NamedTuple):
+    """The dead letters of a destination that were given up for the same reason.
+
+    Attributes:
+        kind, destination, reason: see `DeadLetter`.
+        letters: how many there are.
+        size: the bytes of their bodies.
+        first_at, last_at: when the first and the last of them were given up.
+    """
+
+    kind: str
+    destination: str
+    reason: str
+    letters: int
+    size: int
+    first_at: float
+    last_at: float
+
+
+class AlertDelivery(NamedTuple):
+    """The deliveries of an alert rule. Alerts that were delivered are not kept.
+
+    Attributes:
+        queued: alerts that wait.
+        attempts: the failed attempts of the alert that has most.
+        queued_since: when the oldest of them was queued; None if none waits.
+        dead: alerts that were given up.
+        last_error: why the last of them was given up.
+        last_error_at: when; None if there is none.
+    """
+
+    queued: int = 0
+    attempts: int = 0
+    queued_since: float | None = None
+    dead: int = 0
+    last_error: str = ""
+    last_error_at: float | None = None
+
+
 class Alert(NamedTuple):
     """A queued alert.
 

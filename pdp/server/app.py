@@ -24,6 +24,7 @@ from pdp.errors import StoreUnavailable
 from pdp.server import garbage
 from pdp.server.exports import ExportSubsystem
 from pdp.server.following import run_follower
+from pdp.server.heartbeat import Heartbeat
 from pdp.server.recent_tenants import RecentTenants
 from pdp.server.resources import open_models, open_shared_counters, open_tracing
 from pdp.server.saved_policies import follow_when_open, open_server_policies, saved_parts
@@ -76,6 +77,7 @@ async def run_server(settings: Settings, worker: Worker | None = None) -> AsyncI
         _follow_recent_tenants(stack, settings, parts)
         transports.grpc.set_serving(True)
         readiness.open = True
+        heartbeat = _start_heartbeat(stack, parts, worker)
         try:
             yield ServerInfo(
                 grpc_address=transports.grpc_address,
@@ -86,9 +88,23 @@ async def run_server(settings: Settings, worker: Worker | None = None) -> AsyncI
             )
         finally:
             readiness.open, readiness.draining = False, True
+            heartbeat.write_soon()
             for end in wiring.served.end_streams:
                 end()
             await transports.drain(settings.drain_s)
+
+
+def _start_heartbeat(stack: AsyncExitStack, parts: _Parts, worker: Worker | None) -> Heartbeat:
+    heartbeat = Heartbeat(
+        parts.store,
+        parts.publisher,
+        parts.workspace.stats,
+        parts.readiness,
+        worker.number if worker else 0,
+    )
+    stack.push_async_callback(heartbeat.leave)
+    stack.push_async_callback(cancel, asyncio.create_task(heartbeat.run()))
+    return heartbeat
 
 
 def _loops(parts: _Parts, settings: Settings) -> Iterator[Coroutine[None, None, None]]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from pdp.errors import ConfigError
 from pdp.export.alerts.addresses import AllowedDestinations, parse_hosts, parse_networks
 from pdp.export.alerts.delivery_check import DeliveryChecker
+from pdp.export.dead_letters import DeadLetters
 from pdp.export.deliveries import ExportSettings
 from pdp.export.delivery_worker import DeliveryTiming
 from pdp.export.exporter import Exporter
@@ -40,11 +41,13 @@ class ExportSubsystem:
         exporter: receives recorded decisions and delivers them.
         directory: the connectors, as admins see them.
         trials: sends test deliveries of alerts.
+        dead_letters: what could not be delivered.
     """
 
     exporter: Exporter
     directory: ConnectorDirectory
     trials: DeliveryChecker
+    dead_letters: DeadLetters
 
     @classmethod
     def from_settings(
@@ -75,15 +78,15 @@ class ExportSubsystem:
             },
         )
         directory = ConnectorDirectory(lambda: connectors, exporter)
-        return cls(exporter, directory, DeliveryChecker(destinations))
+        dead_letters = DeadLetters(settings.data_dir)
+        return cls(exporter, directory, DeliveryChecker(destinations), dead_letters)
 
     @classmethod
     def disabled(cls) -> ExportSubsystem:
         """Returns an export that delivers nothing, for use without settings. It cannot start."""
         exporter = Exporter(ExportSettings(Path()), {})
-        return cls(
-            exporter, ConnectorDirectory(lambda: load_connectors({}), exporter), DeliveryChecker()
-        )
+        directory = ConnectorDirectory(lambda: load_connectors({}), exporter)
+        return cls(exporter, directory, DeliveryChecker(), DeadLetters(None))
 
     def start(
         self, records: RecordLog, publisher: Publisher, workspace: Workspace, metrics: Metrics

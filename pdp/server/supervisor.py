@@ -134,7 +134,7 @@ class _WorkerPool:
         return code if stopping in done else EX_SOFTWARE
 
     async def _start(self, number: int) -> WorkerProcess:
-        worker = await WorkerProcess.start(self._metrics, self._on_write)
+        worker = await WorkerProcess.start(number, self._metrics, self._on_write)
         self._workers[number] = worker
         return worker
 

@@ -25,6 +25,7 @@ from pdp.admin.policy_feed import PolicyFeed
 from pdp.admin.policy_packs.chains import PolicyChains
 from pdp.admin.policy_packs.packs import PolicyPacks
 from pdp.admin.policy_packs.rules import PolicyRules
+from pdp.admin.processes import Processes
 from pdp.admin.published_policies import PublishedPolicies
 from pdp.admin.static_policies import StaticOverrides, StaticPolicies
 from pdp.admin.tenant_settings import TenantSettingsAdmin
@@ -51,6 +52,7 @@ from pdp.transport.servicers.approval import ApprovalServicer
 from pdp.transport.servicers.audit import AuditServicer
 from pdp.transport.servicers.compliance_bundle import ComplianceBundleServicer
 from pdp.transport.servicers.customer_policy import CustomerPolicyServicer
+from pdp.transport.servicers.dead_letters import DeadLetterServicer
 from pdp.transport.servicers.decide import DecideServicer
 from pdp.transport.servicers.dlp_rule import DlpRuleServicer
 from pdp.transport.servicers.dlp_simulation import DlpSimulationServicer
@@ -64,6 +66,7 @@ from pdp.transport.servicers.policy import PolicyServicer
 from pdp.transport.servicers.policy_chain import PolicyChainServicer
 from pdp.transport.servicers.policy_file import PolicyFileServicer
 from pdp.transport.servicers.policy_pack import PolicyPackServicer
+from pdp.transport.servicers.process import ProcessServicer
 from pdp.transport.servicers.record_summary import RecordSummaryServicer
 from pdp.transport.servicers.replay import ReplayServicer
 from pdp.transport.servicers.siem import SiemServicer
@@ -158,7 +161,7 @@ def wire(
         **_file_handlers(workspace, publisher, decider, reader),
         **_export_handlers(workspace, exporting or ExportSubsystem.disabled()),
         **_audit_handlers(workspace, recording, reader, decider),
-        **_caller_handlers(feed),
+        **_caller_handlers(feed, workspace),
     }
     ends = [feed.end_streams, *([reader.end_tails] if reader else [])]
     services = secure(metrics)
@@ -178,10 +181,11 @@ def _audit_handlers(
     return {**audit.handlers(), **RecordSummaryServicer(summaries).handlers()}
 
 
-def _caller_handlers(feed: PolicyServicer) -> dict[str, Endpoint | Handler]:
-    """Returns the handlers of what is for the caller itself: its rights, and policies to follow."""
+def _caller_handlers(feed: PolicyServicer, workspace: Workspace) -> dict[str, Endpoint | Handler]:
+    """Returns the handlers of what callers learn of the server: rights, processes, updates."""
     access = AccessServicer(tuple(methods()), lambda: pdp.__version__)
-    return {**feed.handlers(), **access.handlers()}
+    processes = ProcessServicer(Processes(workspace))
+    return {**feed.handlers(), **access.handlers(), **processes.handlers()}
 
 
 def _recorder(recording: Recording | None) -> DecisionRecorder:
@@ -258,8 +262,11 @@ def _policy_handlers(
 def _export_handlers(workspace: Workspace, exporting: ExportSubsystem) -> dict[str, Endpoint]:
     """Returns the handlers of the org policy, and of the connectors to SIEMs."""
     return {
-        **OrgPolicyServicer(OrgPolicies(workspace), exporting.trials).handlers(),
+        **OrgPolicyServicer(
+            OrgPolicies(workspace), exporting.trials, exporting.dead_letters
+        ).handlers(),
         **SiemServicer(exporting.directory).handlers(),
+        **DeadLetterServicer(exporting.dead_letters).handlers(),
     }
 
 

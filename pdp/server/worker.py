@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 SOCKET_VARIABLE: Final = "_PDP_WORKER_FD"
 """The environment variable that makes a process a worker: the file descriptor of its socket."""
 
+NUMBER_VARIABLE: Final = "_PDP_WORKER_NUMBER"
+"""The environment variable with the number of the worker, from 0."""
+
 MAX_LINE_BYTES: Final = 16 * 1024 * 1024
 """The largest message: the metrics of all workers."""
 
@@ -45,11 +48,13 @@ class Worker:
     """This process as a worker.
 
     Attributes:
+        number: its number among the workers, from 0.
         render: returns the metrics of this process.
         on_write: called when another worker has written to the store.
     """
 
-    def __init__(self, channel: socket.socket) -> None:
+    def __init__(self, channel: socket.socket, number: int = 0) -> None:
+        self.number = number
         self._channel = channel
         self._writer: asyncio.StreamWriter | None = None
         self._read_task: asyncio.Task[None] | None = None
@@ -61,12 +66,12 @@ class Worker:
     @classmethod
     def from_environment(cls) -> Worker | None:
         """Returns this process as a worker; None if it is not a worker."""
-        number = os.environ.pop(SOCKET_VARIABLE, None)
-        if number is None:
+        descriptor = os.environ.pop(SOCKET_VARIABLE, None)
+        if descriptor is None:
             return None
-        channel = socket.socket(fileno=int(number))
+        channel = socket.socket(fileno=int(descriptor))
         channel.set_inheritable(False)
-        return cls(channel)
+        return cls(channel, int(os.environ.pop(NUMBER_VARIABLE, "0")))
 
     async def open(self, stop: asyncio.Event) -> None:
         """Starts to read from the parent; sets `stop` when the parent ends, to end this worker."""

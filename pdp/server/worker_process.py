@@ -11,7 +11,7 @@ import sys
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
-from pdp.server.worker import MAX_LINE_BYTES, SOCKET_VARIABLE
+from pdp.server.worker import MAX_LINE_BYTES, NUMBER_VARIABLE, SOCKET_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -47,12 +47,14 @@ class WorkerProcess:
     @classmethod
     async def start(
         cls,
+        number: int,
         all_metrics: Callable[[], Awaitable[WorkerMetrics]],
         on_write: Callable[[WorkerProcess], None],
     ) -> WorkerProcess:
         """Starts the command of this process again, as a worker.
 
         Args:
+            number: the number of the worker, from 0.
             all_metrics: returns the metrics of all workers, for a worker that requests them.
             on_write: called with this worker when it has written to the store.
         """
@@ -61,7 +63,11 @@ class WorkerProcess:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 *sys.orig_argv[1:],
-                env={**os.environ, SOCKET_VARIABLE: str(worker_end.fileno())},
+                env={
+                    **os.environ,
+                    SOCKET_VARIABLE: str(worker_end.fileno()),
+                    NUMBER_VARIABLE: str(number),
+                },
                 pass_fds=(worker_end.fileno(),),
                 # Outside the terminal's process group: only the parent gets the terminal's Ctrl-C,
                 # and passes it on.

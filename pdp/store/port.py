@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from pdp.domain.server_process import SeenProcess, ServerProcess
     from pdp.domain.stored_entity import Change, StoredEntity
     from pdp.domain.usage import Counter, CounterId, Counts
 
@@ -200,6 +201,9 @@ class Reader(Protocol):
     def due_approvals(self, now: float, limit: int = 100) -> Sequence[StoredEntity]:
         """Returns up to `limit` open approvals of all tenants whose time is over, oldest first."""
 
+    def processes(self) -> Sequence[SeenProcess]:
+        """Returns the server processes that were seen lately, in the order of their starts."""
+
     def counters(self, since: int, limit: int = 1000) -> Sequence[Counter]:
         """Returns up to `limit` counters with a stamp above `since`, in the order of their stamps.
 
@@ -310,7 +314,7 @@ class NameTaken(Exception):
 
 
 class Store(Protocol):
-    """A store. Any thread may call `view` and `data_version`, one thread at a time the rest.
+    """A store. Any thread may read it and write processes; one thread at a time may call the rest.
 
     It has one transaction open at a time; opening a second one raises `RuntimeError`. Any number of
     views may be open beside it.
@@ -348,6 +352,24 @@ class Store(Protocol):
         Raises:
             StoreUnavailable: the store cannot be read.
 
+        """
+
+    def write_process(self, process: ServerProcess) -> None:
+        """Notes that a server process runs, and forgets those that were not seen for long.
+
+        It is no change of policies: it has no revision, and a failure of the operating system may
+        lose it. It waits hardly for writers, and no writer waits for the disk because of it. Any
+        thread may call it, also during a transaction.
+
+        Raises:
+            StoreUnavailable: the store cannot be written now.
+        """
+
+    def remove_process(self, process_id: str) -> None:
+        """Forgets a server process; see `write_process`. Does nothing if it is not known.
+
+        Raises:
+            StoreUnavailable: the store cannot be written now.
         """
 
     def watch(self, notice: Callable[[], None]) -> None:

@@ -26,6 +26,7 @@ from pdp._gen.pdp.v1 import (
     policy_file_pb2,
     policy_pack_pb2,
     policy_pb2,
+    process_pb2,
     siem_pb2,
     simulate_pb2,
     static_policy_pb2,
@@ -66,6 +67,7 @@ FILES = (
     audit_pb2,
     approval_pb2,
     access_pb2,
+    process_pb2,
 )
 """The contracts whose services this server implements."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -39,7 +40,7 @@ class StatusStub:
 def exporting(status: ExportStatus) -> ExportSubsystem:
     complete = ExportSubsystem.disabled()
     exporter: Any = StatusStub(status)
-    return ExportSubsystem(exporter, complete.directory, complete.trials)
+    return replace(complete, exporter=exporter)
 
 
 def test_readiness_reports_failures_and_dropped_events() -> None:

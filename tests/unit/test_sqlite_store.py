@@ -83,7 +83,7 @@ def test_the_file_is_durable_and_marked_and_its_tables_are_strict(
     assert connection.execute("PRAGMA foreign_keys").fetchone() == (1,)
     assert store._version_connection.execute("PRAGMA busy_timeout").fetchone() == (0,)
     strict = "SELECT name FROM pragma_table_list WHERE strict ORDER BY name"
-    tables = ["change_log", "changes", "counter_stamps", "counters", "records"]
+    tables = ["change_log", "changes", "counter_stamps", "counters", "processes", "records"]
     assert run(file, strict) == [(name,) for name in tables]
     applied = migrations.MIGRATIONS.applied(Database(connection))
     assert len(applied) == schema.SCHEMA_VERSION

@@ -104,4 +104,22 @@ CREATE TABLE counter_stamps (last bigint NOT NULL);
 INSERT INTO counter_stamps VALUES (0);
 """  # noqa: S608 - constants
 
-MIGRATIONS: Final = (Migration(DIALECT.statement(_FIRST), oldest=1),)
+_PROCESSES: Final = f"""
+CREATE TABLE {SCHEMA}.processes (
+    process_id     text COLLATE "C" PRIMARY KEY,
+    host           text COLLATE "C" NOT NULL,
+    pid            bigint NOT NULL,
+    worker         integer NOT NULL,
+    version        text COLLATE "C" NOT NULL,
+    revision       bigint NOT NULL, -- of the policies that it has in force
+    policies_age_s double precision NOT NULL,
+    draining       integer NOT NULL,
+    started_at     double precision NOT NULL,
+    seen_at        double precision NOT NULL
+);
+"""
+
+MIGRATIONS: Final = (
+    Migration(DIALECT.statement(_FIRST), oldest=1),
+    Migration(_PROCESSES, oldest=1),
+)

@@ -25,6 +25,7 @@ DIALECT: Final = Dialect(
         "USING_INDEX": "",
         "GREATEST": "greatest",
         "LEAST": "least",
+        "NOW_S": "extract(epoch FROM statement_timestamp())::float8",
     },
     parameter="%s",
 )

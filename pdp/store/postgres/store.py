@@ -14,11 +14,13 @@ from pdp.store.postgres.errors import convert_errors, convert_opening_errors, un
 from pdp.store.postgres.listener import CHANNEL, Listener
 from pdp.store.postgres.migrations import MIGRATIONS, SCHEMA
 from pdp.store.postgres.session import PostgresSession, run
+from pdp.store.sql.processes import remove_process, write_process
 from pdp.store.sql.transactions import SqlReader, SqlTransaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pdp.domain.server_process import ServerProcess
     from pdp.store.port import Reader, Transaction
 
 MAX_CONNECTIONS: Final = 16
@@ -125,6 +127,16 @@ class PostgresStore:
     def data_version(self) -> int:
         """See `Store.data_version`."""
         return self._listener.version()
+
+    def write_process(self, process: ServerProcess) -> None:
+        """See `Store.write_process`. Takes no lock of writers, and notifies no replica."""
+        with self._connection() as connection:
+            write_process(PostgresSession(connection), process)
+
+    def remove_process(self, process_id: str) -> None:
+        """See `Store.remove_process`."""
+        with self._connection() as connection:
+            remove_process(PostgresSession(connection), process_id)
 
     def watch(self, notice: Callable[[], None]) -> None:
         """See `Store.watch`."""

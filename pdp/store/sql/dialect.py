@@ -6,6 +6,7 @@ differently:
 - `TEXT_FIELD(name)`, `NUMBER_FIELD(name)`, `TRUTH_FIELD(name)`: a field of the JSON in the column
   `body`.
 - `GREATEST(a, b)`, `LEAST(a, b)`.
+- `NOW_S`: the time, in seconds since the epoch.
 - `USING_INDEX(name)`: the index that the statement must use, if the database lets one say so.
 """
 
@@ -25,7 +26,7 @@ Parameter = str | float | bool | None
 INT64_MAX: Final = 2**63 - 1
 
 _WORD: Final = re.compile(
-    r"(TEXT_FIELD|NUMBER_FIELD|TRUTH_FIELD|USING_INDEX)\((\w+)\)|(GREATEST|LEAST)(?=\()"
+    r"(TEXT_FIELD|NUMBER_FIELD|TRUTH_FIELD|USING_INDEX)\((\w+)\)|(GREATEST|LEAST)(?=\()|(NOW_S)\b"
 )
 
 
@@ -43,7 +44,9 @@ class Dialect:
         """Returns a statement in this dialect. Its text is one of the few of this package."""
 
     def _translate(self, sql: str) -> str:
-        text = _WORD.sub(lambda match: self._replacement(match[1] or match[3], match[2] or ""), sql)
+        text = _WORD.sub(
+            lambda match: self._replacement(match[1] or match[3] or match[4], match[2] or ""), sql
+        )
         return text.replace("?", self._parameter)
 
     def _replacement(self, word: str, name: str) -> str:

@@ -13,10 +13,12 @@ from pdp.store.sql import approvals
 from pdp.store.sql.compaction import BEFORE, compact, removed_changes
 from pdp.store.sql.counters import add_counts, forget_counters, read_counters
 from pdp.store.sql.dialect import INT64_MAX
+from pdp.store.sql.processes import read_processes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pdp.domain.server_process import SeenProcess
     from pdp.domain.usage import Counter, CounterId, Counts
     from pdp.store.port import ChangeFilter, ChangeRetention, Compaction, RemovedChanges
     from pdp.store.sql.dialect import Parameter, Rows, StoreSession
@@ -276,6 +278,10 @@ class SqlReader:
     def removed_changes(self) -> RemovedChanges:
         """See `Reader.removed_changes`."""
         return removed_changes(self._execute)
+
+    def processes(self) -> Sequence[SeenProcess]:
+        """See `Reader.processes`."""
+        return read_processes(self._execute)
 
     def counters(self, since: int, limit: int = 1000) -> Sequence[Counter]:
         """See `Reader.counters`."""

@@ -166,3 +166,24 @@ def approvals(db: Database) -> None:
         """
     )
     db.execute("CREATE INDEX approvals_of_tenant ON records (tenant_id) WHERE kind = 'approval'")
+
+
+@MIGRATIONS()
+def processes(db: Database) -> None:
+    """Creates the table of the server processes that use the store."""
+    db.execute(
+        """
+        CREATE TABLE processes (
+            process_id     TEXT PRIMARY KEY,
+            host           TEXT NOT NULL,
+            pid            INTEGER NOT NULL,
+            worker         INTEGER NOT NULL,
+            version        TEXT NOT NULL,
+            revision       INTEGER NOT NULL, -- of the policies that it has in force
+            policies_age_s REAL NOT NULL,
+            draining       INTEGER NOT NULL,
+            started_at     REAL NOT NULL,
+            seen_at        REAL NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """
+    )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 APPLICATION_ID: Final = 0x50445031
 """Marks a SQLite file as a store of policies: "PDP1"."""
 
-SCHEMA_VERSION: Final = 5
+SCHEMA_VERSION: Final = 6
 """The number of migrations."""
 
 

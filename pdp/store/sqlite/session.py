@@ -21,6 +21,7 @@ DIALECT: Final = Dialect(
         "USING_INDEX": "INDEXED BY {}",
         "GREATEST": "max",
         "LEAST": "min",
+        "NOW_S": "((julianday('now') - 2440587.5) * 86400.0)",
     },
     parameter="?",
 )

@@ -13,12 +13,14 @@ from pdp.store.sqlite import schema
 from pdp.store.sqlite.connections import connect, path_of, prepare_directory
 from pdp.store.sqlite.errors import convert_errors, convert_opening_errors
 from pdp.store.sqlite.file_identity import FileIdentity
+from pdp.store.sqlite.process_table import ProcessTable
 from pdp.store.sqlite.read_connections import ReadConnections
 from pdp.store.sqlite.session import SqliteSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pdp.domain.server_process import ServerProcess
     from pdp.store.port import Reader, Transaction
 
 
@@ -35,10 +37,12 @@ class SqliteStore:
         connection: sqlite3.Connection,
         version_connection: sqlite3.Connection,
         views: ReadConnections,
+        processes: ProcessTable,
         file_identity: FileIdentity,
     ) -> None:
         self._connection = connection
         self._views = views
+        self._processes = processes
         self._file_identity = file_identity
         # SQLite's data version counts only the commits of other connections. This connection never
         # commits, so it also counts the commits of this store.
@@ -64,6 +68,7 @@ class SqliteStore:
             connection,
             version_connection,
             ReadConnections(path, busy_timeout_s, file_identity),
+            ProcessTable(path, file_identity),
             file_identity,
         )
 
@@ -102,12 +107,21 @@ class SqliteStore:
         self._file_identity.check()
         return int(version)
 
+    def write_process(self, process: ServerProcess) -> None:
+        """See `Store.write_process`."""
+        self._processes.write(process)
+
+    def remove_process(self, process_id: str) -> None:
+        """See `Store.remove_process`."""
+        self._processes.remove(process_id)
+
     def watch(self, notice: Callable[[], None]) -> None:
         """See `Store.watch`. No-op: a SQLite file has no notifications."""
 
     def close(self) -> None:
         """See `Store.close`."""
         self._views.close()
+        self._processes.close()
         with convert_errors():
             with self._version_lock:  # another thread may be in `data_version`
                 self._version_connection.close()

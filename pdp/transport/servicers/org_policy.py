@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pdp._gen.pdp.v1 import org_policy_pb2 as pb
 from pdp.domain.access import ADMIN
 from pdp.transport.etag import expectation, with_etag, with_new_etag
-from pdp.transport.servicers.fields import present_fields
+from pdp.transport.servicers.fields import present_fields, to_optional_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pdp.admin.org_policy import OrgPolicies
     from pdp.domain.org_policy import OrgPolicy
     from pdp.export.alerts.delivery_check import DeliveryChecker
+    from pdp.export.dead_letters import DeadLetters
+    from pdp.export.spooled import AlertDelivery
     from pdp.transport.call import Call, Endpoint
 
 _FRAMEWORKS = ("gdpr", "ai_act", "soc2")
@@ -34,9 +36,17 @@ _CONDITIONS = (
 class OrgPolicyServicer:
     """Administers the org policy of the call's tenant, and tests its alert rules."""
 
-    def __init__(self, policies: OrgPolicies, trials: DeliveryChecker) -> None:
+    def __init__(
+        self, policies: OrgPolicies, trials: DeliveryChecker, deliveries: DeadLetters
+    ) -> None:
+        """Args:
+        policies: the use cases.
+        trials: sends test deliveries.
+        deliveries: knows what was not delivered.
+        """
         self._policies = policies
         self._trials = trials
+        self._deliveries = deliveries
 
     def handlers(self) -> Mapping[str, Endpoint]:
         """Returns the handler of each RPC, by its name."""
@@ -44,6 +54,7 @@ class OrgPolicyServicer:
             "GetOrgPolicy": self.get,
             "UpdateOrgPolicy": self.update,
             "TestAlertRules": self.test_alerts,
+            "GetAlertHealth": self.alert_health,
         }
 
     async def get(self, call: Call, message: Message) -> pb.GetOrgPolicyResponse:
@@ -75,6 +86,33 @@ class OrgPolicyServicer:
                 for each in results
             ]
         )
+
+    async def alert_health(self, call: Call, message: Message) -> pb.GetAlertHealthResponse:
+        """Returns what the alert rules have not delivered.
+
+        Raises:
+            StoreUnavailable: the policy or the queue of alerts cannot be read.
+        """
+        policy = (await self._policies.get(call.tenant_id)).value
+        names = list(dict.fromkeys(str(each["name"]) for each in policy.alert_rules))
+        deliveries = await self._deliveries.alert_deliveries(call.tenant_id, names)
+        return pb.GetAlertHealthResponse(
+            rules=[_health(*each) for each in zip(names, deliveries, strict=True)]
+        )
+
+
+def _health(name: str, delivery: AlertDelivery) -> pb.AlertRuleHealth:
+    status = "failed" if delivery.dead else "retrying" if delivery.attempts else "ok"
+    return pb.AlertRuleHealth(
+        name=name,
+        status=status,
+        queued=delivery.queued,
+        attempts=delivery.attempts,
+        queued_since=to_optional_timestamp(delivery.queued_since),
+        dead_letters=delivery.dead,
+        last_error=delivery.last_error,
+        last_error_at=to_optional_timestamp(delivery.last_error_at),
+    )
 
 
 def changes_of(request: pb.UpdateOrgPolicyRequest) -> dict[str, Any]:

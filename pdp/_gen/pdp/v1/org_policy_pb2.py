@@ -23,11 +23,12 @@ _sym_db = _symbol_database.Default()
 
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from pdp._gen.pdp.v1 import options_pb2 as pdp_dot_v1_dot_options__pb2
 from pdp._gen.pdp.v1 import write_warning_pb2 as pdp_dot_v1_dot_write__warning__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17pdp/v1/org_policy.proto\x12\x06pdp.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x14pdp/v1/options.proto\x1a\x1apdp/v1/write_warning.proto\"\xf5\x01\n\tOrgPolicy\x12#\n\rlogging_level\x18\x01 \x01(\tR\x0cloggingLevel\x12\x35\n\nframeworks\x18\x02 \x01(\x0b\x32\x15.pdp.v1.OrgFrameworksR\nframeworks\x12\x32\n\x0b\x61lert_rules\x18\x03 \x03(\x0b\x32\x11.pdp.v1.AlertRuleR\nalertRules\x12<\n\x0e\x62locking_rules\x18\x04 \x01(\x0b\x32\x15.pdp.v1.BlockingRulesR\rblockingRules\x12\x1a\n\x04mode\x18\x05 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x02R\x04mode\"N\n\rOrgFrameworks\x12\x12\n\x04gdpr\x18\x01 \x01(\x08R\x04gdpr\x12\x15\n\x06\x61i_act\x18\x02 \x01(\x08R\x05\x61iAct\x12\x12\n\x04soc2\x18\x03 \x01(\x08R\x04soc2\"D\n\rBlockingRules\x12\x18\n\x07\x65nabled\x18\x01 \x01(\x08R\x07\x65nabled\x12\x19\n\x08\x62lock_on\x18\x02 \x01(\tR\x07\x62lockOn\"\x82\x01\n\tAlertRule\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x34\n\tcondition\x18\x02 \x01(\x0b\x32\x16.pdp.v1.AlertConditionR\tcondition\x12+\n\x06notify\x18\x03 \x01(\x0b\x32\x13.pdp.v1.AlertNotifyR\x06notify\"\x85\x03\n\x0e\x41lertCondition\x12)\n\x0erisk_level_gte\x18\x01 \x01(\tH\x00R\x0criskLevelGte\x88\x01\x01\x12,\n\x0f\x61\x63tion_contains\x18\x02 \x01(\tH\x01R\x0e\x61\x63tionContains\x88\x01\x01\x12&\n\x0cpii_detected\x18\x03 \x01(\x08H\x02R\x0bpiiDetected\x88\x01\x01\x12#\n\x0b\x61gent_id_eq\x18\x04 \x01(\tH\x03R\tagentIdEq\x88\x01\x01\x12+\n\nexpression\x18\x05 \x01(\tB\x06\xd2\xf3\x18\x02\x10\x1aH\x04R\nexpression\x88\x01\x01\x12\x32\n\x12\x61pproval_requested\x18\x06 \x01(\x08H\x05R\x11\x61pprovalRequested\x88\x01\x01\x42\x11\n\x0f_risk_level_gteB\x12\n\x10_action_containsB\x0f\n\r_pii_detectedB\x0e\n\x0c_agent_id_eqB\r\n\x0b_expressionB\x15\n\x13_approval_requested\"9\n\x0b\x41lertNotify\x12*\n\x11slack_webhook_url\x18\x01 \x01(\tR\x0fslackWebhookUrl\"\x15\n\x13GetOrgPolicyRequest\"I\n\x14GetOrgPolicyResponse\x12\x31\n\x06policy\x18\x01 \x01(\x0b\x32\x11.pdp.v1.OrgPolicyB\x06\xd2\xf3\x18\x02\x08\x01R\x06policy\"\xb4\x02\n\x16UpdateOrgPolicyRequest\x12(\n\rlogging_level\x18\x01 \x01(\tH\x00R\x0cloggingLevel\x88\x01\x01\x12;\n\nframeworks\x18\x02 \x01(\x0b\x32\x1b.pdp.v1.OrgFrameworkChangesR\nframeworks\x12;\n\x0b\x61lert_rules\x18\x03 \x01(\x0b\x32\x12.pdp.v1.AlertRulesB\x06\xd2\xf3\x18\x02\x08\x04R\nalertRules\x12\x42\n\x0e\x62locking_rules\x18\x04 \x01(\x0b\x32\x1b.pdp.v1.BlockingRuleChangesR\rblockingRules\x12\x17\n\x04mode\x18\x05 \x01(\tH\x01R\x04mode\x88\x01\x01\x42\x10\n\x0e_logging_levelB\x07\n\x05_mode\"\x80\x01\n\x13OrgFrameworkChanges\x12\x17\n\x04gdpr\x18\x01 \x01(\x08H\x00R\x04gdpr\x88\x01\x01\x12\x1a\n\x06\x61i_act\x18\x02 \x01(\x08H\x01R\x05\x61iAct\x88\x01\x01\x12\x17\n\x04soc2\x18\x03 \x01(\x08H\x02R\x04soc2\x88\x01\x01\x42\x07\n\x05_gdprB\t\n\x07_ai_actB\x07\n\x05_soc2\"@\n\nAlertRules\x12\x32\n\x0b\x61lert_rules\x18\x01 \x03(\x0b\x32\x11.pdp.v1.AlertRuleR\nalertRules\"m\n\x13\x42lockingRuleChanges\x12\x1d\n\x07\x65nabled\x18\x01 \x01(\x08H\x00R\x07\x65nabled\x88\x01\x01\x12\x1e\n\x08\x62lock_on\x18\x02 \x01(\tH\x01R\x07\x62lockOn\x88\x01\x01\x42\n\n\x08_enabledB\x0b\n\t_block_on\"\x86\x01\n\x17UpdateOrgPolicyResponse\x12\x31\n\x06policy\x18\x01 \x01(\x0b\x32\x11.pdp.v1.OrgPolicyB\x06\xd2\xf3\x18\x02\x08\x01R\x06policy\x12\x38\n\x08warnings\x18\x02 \x03(\x0b\x32\x14.pdp.v1.WriteWarningB\x06\xd2\xf3\x18\x02\x08\x02R\x08warnings\"9\n\x15TestAlertRulesRequest\x12\x17\n\x04name\x18\x01 \x01(\tH\x00R\x04name\x88\x01\x01\x42\x07\n\x05_name\"K\n\x16TestAlertRulesResponse\x12\x31\n\x07results\x18\x01 \x03(\x0b\x32\x17.pdp.v1.AlertTestResultR\x07results\"l\n\x0f\x41lertTestResult\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n\x07success\x18\x02 \x01(\x08R\x07success\x12!\n\x05\x65rror\x18\x03 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x01H\x00R\x05\x65rror\x88\x01\x01\x42\x08\n\x06_error2\x9d\x03\n\x10OrgPolicyService\x12x\n\x0cGetOrgPolicy\x12\x1b.pdp.v1.GetOrgPolicyRequest\x1a\x1c.pdp.v1.GetOrgPolicyResponse\"-\xca\xf3\x18\x03\x10\xa6\x03\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\x18\x12\x0e/v1/org/policyb\x06policy\x12\x86\x01\n\x0fUpdateOrgPolicy\x12\x1e.pdp.v1.UpdateOrgPolicyRequest\x1a\x1f.pdp.v1.UpdateOrgPolicyResponse\"2\xca\xf3\x18\x05\x10\xa6\x03\x18\x01\xda\xf3\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02\x1b\x1a\x0e/v1/org/policy:\x01*b\x06policy\x12\x85\x01\n\x0eTestAlertRules\x12\x1d.pdp.v1.TestAlertRulesRequest\x1a\x1e.pdp.v1.TestAlertRulesResponse\"4\xca\xf3\x18\x03\x10\xa6\x03\xda\xf3\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02\x1f\"\x1a/v1/org/policy/alerts/test:\x01*B\x0eZ\x0cpdp/v1;pdpv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17pdp/v1/org_policy.proto\x12\x06pdp.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pdp/v1/options.proto\x1a\x1apdp/v1/write_warning.proto\"\xf5\x01\n\tOrgPolicy\x12#\n\rlogging_level\x18\x01 \x01(\tR\x0cloggingLevel\x12\x35\n\nframeworks\x18\x02 \x01(\x0b\x32\x15.pdp.v1.OrgFrameworksR\nframeworks\x12\x32\n\x0b\x61lert_rules\x18\x03 \x03(\x0b\x32\x11.pdp.v1.AlertRuleR\nalertRules\x12<\n\x0e\x62locking_rules\x18\x04 \x01(\x0b\x32\x15.pdp.v1.BlockingRulesR\rblockingRules\x12\x1a\n\x04mode\x18\x05 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x02R\x04mode\"N\n\rOrgFrameworks\x12\x12\n\x04gdpr\x18\x01 \x01(\x08R\x04gdpr\x12\x15\n\x06\x61i_act\x18\x02 \x01(\x08R\x05\x61iAct\x12\x12\n\x04soc2\x18\x03 \x01(\x08R\x04soc2\"D\n\rBlockingRules\x12\x18\n\x07\x65nabled\x18\x01 \x01(\x08R\x07\x65nabled\x12\x19\n\x08\x62lock_on\x18\x02 \x01(\tR\x07\x62lockOn\"\x82\x01\n\tAlertRule\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x34\n\tcondition\x18\x02 \x01(\x0b\x32\x16.pdp.v1.AlertConditionR\tcondition\x12+\n\x06notify\x18\x03 \x01(\x0b\x32\x13.pdp.v1.AlertNotifyR\x06notify\"\x85\x03\n\x0e\x41lertCondition\x12)\n\x0erisk_level_gte\x18\x01 \x01(\tH\x00R\x0criskLevelGte\x88\x01\x01\x12,\n\x0f\x61\x63tion_contains\x18\x02 \x01(\tH\x01R\x0e\x61\x63tionContains\x88\x01\x01\x12&\n\x0cpii_detected\x18\x03 \x01(\x08H\x02R\x0bpiiDetected\x88\x01\x01\x12#\n\x0b\x61gent_id_eq\x18\x04 \x01(\tH\x03R\tagentIdEq\x88\x01\x01\x12+\n\nexpression\x18\x05 \x01(\tB\x06\xd2\xf3\x18\x02\x10\x1aH\x04R\nexpression\x88\x01\x01\x12\x32\n\x12\x61pproval_requested\x18\x06 \x01(\x08H\x05R\x11\x61pprovalRequested\x88\x01\x01\x42\x11\n\x0f_risk_level_gteB\x12\n\x10_action_containsB\x0f\n\r_pii_detectedB\x0e\n\x0c_agent_id_eqB\r\n\x0b_expressionB\x15\n\x13_approval_requested\"9\n\x0b\x41lertNotify\x12*\n\x11slack_webhook_url\x18\x01 \x01(\tR\x0fslackWebhookUrl\"\x15\n\x13GetOrgPolicyRequest\"I\n\x14GetOrgPolicyResponse\x12\x31\n\x06policy\x18\x01 \x01(\x0b\x32\x11.pdp.v1.OrgPolicyB\x06\xd2\xf3\x18\x02\x08\x01R\x06policy\"\xb4\x02\n\x16UpdateOrgPolicyRequest\x12(\n\rlogging_level\x18\x01 \x01(\tH\x00R\x0cloggingLevel\x88\x01\x01\x12;\n\nframeworks\x18\x02 \x01(\x0b\x32\x1b.pdp.v1.OrgFrameworkChangesR\nframeworks\x12;\n\x0b\x61lert_rules\x18\x03 \x01(\x0b\x32\x12.pdp.v1.AlertRulesB\x06\xd2\xf3\x18\x02\x08\x04R\nalertRules\x12\x42\n\x0e\x62locking_rules\x18\x04 \x01(\x0b\x32\x1b.pdp.v1.BlockingRuleChangesR\rblockingRules\x12\x17\n\x04mode\x18\x05 \x01(\tH\x01R\x04mode\x88\x01\x01\x42\x10\n\x0e_logging_levelB\x07\n\x05_mode\"\x80\x01\n\x13OrgFrameworkChanges\x12\x17\n\x04gdpr\x18\x01 \x01(\x08H\x00R\x04gdpr\x88\x01\x01\x12\x1a\n\x06\x61i_act\x18\x02 \x01(\x08H\x01R\x05\x61iAct\x88\x01\x01\x12\x17\n\x04soc2\x18\x03 \x01(\x08H\x02R\x04soc2\x88\x01\x01\x42\x07\n\x05_gdprB\t\n\x07_ai_actB\x07\n\x05_soc2\"@\n\nAlertRules\x12\x32\n\x0b\x61lert_rules\x18\x01 \x03(\x0b\x32\x11.pdp.v1.AlertRuleR\nalertRules\"m\n\x13\x42lockingRuleChanges\x12\x1d\n\x07\x65nabled\x18\x01 \x01(\x08H\x00R\x07\x65nabled\x88\x01\x01\x12\x1e\n\x08\x62lock_on\x18\x02 \x01(\tH\x01R\x07\x62lockOn\x88\x01\x01\x42\n\n\x08_enabledB\x0b\n\t_block_on\"\x86\x01\n\x17UpdateOrgPolicyResponse\x12\x31\n\x06policy\x18\x01 \x01(\x0b\x32\x11.pdp.v1.OrgPolicyB\x06\xd2\xf3\x18\x02\x08\x01R\x06policy\x12\x38\n\x08warnings\x18\x02 \x03(\x0b\x32\x14.pdp.v1.WriteWarningB\x06\xd2\xf3\x18\x02\x08\x02R\x08warnings\"9\n\x15TestAlertRulesRequest\x12\x17\n\x04name\x18\x01 \x01(\tH\x00R\x04name\x88\x01\x01\x42\x07\n\x05_name\"K\n\x16TestAlertRulesResponse\x12\x31\n\x07results\x18\x01 \x03(\x0b\x32\x17.pdp.v1.AlertTestResultR\x07results\"l\n\x0f\x41lertTestResult\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n\x07success\x18\x02 \x01(\x08R\x07success\x12!\n\x05\x65rror\x18\x03 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x01H\x00R\x05\x65rror\x88\x01\x01\x42\x08\n\x06_error\"\x17\n\x15GetAlertHealthRequest\"G\n\x16GetAlertHealthResponse\x12-\n\x05rules\x18\x01 \x03(\x0b\x32\x17.pdp.v1.AlertRuleHealthR\x05rules\"\xc2\x02\n\x0f\x41lertRuleHealth\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n\x06status\x18\x02 \x01(\tR\x06status\x12\x16\n\x06queued\x18\x03 \x01(\x05R\x06queued\x12\x1a\n\x08\x61ttempts\x18\x04 \x01(\x05R\x08\x61ttempts\x12\x45\n\x0cqueued_since\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\x0bqueuedSince\x12!\n\x0c\x64\x65\x61\x64_letters\x18\x06 \x01(\x05R\x0b\x64\x65\x61\x64Letters\x12\x1d\n\nlast_error\x18\x07 \x01(\tR\tlastError\x12\x46\n\rlast_error_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\x0blastErrorAt2\xa4\x04\n\x10OrgPolicyService\x12x\n\x0cGetOrgPolicy\x12\x1b.pdp.v1.GetOrgPolicyRequest\x1a\x1c.pdp.v1.GetOrgPolicyResponse\"-\xca\xf3\x18\x03\x10\xa6\x03\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\x18\x12\x0e/v1/org/policyb\x06policy\x12\x86\x01\n\x0fUpdateOrgPolicy\x12\x1e.pdp.v1.UpdateOrgPolicyRequest\x1a\x1f.pdp.v1.UpdateOrgPolicyResponse\"2\xca\xf3\x18\x05\x10\xa6\x03\x18\x01\xda\xf3\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02\x1b\x1a\x0e/v1/org/policy:\x01*b\x06policy\x12\x85\x01\n\x0eTestAlertRules\x12\x1d.pdp.v1.TestAlertRulesRequest\x1a\x1e.pdp.v1.TestAlertRulesResponse\"4\xca\xf3\x18\x03\x10\xa6\x03\xda\xf3\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02\x1f\"\x1a/v1/org/policy/alerts/test:\x01*\x12\x84\x01\n\x0eGetAlertHealth\x12\x1d.pdp.v1.GetAlertHealthRequest\x1a\x1e.pdp.v1.GetAlertHealthResponse\"3\xca\xf3\x18\x03\x10\xa6\x03\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/org/policy/alerts/healthB\x0eZ\x0cpdp/v1;pdpv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,44 +50,56 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPDATEORGPOLICYRESPONSE'].fields_by_name['warnings']._serialized_options = b'\322\363\030\002\010\002'
   _globals['_ALERTTESTRESULT'].fields_by_name['error']._loaded_options = None
   _globals['_ALERTTESTRESULT'].fields_by_name['error']._serialized_options = b'\322\363\030\002\010\001'
+  _globals['_ALERTRULEHEALTH'].fields_by_name['queued_since']._loaded_options = None
+  _globals['_ALERTRULEHEALTH'].fields_by_name['queued_since']._serialized_options = b'\322\363\030\002\010\001'
+  _globals['_ALERTRULEHEALTH'].fields_by_name['last_error_at']._loaded_options = None
+  _globals['_ALERTRULEHEALTH'].fields_by_name['last_error_at']._serialized_options = b'\322\363\030\002\010\001'
   _globals['_ORGPOLICYSERVICE'].methods_by_name['GetOrgPolicy']._loaded_options = None
   _globals['_ORGPOLICYSERVICE'].methods_by_name['GetOrgPolicy']._serialized_options = b'\312\363\030\003\020\246\003\332\363\030\004\010\002\020\001\202\323\344\223\002\030\022\016/v1/org/policyb\006policy'
   _globals['_ORGPOLICYSERVICE'].methods_by_name['UpdateOrgPolicy']._loaded_options = None
   _globals['_ORGPOLICYSERVICE'].methods_by_name['UpdateOrgPolicy']._serialized_options = b'\312\363\030\005\020\246\003\030\001\332\363\030\004\010\003\020\001\202\323\344\223\002\033\032\016/v1/org/policy:\001*b\006policy'
   _globals['_ORGPOLICYSERVICE'].methods_by_name['TestAlertRules']._loaded_options = None
   _globals['_ORGPOLICYSERVICE'].methods_by_name['TestAlertRules']._serialized_options = b'\312\363\030\003\020\246\003\332\363\030\004\010\003\020\001\202\323\344\223\002\037\"\032/v1/org/policy/alerts/test:\001*'
-  _globals['_ORGPOLICY']._serialized_start=116
-  _globals['_ORGPOLICY']._serialized_end=361
-  _globals['_ORGFRAMEWORKS']._serialized_start=363
-  _globals['_ORGFRAMEWORKS']._serialized_end=441
-  _globals['_BLOCKINGRULES']._serialized_start=443
-  _globals['_BLOCKINGRULES']._serialized_end=511
-  _globals['_ALERTRULE']._serialized_start=514
-  _globals['_ALERTRULE']._serialized_end=644
-  _globals['_ALERTCONDITION']._serialized_start=647
-  _globals['_ALERTCONDITION']._serialized_end=1036
-  _globals['_ALERTNOTIFY']._serialized_start=1038
-  _globals['_ALERTNOTIFY']._serialized_end=1095
-  _globals['_GETORGPOLICYREQUEST']._serialized_start=1097
-  _globals['_GETORGPOLICYREQUEST']._serialized_end=1118
-  _globals['_GETORGPOLICYRESPONSE']._serialized_start=1120
-  _globals['_GETORGPOLICYRESPONSE']._serialized_end=1193
-  _globals['_UPDATEORGPOLICYREQUEST']._serialized_start=1196
-  _globals['_UPDATEORGPOLICYREQUEST']._serialized_end=1504
-  _globals['_ORGFRAMEWORKCHANGES']._serialized_start=1507
-  _globals['_ORGFRAMEWORKCHANGES']._serialized_end=1635
-  _globals['_ALERTRULES']._serialized_start=1637
-  _globals['_ALERTRULES']._serialized_end=1701
-  _globals['_BLOCKINGRULECHANGES']._serialized_start=1703
-  _globals['_BLOCKINGRULECHANGES']._serialized_end=1812
-  _globals['_UPDATEORGPOLICYRESPONSE']._serialized_start=1815
-  _globals['_UPDATEORGPOLICYRESPONSE']._serialized_end=1949
-  _globals['_TESTALERTRULESREQUEST']._serialized_start=1951
-  _globals['_TESTALERTRULESREQUEST']._serialized_end=2008
-  _globals['_TESTALERTRULESRESPONSE']._serialized_start=2010
-  _globals['_TESTALERTRULESRESPONSE']._serialized_end=2085
-  _globals['_ALERTTESTRESULT']._serialized_start=2087
-  _globals['_ALERTTESTRESULT']._serialized_end=2195
-  _globals['_ORGPOLICYSERVICE']._serialized_start=2198
-  _globals['_ORGPOLICYSERVICE']._serialized_end=2611
+  _globals['_ORGPOLICYSERVICE'].methods_by_name['GetAlertHealth']._loaded_options = None
+  _globals['_ORGPOLICYSERVICE'].methods_by_name['GetAlertHealth']._serialized_options = b'\312\363\030\003\020\246\003\332\363\030\004\010\002\020\001\202\323\344\223\002\036\022\034/v1/org/policy/alerts/health'
+  _globals['_ORGPOLICY']._serialized_start=149
+  _globals['_ORGPOLICY']._serialized_end=394
+  _globals['_ORGFRAMEWORKS']._serialized_start=396
+  _globals['_ORGFRAMEWORKS']._serialized_end=474
+  _globals['_BLOCKINGRULES']._serialized_start=476
+  _globals['_BLOCKINGRULES']._serialized_end=544
+  _globals['_ALERTRULE']._serialized_start=547
+  _globals['_ALERTRULE']._serialized_end=677
+  _globals['_ALERTCONDITION']._serialized_start=680
+  _globals['_ALERTCONDITION']._serialized_end=1069
+  _globals['_ALERTNOTIFY']._serialized_start=1071
+  _globals['_ALERTNOTIFY']._serialized_end=1128
+  _globals['_GETORGPOLICYREQUEST']._serialized_start=1130
+  _globals['_GETORGPOLICYREQUEST']._serialized_end=1151
+  _globals['_GETORGPOLICYRESPONSE']._serialized_start=1153
+  _globals['_GETORGPOLICYRESPONSE']._serialized_end=1226
+  _globals['_UPDATEORGPOLICYREQUEST']._serialized_start=1229
+  _globals['_UPDATEORGPOLICYREQUEST']._serialized_end=1537
+  _globals['_ORGFRAMEWORKCHANGES']._serialized_start=1540
+  _globals['_ORGFRAMEWORKCHANGES']._serialized_end=1668
+  _globals['_ALERTRULES']._serialized_start=1670
+  _globals['_ALERTRULES']._serialized_end=1734
+  _globals['_BLOCKINGRULECHANGES']._serialized_start=1736
+  _globals['_BLOCKINGRULECHANGES']._serialized_end=1845
+  _globals['_UPDATEORGPOLICYRESPONSE']._serialized_start=1848
+  _globals['_UPDATEORGPOLICYRESPONSE']._serialized_end=1982
+  _globals['_TESTALERTRULESREQUEST']._serialized_start=1984
+  _globals['_TESTALERTRULESREQUEST']._serialized_end=2041
+  _globals['_TESTALERTRULESRESPONSE']._serialized_start=2043
+  _globals['_TESTALERTRULESRESPONSE']._serialized_end=2118
+  _globals['_ALERTTESTRESULT']._serialized_start=2120
+  _globals['_ALERTTESTRESULT']._serialized_end=2228
+  _globals['_GETALERTHEALTHREQUEST']._serialized_start=2230
+  _globals['_GETALERTHEALTHREQUEST']._serialized_end=2253
+  _globals['_GETALERTHEALTHRESPONSE']._serialized_start=2255
+  _globals['_GETALERTHEALTHRESPONSE']._serialized_end=2326
+  _globals['_ALERTRULEHEALTH']._serialized_start=2329
+  _globals['_ALERTRULEHEALTH']._serialized_end=2651
+  _globals['_ORGPOLICYSERVICE']._serialized_start=2654
+  _globals['_ORGPOLICYSERVICE']._serialized_end=3202
 # @@protoc_insertion_point(module_scope)

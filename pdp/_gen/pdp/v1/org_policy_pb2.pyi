@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from pdp._gen.pdp.v1 import write_warning_pb2 as _write_warning_pb2
 import builtins as _builtins
@@ -575,3 +576,104 @@ class AlertTestResult(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__error) -> _WhichOneofReturnType__error | None: ...
 
 Global___AlertTestResult: _TypeAlias = AlertTestResult  # noqa: Y015
+
+@_typing.final
+class GetAlertHealthRequest(_message.Message):
+    """GetAlertHealthRequest requests the health of all rules."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAlertHealthRequest: _TypeAlias = GetAlertHealthRequest  # noqa: Y015
+
+@_typing.final
+class GetAlertHealthResponse(_message.Message):
+    """GetAlertHealthResponse holds the health of the rules."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___AlertRuleHealth]:
+        """rules holds one entry for each name of a rule, in the order of the rules."""
+
+    def __init__(
+        self,
+        *,
+        rules: _abc.Iterable[Global___AlertRuleHealth] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rules", b"rules"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAlertHealthResponse: _TypeAlias = GetAlertHealthResponse  # noqa: Y015
+
+@_typing.final
+class AlertRuleHealth(_message.Message):
+    """AlertRuleHealth is what one rule has not delivered."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    QUEUED_FIELD_NUMBER: _builtins.int
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
+    QUEUED_SINCE_FIELD_NUMBER: _builtins.int
+    DEAD_LETTERS_FIELD_NUMBER: _builtins.int
+    LAST_ERROR_FIELD_NUMBER: _builtins.int
+    LAST_ERROR_AT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """name is the name of the rule."""
+    status: _builtins.str
+    """status is `ok`; `retrying` if an attempt has failed and is repeated; or
+    `failed` if the rule has dead letters.
+    """
+    queued: _builtins.int
+    """queued is the number of alerts that wait."""
+    attempts: _builtins.int
+    """attempts is the number of failed attempts of the alert that has most."""
+    dead_letters: _builtins.int
+    """dead_letters is the number of alerts that were given up."""
+    last_error: _builtins.str
+    """last_error is why the last of them was given up; empty without dead
+    letters. It never contains the URL of the webhook.
+    """
+    @_builtins.property
+    def queued_since(self) -> _timestamp_pb2.Timestamp:
+        """queued_since is when the oldest of these alerts was queued; null if none
+        waits.
+        """
+
+    @_builtins.property
+    def last_error_at(self) -> _timestamp_pb2.Timestamp:
+        """last_error_at is when it was given up; null without dead letters."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        status: _builtins.str = ...,
+        queued: _builtins.int = ...,
+        attempts: _builtins.int = ...,
+        queued_since: _timestamp_pb2.Timestamp | None = ...,
+        dead_letters: _builtins.int = ...,
+        last_error: _builtins.str = ...,
+        last_error_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["last_error_at", b"last_error_at", "queued_since", b"queued_since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "dead_letters", b"dead_letters", "last_error", b"last_error", "last_error_at", b"last_error_at", "name", b"name", "queued", b"queued", "queued_since", b"queued_since", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AlertRuleHealth: _TypeAlias = AlertRuleHealth  # noqa: Y015

@@ -23,10 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from pdp._gen.pdp.v1 import options_pb2 as pdp_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x11pdp/v1/siem.proto\x12\x06pdp.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x14pdp/v1/options.proto\"\xa7\x02\n\rSiemConnector\x12!\n\x0c\x63onnector_id\x18\x01 \x01(\tR\x0b\x63onnectorId\x12!\n\x0c\x64isplay_name\x18\x02 \x01(\tR\x0b\x64isplayName\x12\x16\n\x06status\x18\x03 \x01(\tR\x06status\x12%\n\x0e\x63onnector_type\x18\x04 \x01(\tR\rconnectorType\x12O\n\x0e\x63onfig_summary\x18\x05 \x03(\x0b\x32(.pdp.v1.SiemConnector.ConfigSummaryEntryR\rconfigSummary\x1a@\n\x12\x43onfigSummaryEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\x1b\n\x19ListSiemConnectorsRequest\"i\n\x1aListSiemConnectorsResponse\x12\x35\n\nconnectors\x18\x01 \x03(\x0b\x32\x15.pdp.v1.SiemConnectorR\nconnectors\x12\x14\n\x05total\x18\x02 \x01(\x05R\x05total\"\x16\n\x14GetSiemHealthRequest\"\xa0\x01\n\x15GetSiemHealthResponse\x12\x18\n\x07healthy\x18\x01 \x01(\x05R\x07healthy\x12\x1a\n\x08\x64\x65graded\x18\x02 \x01(\x05R\x08\x64\x65graded\x12\x14\n\x05\x65rror\x18\x03 \x01(\x05R\x05\x65rror\x12%\n\x0enot_configured\x18\x04 \x01(\x05R\rnotConfigured\x12\x14\n\x05total\x18\x05 \x01(\x05R\x05total\"=\n\x18TestSiemConnectorRequest\x12!\n\x0c\x63onnector_id\x18\x01 \x01(\tR\x0b\x63onnectorId\"\xa6\x01\n\x19TestSiemConnectorResponse\x12!\n\x0c\x63onnector_id\x18\x01 \x01(\tR\x0b\x63onnectorId\x12\x18\n\x07success\x18\x02 \x01(\x08R\x07success\x12\x1f\n\x0b\x65vents_sent\x18\x03 \x01(\x05R\neventsSent\x12!\n\x05\x65rror\x18\x04 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x01H\x00R\x05\x65rror\x88\x01\x01\x42\x08\n\x06_error2\x9d\x03\n\x0bSiemService\x12\x87\x01\n\x12ListSiemConnectors\x12!.pdp.v1.ListSiemConnectorsRequest\x1a\".pdp.v1.ListSiemConnectorsResponse\"*\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\x1c\x12\x1a/api/admin/siem/connectors\x12t\n\rGetSiemHealth\x12\x1c.pdp.v1.GetSiemHealthRequest\x1a\x1d.pdp.v1.GetSiemHealthResponse\"&\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/api/admin/siem/health\x12\x8d\x01\n\x11TestSiemConnector\x12 .pdp.v1.TestSiemConnectorRequest\x1a!.pdp.v1.TestSiemConnectorResponse\"3\xda\xf3\x18\x04\x08\x04\x10\x02\x82\xd3\xe4\x93\x02%\"#/api/admin/siem/test/{connector_id}B\x0eZ\x0cpdp/v1;pdpv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x11pdp/v1/siem.proto\x12\x06pdp.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pdp/v1/options.proto\"\xa7\x02\n\rSiemConnector\x12!\n\x0c\x63onnector_id\x18\x01 \x01(\tR\x0b\x63onnectorId\x12!\n\x0c\x64isplay_name\x18\x02 \x01(\tR\x0b\x64isplayName\x12\x16\n\x06status\x18\x03 \x01(\tR\x06status\x12%\n\x0e\x63onnector_type\x18\x04 \x01(\tR\rconnectorType\x12O\n\x0e\x63onfig_summary\x18\x05 \x03(\x0b\x32(.pdp.v1.SiemConnector.ConfigSummaryEntryR\rconfigSummary\x1a@\n\x12\x43onfigSummaryEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\x1b\n\x19ListSiemConnectorsRequest\"i\n\x1aListSiemConnectorsResponse\x12\x35\n\nconnectors\x18\x01 \x03(\x0b\x32\x15.pdp.v1.SiemConnectorR\nconnectors\x12\x14\n\x05total\x18\x02 \x01(\x05R\x05total\"\x16\n\x14GetSiemHealthRequest\"\xa0\x01\n\x15GetSiemHealthResponse\x12\x18\n\x07healthy\x18\x01 \x01(\x05R\x07healthy\x12\x1a\n\x08\x64\x65graded\x18\x02 \x01(\x05R\x08\x64\x65graded\x12\x14\n\x05\x65rror\x18\x03 \x01(\x05R\x05\x65rror\x12%\n\x0enot_configured\x18\x04 \x01(\x05R\rnotConfigured\x12\x14\n\x05total\x18\x05 \x01(\x05R\x05total\"=\n\x18TestSiemConnectorRequest\x12!\n\x0c\x63onnector_id\x18\x01 \x01(\tR\x0b\x63onnectorId\"\xa6\x01\n\x19TestSiemConnectorResponse\x12!\n\x0c\x63onnector_id\x18\x01 \x01(\tR\x0b\x63onnectorId\x12\x18\n\x07success\x18\x02 \x01(\x08R\x07success\x12\x1f\n\x0b\x65vents_sent\x18\x03 \x01(\x05R\neventsSent\x12!\n\x05\x65rror\x18\x04 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x01H\x00R\x05\x65rror\x88\x01\x01\x42\x08\n\x06_error\"\x18\n\x16ListDeadLettersRequest\"J\n\x17ListDeadLettersResponse\x12/\n\x06groups\x18\x01 \x03(\x0b\x32\x17.pdp.v1.DeadLetterGroupR\x06groups\"\xf8\x01\n\x0f\x44\x65\x61\x64LetterGroup\x12\x12\n\x04kind\x18\x01 \x01(\tR\x04kind\x12 \n\x0b\x64\x65stination\x18\x02 \x01(\tR\x0b\x64\x65stination\x12\x16\n\x06reason\x18\x03 \x01(\tR\x06reason\x12\x14\n\x05\x63ount\x18\x04 \x01(\x05R\x05\x63ount\x12\x1d\n\nsize_bytes\x18\x05 \x01(\x03R\tsizeBytes\x12\x30\n\x05since\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x05since\x12\x30\n\x05until\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x05until\"y\n\x17RetryDeadLettersRequest\x12\x12\n\x04kind\x18\x01 \x01(\tR\x04kind\x12 \n\x0b\x64\x65stination\x18\x02 \x01(\tR\x0b\x64\x65stination\x12\x16\n\x06reason\x18\x03 \x01(\tR\x06reason\x12\x10\n\x03\x61ll\x18\x04 \x01(\x08R\x03\x61ll\"4\n\x18RetryDeadLettersResponse\x12\x18\n\x07retried\x18\x01 \x01(\x05R\x07retried\"{\n\x19\x44iscardDeadLettersRequest\x12\x12\n\x04kind\x18\x01 \x01(\tR\x04kind\x12 \n\x0b\x64\x65stination\x18\x02 \x01(\tR\x0b\x64\x65stination\x12\x16\n\x06reason\x18\x03 \x01(\tR\x06reason\x12\x10\n\x03\x61ll\x18\x04 \x01(\x08R\x03\x61ll\":\n\x1a\x44iscardDeadLettersResponse\x12\x1c\n\tdiscarded\x18\x01 \x01(\x05R\tdiscarded2\xc6\x06\n\x0bSiemService\x12\x87\x01\n\x12ListSiemConnectors\x12!.pdp.v1.ListSiemConnectorsRequest\x1a\".pdp.v1.ListSiemConnectorsResponse\"*\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\x1c\x12\x1a/api/admin/siem/connectors\x12t\n\rGetSiemHealth\x12\x1c.pdp.v1.GetSiemHealthRequest\x1a\x1d.pdp.v1.GetSiemHealthResponse\"&\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/api/admin/siem/health\x12\x8d\x01\n\x11TestSiemConnector\x12 .pdp.v1.TestSiemConnectorRequest\x1a!.pdp.v1.TestSiemConnectorResponse\"3\xda\xf3\x18\x04\x08\x04\x10\x02\x82\xd3\xe4\x93\x02%\"#/api/admin/siem/test/{connector_id}\x12\x80\x01\n\x0fListDeadLetters\x12\x1e.pdp.v1.ListDeadLettersRequest\x1a\x1f.pdp.v1.ListDeadLettersResponse\",\xda\xf3\x18\x04\x08\x04\x10\x02\x82\xd3\xe4\x93\x02\x1e\x12\x1c/api/admin/siem/dead-letters\x12\x8c\x01\n\x10RetryDeadLetters\x12\x1f.pdp.v1.RetryDeadLettersRequest\x1a .pdp.v1.RetryDeadLettersResponse\"5\xda\xf3\x18\x04\x08\x04\x10\x02\x82\xd3\xe4\x93\x02\'\"\"/api/admin/siem/dead-letters:retry:\x01*\x12\x94\x01\n\x12\x44iscardDeadLetters\x12!.pdp.v1.DiscardDeadLettersRequest\x1a\".pdp.v1.DiscardDeadLettersResponse\"7\xda\xf3\x18\x04\x08\x04\x10\x02\x82\xd3\xe4\x93\x02)\"$/api/admin/siem/dead-letters:discard:\x01*B\x0eZ\x0cpdp/v1;pdpv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,22 +45,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SIEMSERVICE'].methods_by_name['GetSiemHealth']._serialized_options = b'\332\363\030\004\010\002\020\001\202\323\344\223\002\030\022\026/api/admin/siem/health'
   _globals['_SIEMSERVICE'].methods_by_name['TestSiemConnector']._loaded_options = None
   _globals['_SIEMSERVICE'].methods_by_name['TestSiemConnector']._serialized_options = b'\332\363\030\004\010\004\020\002\202\323\344\223\002%\"#/api/admin/siem/test/{connector_id}'
-  _globals['_SIEMCONNECTOR']._serialized_start=82
-  _globals['_SIEMCONNECTOR']._serialized_end=377
-  _globals['_SIEMCONNECTOR_CONFIGSUMMARYENTRY']._serialized_start=313
-  _globals['_SIEMCONNECTOR_CONFIGSUMMARYENTRY']._serialized_end=377
-  _globals['_LISTSIEMCONNECTORSREQUEST']._serialized_start=379
-  _globals['_LISTSIEMCONNECTORSREQUEST']._serialized_end=406
-  _globals['_LISTSIEMCONNECTORSRESPONSE']._serialized_start=408
-  _globals['_LISTSIEMCONNECTORSRESPONSE']._serialized_end=513
-  _globals['_GETSIEMHEALTHREQUEST']._serialized_start=515
-  _globals['_GETSIEMHEALTHREQUEST']._serialized_end=537
-  _globals['_GETSIEMHEALTHRESPONSE']._serialized_start=540
-  _globals['_GETSIEMHEALTHRESPONSE']._serialized_end=700
-  _globals['_TESTSIEMCONNECTORREQUEST']._serialized_start=702
-  _globals['_TESTSIEMCONNECTORREQUEST']._serialized_end=763
-  _globals['_TESTSIEMCONNECTORRESPONSE']._serialized_start=766
-  _globals['_TESTSIEMCONNECTORRESPONSE']._serialized_end=932
-  _globals['_SIEMSERVICE']._serialized_start=935
-  _globals['_SIEMSERVICE']._serialized_end=1348
+  _globals['_SIEMSERVICE'].methods_by_name['ListDeadLetters']._loaded_options = None
+  _globals['_SIEMSERVICE'].methods_by_name['ListDeadLetters']._serialized_options = b'\332\363\030\004\010\004\020\002\202\323\344\223\002\036\022\034/api/admin/siem/dead-letters'
+  _globals['_SIEMSERVICE'].methods_by_name['RetryDeadLetters']._loaded_options = None
+  _globals['_SIEMSERVICE'].methods_by_name['RetryDeadLetters']._serialized_options = b'\332\363\030\004\010\004\020\002\202\323\344\223\002\'\"\"/api/admin/siem/dead-letters:retry:\001*'
+  _globals['_SIEMSERVICE'].methods_by_name['DiscardDeadLetters']._loaded_options = None
+  _globals['_SIEMSERVICE'].methods_by_name['DiscardDeadLetters']._serialized_options = b'\332\363\030\004\010\004\020\002\202\323\344\223\002)\"$/api/admin/siem/dead-letters:discard:\001*'
+  _globals['_SIEMCONNECTOR']._serialized_start=115
+  _globals['_SIEMCONNECTOR']._serialized_end=410
+  _globals['_SIEMCONNECTOR_CONFIGSUMMARYENTRY']._serialized_start=346
+  _globals['_SIEMCONNECTOR_CONFIGSUMMARYENTRY']._serialized_end=410
+  _globals['_LISTSIEMCONNECTORSREQUEST']._serialized_start=412
+  _globals['_LISTSIEMCONNECTORSREQUEST']._serialized_end=439
+  _globals['_LISTSIEMCONNECTORSRESPONSE']._serialized_start=441
+  _globals['_LISTSIEMCONNECTORSRESPONSE']._serialized_end=546
+  _globals['_GETSIEMHEALTHREQUEST']._serialized_start=548
+  _globals['_GETSIEMHEALTHREQUEST']._serialized_end=570
+  _globals['_GETSIEMHEALTHRESPONSE']._serialized_start=573
+  _globals['_GETSIEMHEALTHRESPONSE']._serialized_end=733
+  _globals['_TESTSIEMCONNECTORREQUEST']._serialized_start=735
+  _globals['_TESTSIEMCONNECTORREQUEST']._serialized_end=796
+  _globals['_TESTSIEMCONNECTORRESPONSE']._serialized_start=799
+  _globals['_TESTSIEMCONNECTORRESPONSE']._serialized_end=965
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_start=967
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_end=991
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_start=993
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_end=1067
+  _globals['_DEADLETTERGROUP']._serialized_start=1070
+  _globals['_DEADLETTERGROUP']._serialized_end=1318
+  _globals['_RETRYDEADLETTERSREQUEST']._serialized_start=1320
+  _globals['_RETRYDEADLETTERSREQUEST']._serialized_end=1441
+  _globals['_RETRYDEADLETTERSRESPONSE']._serialized_start=1443
+  _globals['_RETRYDEADLETTERSRESPONSE']._serialized_end=1495
+  _globals['_DISCARDDEADLETTERSREQUEST']._serialized_start=1497
+  _globals['_DISCARDDEADLETTERSREQUEST']._serialized_end=1620
+  _globals['_DISCARDDEADLETTERSRESPONSE']._serialized_start=1622
+  _globals['_DISCARDDEADLETTERSRESPONSE']._serialized_end=1680
+  _globals['_SIEMSERVICE']._serialized_start=1683
+  _globals['_SIEMSERVICE']._serialized_end=2521
 # @@protoc_insertion_point(module_scope)

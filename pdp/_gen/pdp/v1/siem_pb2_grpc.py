@@ -52,6 +52,21 @@ class SiemServiceStub:
                 request_serializer=pdp_dot_v1_dot_siem__pb2.TestSiemConnectorRequest.SerializeToString,
                 response_deserializer=pdp_dot_v1_dot_siem__pb2.TestSiemConnectorResponse.FromString,
                 _registered_method=True)
+        self.ListDeadLetters = channel.unary_unary(
+                '/pdp.v1.SiemService/ListDeadLetters',
+                request_serializer=pdp_dot_v1_dot_siem__pb2.ListDeadLettersRequest.SerializeToString,
+                response_deserializer=pdp_dot_v1_dot_siem__pb2.ListDeadLettersResponse.FromString,
+                _registered_method=True)
+        self.RetryDeadLetters = channel.unary_unary(
+                '/pdp.v1.SiemService/RetryDeadLetters',
+                request_serializer=pdp_dot_v1_dot_siem__pb2.RetryDeadLettersRequest.SerializeToString,
+                response_deserializer=pdp_dot_v1_dot_siem__pb2.RetryDeadLettersResponse.FromString,
+                _registered_method=True)
+        self.DiscardDeadLetters = channel.unary_unary(
+                '/pdp.v1.SiemService/DiscardDeadLetters',
+                request_serializer=pdp_dot_v1_dot_siem__pb2.DiscardDeadLettersRequest.SerializeToString,
+                response_deserializer=pdp_dot_v1_dot_siem__pb2.DiscardDeadLettersResponse.FromString,
+                _registered_method=True)
 
 
 class SiemServiceServicer:
@@ -84,6 +99,28 @@ class SiemServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListDeadLetters(self, request, context):
+        """ListDeadLetters lists the events and alerts that could not be delivered, in
+        groups. Each server with a data directory of its own knows its own only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryDeadLetters(self, request, context):
+        """RetryDeadLetters queues dead letters again, behind everything that waits.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DiscardDeadLetters(self, request, context):
+        """DiscardDeadLetters deletes dead letters for good.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SiemServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -101,6 +138,21 @@ def add_SiemServiceServicer_to_server(servicer, server):
                     servicer.TestSiemConnector,
                     request_deserializer=pdp_dot_v1_dot_siem__pb2.TestSiemConnectorRequest.FromString,
                     response_serializer=pdp_dot_v1_dot_siem__pb2.TestSiemConnectorResponse.SerializeToString,
+            ),
+            'ListDeadLetters': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDeadLetters,
+                    request_deserializer=pdp_dot_v1_dot_siem__pb2.ListDeadLettersRequest.FromString,
+                    response_serializer=pdp_dot_v1_dot_siem__pb2.ListDeadLettersResponse.SerializeToString,
+            ),
+            'RetryDeadLetters': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryDeadLetters,
+                    request_deserializer=pdp_dot_v1_dot_siem__pb2.RetryDeadLettersRequest.FromString,
+                    response_serializer=pdp_dot_v1_dot_siem__pb2.RetryDeadLettersResponse.SerializeToString,
+            ),
+            'DiscardDeadLetters': grpc.unary_unary_rpc_method_handler(
+                    servicer.DiscardDeadLetters,
+                    request_deserializer=pdp_dot_v1_dot_siem__pb2.DiscardDeadLettersRequest.FromString,
+                    response_serializer=pdp_dot_v1_dot_siem__pb2.DiscardDeadLettersResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -187,6 +239,87 @@ class SiemService:
             '/pdp.v1.SiemService/TestSiemConnector',
             pdp_dot_v1_dot_siem__pb2.TestSiemConnectorRequest.SerializeToString,
             pdp_dot_v1_dot_siem__pb2.TestSiemConnectorResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDeadLetters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pdp.v1.SiemService/ListDeadLetters',
+            pdp_dot_v1_dot_siem__pb2.ListDeadLettersRequest.SerializeToString,
+            pdp_dot_v1_dot_siem__pb2.ListDeadLettersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryDeadLetters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pdp.v1.SiemService/RetryDeadLetters',
+            pdp_dot_v1_dot_siem__pb2.RetryDeadLettersRequest.SerializeToString,
+            pdp_dot_v1_dot_siem__pb2.RetryDeadLettersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DiscardDeadLetters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pdp.v1.SiemService/DiscardDeadLetters',
+            pdp_dot_v1_dot_siem__pb2.DiscardDeadLettersRequest.SerializeToString,
+            pdp_dot_v1_dot_siem__pb2.DiscardDeadLettersResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -100,7 +100,12 @@ type Overlay struct {
 	// policies holds candidates in the form of a policy file: the policies by
 	// section. They are merged into the tenant's policies before the other
 	// candidates; see `ImportPolicyFileRequest`.
-	Policies      *structpb.Struct `protobuf:"bytes,7,opt,name=policies,proto3" json:"policies,omitempty"`
+	Policies *structpb.Struct `protobuf:"bytes,7,opt,name=policies,proto3" json:"policies,omitempty"`
+	// policies_mode says how `policies` are applied: `merge` or `replace`, as in
+	// ImportPolicyFileRequest. With `replace`, the tenant's policies that
+	// `policies` does not have are removed from its sections. Empty means
+	// `merge`.
+	PoliciesMode  string `protobuf:"bytes,8,opt,name=policies_mode,json=policiesMode,proto3" json:"policies_mode,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -182,6 +187,13 @@ func (x *Overlay) GetPolicies() *structpb.Struct {
 		return x.Policies
 	}
 	return nil
+}
+
+func (x *Overlay) GetPoliciesMode() string {
+	if x != nil {
+		return x.PoliciesMode
+	}
+	return ""
 }
 
 // OverlayCustomerPolicy is a candidate policy of a customer.
@@ -1207,7 +1219,7 @@ const file_pdp_v1_simulate_proto_rawDesc = "" +
 	"\x15pdp/v1/simulate.proto\x12\x06pdp.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13pdp/v1/decide.proto\x1a\x13pdp/v1/limits.proto\x1a\x17pdp/v1/org_policy.proto\x1a\x12pdp/v1/scope.proto\x1a\x1apdp/v1/write_warning.proto\"m\n" +
 	"\x0fSimulateRequest\x12/\n" +
 	"\arequest\x18\x01 \x01(\v2\x15.pdp.v1.DecideRequestR\arequest\x12)\n" +
-	"\aoverlay\x18\x02 \x01(\v2\x0f.pdp.v1.OverlayR\aoverlay\"\x97\x03\n" +
+	"\aoverlay\x18\x02 \x01(\v2\x0f.pdp.v1.OverlayR\aoverlay\"\xbc\x03\n" +
 	"\aOverlay\x12D\n" +
 	"\x0fstatic_policies\x18\x01 \x03(\v2\x1b.pdp.v1.OverlayStaticPolicyR\x0estaticPolicies\x12)\n" +
 	"\x05packs\x18\x02 \x03(\v2\x13.pdp.v1.OverlayPackR\x05packs\x12*\n" +
@@ -1216,7 +1228,8 @@ const file_pdp_v1_simulate_proto_rawDesc = "" +
 	"org_policy\x18\x04 \x01(\v2\x1e.pdp.v1.UpdateOrgPolicyRequestR\torgPolicy\x12F\n" +
 	"\x0fcustomer_policy\x18\x05 \x01(\v2\x1d.pdp.v1.OverlayCustomerPolicyR\x0ecustomerPolicy\x123\n" +
 	"\tdlp_rules\x18\x06 \x03(\v2\x16.pdp.v1.OverlayDlpRuleR\bdlpRules\x123\n" +
-	"\bpolicies\x18\a \x01(\v2\x17.google.protobuf.StructR\bpolicies\"\xbc\x01\n" +
+	"\bpolicies\x18\a \x01(\v2\x17.google.protobuf.StructR\bpolicies\x12#\n" +
+	"\rpolicies_mode\x18\b \x01(\tR\fpoliciesMode\"\xbc\x01\n" +
 	"\x15OverlayCustomerPolicy\x12\x1f\n" +
 	"\vcustomer_id\x18\x01 \x01(\tR\n" +
 	"customerId\x123\n" +

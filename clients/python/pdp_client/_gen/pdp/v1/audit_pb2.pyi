@@ -696,7 +696,7 @@ class RecordBucket(_message.Message):
     """
     @_builtins.property
     def start(self) -> _timestamp_pb2.Timestamp:
-        """start is where it begins."""
+        """start is its beginning."""
 
     @_builtins.property
     def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___OutcomeCount]:

@@ -52,6 +52,11 @@ class OrgPolicyServiceStub:
                 request_serializer=pdp_dot_v1_dot_org__policy__pb2.TestAlertRulesRequest.SerializeToString,
                 response_deserializer=pdp_dot_v1_dot_org__policy__pb2.TestAlertRulesResponse.FromString,
                 _registered_method=True)
+        self.GetAlertHealth = channel.unary_unary(
+                '/pdp.v1.OrgPolicyService/GetAlertHealth',
+                request_serializer=pdp_dot_v1_dot_org__policy__pb2.GetAlertHealthRequest.SerializeToString,
+                response_deserializer=pdp_dot_v1_dot_org__policy__pb2.GetAlertHealthResponse.FromString,
+                _registered_method=True)
 
 
 class OrgPolicyServiceServicer:
@@ -85,6 +90,15 @@ class OrgPolicyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetAlertHealth(self, request, context):
+        """GetAlertHealth returns what the alert rules have not delivered. Alerts that
+        were delivered leave no trace. Each server with a data directory of its own
+        knows its own deliveries only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_OrgPolicyServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -102,6 +116,11 @@ def add_OrgPolicyServiceServicer_to_server(servicer, server):
                     servicer.TestAlertRules,
                     request_deserializer=pdp_dot_v1_dot_org__policy__pb2.TestAlertRulesRequest.FromString,
                     response_serializer=pdp_dot_v1_dot_org__policy__pb2.TestAlertRulesResponse.SerializeToString,
+            ),
+            'GetAlertHealth': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAlertHealth,
+                    request_deserializer=pdp_dot_v1_dot_org__policy__pb2.GetAlertHealthRequest.FromString,
+                    response_serializer=pdp_dot_v1_dot_org__policy__pb2.GetAlertHealthResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -188,6 +207,33 @@ class OrgPolicyService:
             '/pdp.v1.OrgPolicyService/TestAlertRules',
             pdp_dot_v1_dot_org__policy__pb2.TestAlertRulesRequest.SerializeToString,
             pdp_dot_v1_dot_org__policy__pb2.TestAlertRulesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAlertHealth(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pdp.v1.OrgPolicyService/GetAlertHealth',
+            pdp_dot_v1_dot_org__policy__pb2.GetAlertHealthRequest.SerializeToString,
+            pdp_dot_v1_dot_org__policy__pb2.GetAlertHealthResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -49,6 +49,11 @@ class OrgPolicyServiceStub:
     selected alert rule. The response holds the results: a failed delivery is
     not an error of the call.
     """
+    GetAlertHealth: _grpc.UnaryUnaryMultiCallable[_org_policy_pb2.GetAlertHealthRequest, _org_policy_pb2.GetAlertHealthResponse]
+    """GetAlertHealth returns what the alert rules have not delivered. Alerts that
+    were delivered leave no trace. Each server with a data directory of its own
+    knows its own deliveries only.
+    """
 
 @_typing.type_check_only
 class OrgPolicyServiceAsyncStub(OrgPolicyServiceStub):
@@ -70,6 +75,11 @@ class OrgPolicyServiceAsyncStub(OrgPolicyServiceStub):
     """TestAlertRules immediately sends one test message to the webhook of each
     selected alert rule. The response holds the results: a failed delivery is
     not an error of the call.
+    """
+    GetAlertHealth: _aio.UnaryUnaryMultiCallable[_org_policy_pb2.GetAlertHealthRequest, _org_policy_pb2.GetAlertHealthResponse]  # type: ignore[assignment]
+    """GetAlertHealth returns what the alert rules have not delivered. Alerts that
+    were delivered leave no trace. Each server with a data directory of its own
+    knows its own deliveries only.
     """
 
 class OrgPolicyServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -107,6 +117,17 @@ class OrgPolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         """TestAlertRules immediately sends one test message to the webhook of each
         selected alert rule. The response holds the results: a failed delivery is
         not an error of the call.
+        """
+
+    @_abc_1.abstractmethod
+    def GetAlertHealth(
+        self,
+        request: _org_policy_pb2.GetAlertHealthRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_org_policy_pb2.GetAlertHealthResponse, _abc.Awaitable[_org_policy_pb2.GetAlertHealthResponse]]:
+        """GetAlertHealth returns what the alert rules have not delivered. Alerts that
+        were delivered leave no trace. Each server with a data directory of its own
+        knows its own deliveries only.
         """
 
 def add_OrgPolicyServiceServicer_to_server(servicer: OrgPolicyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

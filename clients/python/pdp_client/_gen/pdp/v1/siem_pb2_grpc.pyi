@@ -47,6 +47,14 @@ class SiemServiceStub:
     connector. The response holds the result: a failed delivery is not an
     error of the call.
     """
+    ListDeadLetters: _grpc.UnaryUnaryMultiCallable[_siem_pb2.ListDeadLettersRequest, _siem_pb2.ListDeadLettersResponse]
+    """ListDeadLetters lists the events and alerts that could not be delivered, in
+    groups. Each server with a data directory of its own knows its own only.
+    """
+    RetryDeadLetters: _grpc.UnaryUnaryMultiCallable[_siem_pb2.RetryDeadLettersRequest, _siem_pb2.RetryDeadLettersResponse]
+    """RetryDeadLetters queues dead letters again, behind everything that waits."""
+    DiscardDeadLetters: _grpc.UnaryUnaryMultiCallable[_siem_pb2.DiscardDeadLettersRequest, _siem_pb2.DiscardDeadLettersResponse]
+    """DiscardDeadLetters deletes dead letters for good."""
 
 @_typing.type_check_only
 class SiemServiceAsyncStub(SiemServiceStub):
@@ -67,6 +75,14 @@ class SiemServiceAsyncStub(SiemServiceStub):
     connector. The response holds the result: a failed delivery is not an
     error of the call.
     """
+    ListDeadLetters: _aio.UnaryUnaryMultiCallable[_siem_pb2.ListDeadLettersRequest, _siem_pb2.ListDeadLettersResponse]  # type: ignore[assignment]
+    """ListDeadLetters lists the events and alerts that could not be delivered, in
+    groups. Each server with a data directory of its own knows its own only.
+    """
+    RetryDeadLetters: _aio.UnaryUnaryMultiCallable[_siem_pb2.RetryDeadLettersRequest, _siem_pb2.RetryDeadLettersResponse]  # type: ignore[assignment]
+    """RetryDeadLetters queues dead letters again, behind everything that waits."""
+    DiscardDeadLetters: _aio.UnaryUnaryMultiCallable[_siem_pb2.DiscardDeadLettersRequest, _siem_pb2.DiscardDeadLettersResponse]  # type: ignore[assignment]
+    """DiscardDeadLetters deletes dead letters for good."""
 
 class SiemServiceServicer(metaclass=_abc_1.ABCMeta):
     """SiemService shows and tests the connectors that send audit events to SIEM
@@ -102,5 +118,31 @@ class SiemServiceServicer(metaclass=_abc_1.ABCMeta):
         connector. The response holds the result: a failed delivery is not an
         error of the call.
         """
+
+    @_abc_1.abstractmethod
+    def ListDeadLetters(
+        self,
+        request: _siem_pb2.ListDeadLettersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_siem_pb2.ListDeadLettersResponse, _abc.Awaitable[_siem_pb2.ListDeadLettersResponse]]:
+        """ListDeadLetters lists the events and alerts that could not be delivered, in
+        groups. Each server with a data directory of its own knows its own only.
+        """
+
+    @_abc_1.abstractmethod
+    def RetryDeadLetters(
+        self,
+        request: _siem_pb2.RetryDeadLettersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_siem_pb2.RetryDeadLettersResponse, _abc.Awaitable[_siem_pb2.RetryDeadLettersResponse]]:
+        """RetryDeadLetters queues dead letters again, behind everything that waits."""
+
+    @_abc_1.abstractmethod
+    def DiscardDeadLetters(
+        self,
+        request: _siem_pb2.DiscardDeadLettersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_siem_pb2.DiscardDeadLettersResponse, _abc.Awaitable[_siem_pb2.DiscardDeadLettersResponse]]:
+        """DiscardDeadLetters deletes dead letters for good."""
 
 def add_SiemServiceServicer_to_server(servicer: SiemServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

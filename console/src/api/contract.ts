@@ -564,6 +564,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/org/policy/alerts/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * GetAlertHealth returns what the alert rules have not delivered
+         * @description GetAlertHealth returns what the alert rules have not delivered. Alerts that were delivered leave no trace. Each server with a data directory of its own knows its own deliveries only.
+         */
+        get: operations["GetAlertHealth"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/tenant/settings": {
         parameters: {
             query?: never;
@@ -1624,6 +1644,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/admin/siem/dead-letters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ListDeadLetters lists the events and alerts that could not be delivered, in groups
+         * @description ListDeadLetters lists the events and alerts that could not be delivered, in groups. Each server with a data directory of its own knows its own only.
+         */
+        get: operations["ListDeadLetters"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/siem/dead-letters:retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * RetryDeadLetters queues dead letters again, behind everything that waits
+         * @description RetryDeadLetters queues dead letters again, behind everything that waits.
+         */
+        post: operations["RetryDeadLetters"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/siem/dead-letters:discard": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * DiscardDeadLetters deletes dead letters for good
+         * @description DiscardDeadLetters deletes dead letters for good.
+         */
+        post: operations["DiscardDeadLetters"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/admin/audit/records": {
         parameters: {
             query?: never;
@@ -1904,6 +1984,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/processes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ListProcesses lists the processes that serve from this store: the workers of a server, and replicas
+         * @description ListProcesses lists the processes that serve from this store: the workers of a server, and replicas. Servers that follow another one, and programs that embed the engine, are not listed.
+         */
+        get: operations["ListProcesses"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -2014,6 +2114,42 @@ export interface components {
             condition?: components["schemas"]["AlertCondition"];
             /** @description notify sets who receives the alerts. */
             notify?: components["schemas"]["AlertNotify"];
+        };
+        /** @description AlertRuleHealth is what one rule has not delivered. */
+        AlertRuleHealth: {
+            /** @description name is the name of the rule. */
+            name: string;
+            /** @description status is `ok`; `retrying` if an attempt has failed and is repeated; or `failed` if the rule has dead letters. */
+            status: string;
+            /**
+             * Format: int32
+             * @description queued is the number of alerts that wait.
+             */
+            queued: number;
+            /**
+             * Format: int32
+             * @description attempts is the number of failed attempts of the alert that has most.
+             */
+            attempts: number;
+            /**
+             * Format: date-time
+             * @description queued_since is when the oldest of these alerts was queued; null if none waits.
+             * @example 2025-01-02T10:00:00Z
+             */
+            queued_since: string | null;
+            /**
+             * Format: int32
+             * @description dead_letters is the number of alerts that were given up.
+             */
+            dead_letters: number;
+            /** @description last_error is why the last of them was given up; empty without dead letters. It never contains the URL of the webhook. */
+            last_error: string;
+            /**
+             * Format: date-time
+             * @description last_error_at is when it was given up; null without dead letters.
+             * @example 2025-01-02T10:00:00Z
+             */
+            last_error_at: string | null;
         };
         /** @description AlertRule sets which decisions are reported, and to whom. */
         AlertRuleInput: {
@@ -3409,6 +3545,37 @@ export interface components {
             /** @description warnings are what the author of the policy may not expect; over HTTP they are a member of the body if there are any. */
             warnings?: components["schemas"]["WriteWarning"][];
         };
+        /** @description DeadLetterGroup are the dead letters of a destination that were given up for the same reason. */
+        DeadLetterGroup: {
+            /** @description kind is `siem` for events, `alert` for alerts. */
+            kind: string;
+            /** @description destination is the ID of the connector; of an alert, the tenant and the name of the rule, as `TENANT/NAME`. */
+            destination: string;
+            /** @description reason is why they were given up. It contains no secret. */
+            reason: string;
+            /**
+             * Format: int32
+             * @description count is the number of dead letters.
+             */
+            count: number;
+            /**
+             * Format: int64
+             * @description size_bytes is the size of their contents.
+             */
+            size_bytes: number;
+            /**
+             * Format: date-time
+             * @description since is when the first of them was given up.
+             * @example 2025-01-02T10:00:00Z
+             */
+            since?: string;
+            /**
+             * Format: date-time
+             * @description until is when the last of them was given up.
+             * @example 2025-01-02T10:00:00Z
+             */
+            until?: string;
+        };
         /** @description DecideBatchRequest holds requests that are evaluated against one snapshot of the policies. */
         DecideBatchRequest: {
             /** @description tenant_id is the tenant of all items. */
@@ -3817,6 +3984,28 @@ export interface components {
             /** @description warnings are what the author of the policy may not expect; over HTTP they are a member of the body if there are any. */
             warnings?: components["schemas"]["WriteWarning"][];
         };
+        /** @description DiscardDeadLettersRequest selects dead letters. They must meet all conditions. */
+        DiscardDeadLettersRequest: {
+            /**
+             * @description kind is `siem` or `alert`; empty means both.
+             * @enum {string|null}
+             */
+            kind?: "" | "siem" | "alert" | null;
+            /** @description destination is the destination, as in the list; empty means any. */
+            destination?: string | null;
+            /** @description reason is the reason, as in the list; empty means any. */
+            reason?: string | null;
+            /** @description all must be true if no other field is set. */
+            all?: boolean | null;
+        };
+        /** @description DiscardDeadLettersResponse says what was done. */
+        DiscardDeadLettersResponse: {
+            /**
+             * Format: int32
+             * @description discarded is the number of dead letters that were deleted.
+             */
+            discarded: number;
+        };
         /** @description DlpImportError is a rule that could not be imported. */
         DlpImportError: {
             /** @description detector_name is the name of the rule. If it has no name, it is the rule's position in the list, for instance `rules[3]`. */
@@ -4158,6 +4347,11 @@ export interface components {
             revision: number;
             /** @description policies holds the policies by section: `static_policies`, `dlp` and so on. */
             policies?: Record<string, never>;
+        };
+        /** @description GetAlertHealthResponse holds the health of the rules. */
+        GetAlertHealthResponse: {
+            /** @description rules holds one entry for each name of a rule, in the order of the rules. */
+            rules: components["schemas"]["AlertRuleHealth"][];
         };
         /** @description GetSiemHealthResponse counts the connectors by their health. */
         GetSiemHealthResponse: {
@@ -4501,6 +4695,11 @@ export interface components {
              */
             total_count: number;
         };
+        /** @description ListDeadLettersResponse holds the groups. */
+        ListDeadLettersResponse: {
+            /** @description groups are the groups, the largest first, at most 1,000. */
+            groups: components["schemas"]["DeadLetterGroup"][];
+        };
         /** @description ListEffectiveStaticPoliciesResponse holds the policies that apply to a tenant. Those that are enabled are in force. */
         ListEffectiveStaticPoliciesResponse: {
             /** @description tenant_id is the ID of the tenant. */
@@ -4531,6 +4730,16 @@ export interface components {
             changes: components["schemas"]["PolicyChange"][];
             /** @description next_cursor is the cursor of the next page; empty if this is the last page. */
             next_cursor: string;
+        };
+        /** @description ListProcessesResponse holds the processes. */
+        ListProcessesResponse: {
+            /** @description processes are the processes, the oldest first, at most 1,000. */
+            processes: components["schemas"]["ServerProcess"][];
+            /**
+             * Format: int64
+             * @description revision is the newest revision of the store.
+             */
+            revision: number;
         };
         /** @description ListRecordsResponse is a page of records. */
         ListRecordsResponse: {
@@ -5553,7 +5762,7 @@ export interface components {
         RecordBucket: {
             /**
              * Format: date-time
-             * @description start is where it begins.
+             * @description start is its beginning.
              * @example 2025-01-02T10:00:00Z
              */
             start?: string;
@@ -5983,6 +6192,28 @@ export interface components {
             /** @description decision_ids selects exactly these decisions. It cannot be combined with other conditions. IDs without a record are in `not_replayed`. */
             decision_ids?: string[] | null;
         };
+        /** @description RetryDeadLettersRequest selects dead letters. They must meet all conditions. */
+        RetryDeadLettersRequest: {
+            /**
+             * @description kind is `siem` or `alert`; empty means both.
+             * @enum {string|null}
+             */
+            kind?: "" | "siem" | "alert" | null;
+            /** @description destination is the destination, as in the list; empty means any. */
+            destination?: string | null;
+            /** @description reason is the reason, as in the list; empty means any. */
+            reason?: string | null;
+            /** @description all must be true if no other field is set. */
+            all?: boolean | null;
+        };
+        /** @description RetryDeadLettersResponse says what was done. */
+        RetryDeadLettersResponse: {
+            /**
+             * Format: int32
+             * @description retried is the number of dead letters that are sent again.
+             */
+            retried: number;
+        };
         /** @description Risk is a risk score and its factors. */
         Risk: {
             /**
@@ -6170,6 +6401,49 @@ export interface components {
             intent_complexity?: "simple" | "medium" | "complex" | "" | null;
             /** @description channel names channels; the request must have one of them. */
             channel?: ("interactive" | "api")[] | null;
+        };
+        /** @description ServerProcess is a process that serves. It is written every 5 seconds. All times are by the clock of the store. */
+        ServerProcess: {
+            /** @description process_id identifies the process. It is a new one after each start. */
+            process_id: string;
+            /** @description host is the name of the host. */
+            host: string;
+            /**
+             * Format: int64
+             * @description pid is the process ID on that host.
+             */
+            pid: number;
+            /**
+             * Format: int32
+             * @description worker is the number of the process among those that share the ports, from 0.
+             */
+            worker: number;
+            /** @description version is the version of the release. */
+            version: string;
+            /**
+             * Format: date-time
+             * @description started_at is when the process was first seen.
+             * @example 2025-01-02T10:00:00Z
+             */
+            started_at?: string;
+            /**
+             * Format: date-time
+             * @description seen_at is when the process was last seen.
+             * @example 2025-01-02T10:00:00Z
+             */
+            seen_at?: string;
+            /**
+             * Format: int64
+             * @description revision is the revision of the policies in force then.
+             */
+            revision: number;
+            /**
+             * Format: double
+             * @description policies_age_seconds is how long before that these were last known to be the newest.
+             */
+            policies_age_seconds: number;
+            /** @description state is `serving`, `draining` if the process is about to end, or `lost` if it was not seen for 30 seconds. After 10 minutes it is not listed any more. */
+            state: string;
         };
         /** @description SiemConnector is a connector and its health. */
         SiemConnector: {
@@ -11058,6 +11332,59 @@ export interface operations {
             504: components["responses"]["DeadlineExceeded"];
         };
     };
+    GetAlertHealth: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The tenant to act for. If it is empty, it is the tenant of the credential.
+                 * @example my-tenant
+                 */
+                "X-Tenant-ID"?: components["parameters"]["TenantID"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description GetAlertHealthResponse holds the health of the rules. */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "rules": [
+                     *         {
+                     *           "name": "High risk",
+                     *           "status": "failed",
+                     *           "queued": 0,
+                     *           "attempts": 0,
+                     *           "queued_since": null,
+                     *           "dead_letters": 1,
+                     *           "last_error": "12 attempts: no answer in time",
+                     *           "last_error_at": "2026-11-29T09:30:00Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["GetAlertHealthResponse"];
+                };
+            };
+            400: components["responses"]["MalformedRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["AccessDeniedOrTenantMismatchOrHostRefused"];
+            409: components["responses"]["RuleRequired"];
+            413: components["responses"]["WorkLimitExceeded"];
+            422: components["responses"]["InvalidArgument"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["RevisionUnavailableOrStoreUnavailable"];
+            504: components["responses"]["DeadlineExceeded"];
+        };
+    };
     GetTenantSettings: {
         parameters: {
             query?: never;
@@ -15751,6 +16078,163 @@ export interface operations {
             504: components["responses"]["DeadlineExceeded"];
         };
     };
+    ListDeadLetters: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The tenant to act for. If it is empty, it is the tenant of the credential.
+                 * @example my-tenant
+                 */
+                "X-Tenant-ID"?: components["parameters"]["TenantID"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description ListDeadLettersResponse holds the groups. */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "groups": [
+                     *         {
+                     *           "kind": "siem",
+                     *           "destination": "splunk",
+                     *           "reason": "HTTP 400",
+                     *           "count": 12,
+                     *           "size_bytes": 18204,
+                     *           "since": "2026-11-29T08:00:00Z",
+                     *           "until": "2026-11-29T09:30:00Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ListDeadLettersResponse"];
+                };
+            };
+            400: components["responses"]["InvalidArgumentOrMalformedRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["AccessDeniedOrTenantMismatchOrHostRefused"];
+            409: components["responses"]["RuleRequired"];
+            413: components["responses"]["WorkLimitExceeded"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["RevisionUnavailableOrStoreUnavailable"];
+            504: components["responses"]["DeadlineExceeded"];
+        };
+    };
+    RetryDeadLetters: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The tenant to act for. If it is empty, it is the tenant of the credential.
+                 * @example my-tenant
+                 */
+                "X-Tenant-ID"?: components["parameters"]["TenantID"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "kind": "siem",
+                 *       "destination": "splunk",
+                 *       "reason": "HTTP 400"
+                 *     }
+                 */
+                "application/json": components["schemas"]["RetryDeadLettersRequest"];
+            };
+        };
+        responses: {
+            /** @description RetryDeadLettersResponse says what was done. */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "retried": 12
+                     *     }
+                     */
+                    "application/json": components["schemas"]["RetryDeadLettersResponse"];
+                };
+            };
+            400: components["responses"]["InvalidArgumentOrMalformedRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["AccessDeniedOrTenantMismatchOrHostRefused"];
+            409: components["responses"]["RuleRequired"];
+            413: components["responses"]["RequestTooLargeOrWorkLimitExceeded"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["RevisionUnavailableOrStoreUnavailable"];
+            504: components["responses"]["DeadlineExceeded"];
+        };
+    };
+    DiscardDeadLetters: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The tenant to act for. If it is empty, it is the tenant of the credential.
+                 * @example my-tenant
+                 */
+                "X-Tenant-ID"?: components["parameters"]["TenantID"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "kind": "siem",
+                 *       "destination": "splunk",
+                 *       "reason": "HTTP 400"
+                 *     }
+                 */
+                "application/json": components["schemas"]["DiscardDeadLettersRequest"];
+            };
+        };
+        responses: {
+            /** @description DiscardDeadLettersResponse says what was done. */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "discarded": 12
+                     *     }
+                     */
+                    "application/json": components["schemas"]["DiscardDeadLettersResponse"];
+                };
+            };
+            400: components["responses"]["InvalidArgumentOrMalformedRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["AccessDeniedOrTenantMismatchOrHostRefused"];
+            409: components["responses"]["RuleRequired"];
+            413: components["responses"]["RequestTooLargeOrWorkLimitExceeded"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["RevisionUnavailableOrStoreUnavailable"];
+            504: components["responses"]["DeadlineExceeded"];
+        };
+    };
     ListRecords: {
         parameters: {
             query?: {
@@ -16024,6 +16508,69 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "since": "2026-11-29T08:30:00Z",
+                     *       "until": "2026-11-29T08:31:00Z",
+                     *       "bucket_seconds": 60,
+                     *       "buckets": [
+                     *         {
+                     *           "start": "2026-11-29T08:30:00Z",
+                     *           "outcomes": [
+                     *             {
+                     *               "outcome": "ALLOW",
+                     *               "made": 120,
+                     *               "recorded": 0
+                     *             },
+                     *             {
+                     *               "outcome": "BLOCK",
+                     *               "made": 3,
+                     *               "recorded": 3
+                     *             }
+                     *           ],
+                     *           "risk": [
+                     *             {
+                     *               "level": "critical",
+                     *               "count": 3
+                     *             }
+                     *           ],
+                     *           "duration_us_p50": 41.5,
+                     *           "duration_us_p99": 88
+                     *         }
+                     *       ],
+                     *       "top_policies": [
+                     *         {
+                     *           "layer": "static",
+                     *           "policy_id": "sys_sqli_union",
+                     *           "name": "SQL Injection - UNION",
+                     *           "count": 3
+                     *         }
+                     *       ],
+                     *       "top_users": [
+                     *         {
+                     *           "user_id": "u1",
+                     *           "count": 3,
+                     *           "blocked": 3
+                     *         }
+                     *       ],
+                     *       "top_agents": [
+                     *         {
+                     *           "agent_id": "claude-code",
+                     *           "count": 3,
+                     *           "blocked": 3
+                     *         }
+                     *       ],
+                     *       "top_models": [
+                     *         {
+                     *           "provider": "openai",
+                     *           "model": "gpt-4o",
+                     *           "count": 3
+                     *         }
+                     *       ],
+                     *       "records_read": 3,
+                     *       "records_complete": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["SummarizeRecordsResponse"];
                 };
             };
@@ -16901,7 +17448,85 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "name": "key:key_1",
+                     *       "roles": [
+                     *         "pep",
+                     *         "auditor",
+                     *         "editor"
+                     *       ],
+                     *       "tenant_id": "acme",
+                     *       "tenants": [
+                     *         "acme"
+                     *       ],
+                     *       "platform": false,
+                     *       "kind": "api_key",
+                     *       "expires_at": null,
+                     *       "person": "ada",
+                     *       "version": "0.1.0",
+                     *       "methods": [
+                     *         "CreateStaticPolicy",
+                     *         "Decide"
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["WhoAmIResponse"];
+                };
+            };
+            400: components["responses"]["InvalidArgumentOrMalformedRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["AccessDeniedOrTenantMismatchOrHostRefused"];
+            409: components["responses"]["RuleRequired"];
+            413: components["responses"]["WorkLimitExceeded"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["RevisionUnavailableOrStoreUnavailable"];
+            504: components["responses"]["DeadlineExceeded"];
+        };
+    };
+    ListProcesses: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The tenant to act for. If it is empty, it is the tenant of the credential.
+                 * @example my-tenant
+                 */
+                "X-Tenant-ID"?: components["parameters"]["TenantID"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description ListProcessesResponse holds the processes. */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "processes": [
+                     *         {
+                     *           "process_id": "0199c2a4-3f5e-7c41-9a30-5b1c8de0a7f2",
+                     *           "host": "pdp-0",
+                     *           "pid": 7,
+                     *           "worker": 0,
+                     *           "version": "0.1.0",
+                     *           "started_at": "2026-11-29T08:00:00Z",
+                     *           "seen_at": "2026-11-29T09:30:00Z",
+                     *           "revision": 44,
+                     *           "policies_age_seconds": 0.012,
+                     *           "state": "serving"
+                     *         }
+                     *       ],
+                     *       "revision": 44
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ListProcessesResponse"];
                 };
             };
             400: components["responses"]["InvalidArgumentOrMalformedRequest"];

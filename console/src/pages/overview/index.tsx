@@ -7,6 +7,7 @@ import { Charts } from "./charts";
 import { FirstSteps, useNewness } from "./first_steps";
 import { HealthCard } from "./health_card";
 import { LimitsCard } from "./limits_card";
+import { ProcessesCard } from "./processes_card";
 import { useSummary } from "./summary";
 import { TopLists } from "./top_lists";
 import { Totals } from "./totals";
@@ -56,6 +57,7 @@ export default function Overview() {
       <div class="overview-cards">
         {!isNew && <TopLists summary={summary} period={period} />}
         {may("GetLimitUsage") && <LimitsCard />}
+        {may("ListProcesses") && <ProcessesCard />}
         {may("GetSiemHealth") && <HealthCard platform={identity.value?.platform === true} />}
       </div>
     </>

@@ -25,7 +25,7 @@ describe("the overview", () => {
     await page.getByText("No limit is in force.").waitFor();
     await page.getByText("No SIEM is configured.").waitFor();
     await page.getByText("No alert rule is set.").waitFor();
-    await page.getByText("1 of 1 has the newest revision").waitFor();
+    await page.getByText("1 of 1 serves by fresh policies").waitFor();
     await visit.inspect("overview-empty");
     await visit.checkNarrow("overview-empty");
 

@@ -2,7 +2,7 @@
 import { go, location } from "../../router";
 import { identity, may } from "../../session";
 import { Ago } from "../decisions/ago";
-import { findPeriod, PERIODS } from "../decisions/periods";
+import { findPeriod, HOUR, PERIODS } from "../decisions/periods";
 import { Charts } from "./charts";
 import { FirstSteps, useNewness } from "./first_steps";
 import { HealthCard } from "./health_card";
@@ -13,10 +13,8 @@ import { TopLists } from "./top_lists";
 import { Totals } from "./totals";
 import "./overview.css";
 
-const DEFAULT = "1h";
-
 export default function Overview() {
-  const period = findPeriod(location.value.query.get("range")) ?? findPeriod(DEFAULT)!;
+  const period = findPeriod(location.value.query.get("range")) ?? HOUR;
   const summary = useSummary(period);
   const isNew = useNewness(summary);
   const updated = summary.updated.value;

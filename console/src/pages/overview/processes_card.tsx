@@ -32,12 +32,12 @@ function ProcessTable({ value }: { value: Processes }) {
   if (value.processes.length === 0) {
     return <p class="soft">No process has written a sign of life yet. They do every 5 seconds.</p>;
   }
-  const current = value.processes.filter((one) => one.revision >= value.revision).length;
+  const current = value.processes.filter((one) => !isOld(one)).length;
   return (
     <>
       <p>
-        {current} of {value.processes.length} {current === 1 ? "has" : "have"} the newest revision,{" "}
-        {integer(value.revision)}.
+        {current} of {value.processes.length} {current === 1 ? "serves" : "serve"} by fresh
+        policies. The newest revision is {integer(value.revision)}.
       </p>
       <table class="plain-table processes">
         <thead>
@@ -86,14 +86,24 @@ function ProcessRow({ process, newest }: { process: Process; newest: number }) {
       </td>
       <td class="numeric">
         {integer(process.revision)}{" "}
-        {behind > 0 && <Badge value="medium" label={`${integer(behind)} behind`} />}
+        {behind > 0 && isOld(process) && (
+          <Badge value="medium" label={`${integer(behind)} behind`} />
+        )}
         <br />
-        <span class={process.policies_age_seconds > OLD_S ? "removed small" : "soft small"}>
-          confirmed {seconds(process.policies_age_seconds)} before
+        <span class={isOld(process) ? "removed small" : "soft small"}>
+          policies {seconds(process.policies_age_seconds)} old
         </span>
       </td>
     </tr>
   );
+}
+
+/**
+ * Whether a process does not serve by the policies in force. A revision that is a little behind is
+ * no sign of it: a process writes every 5 seconds by which one it decides.
+ */
+function isOld({ state, policies_age_seconds: age }: Process): boolean {
+  return state === "lost" || age > OLD_S;
 }
 
 function seconds(value: number): string {

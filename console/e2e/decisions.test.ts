@@ -149,6 +149,11 @@ describe("decisions", () => {
     await writeFile(join(server.directory, "policies.yaml"), JSON.stringify({ policies }));
     const tested = await run(PDP, ["test", suite], { env });
     expect(tested.stdout).toContain("1 passed");
+
+    await page.evaluate(() => Object.defineProperty(navigator, "clipboard", { value: undefined }));
+    await page.getByRole("button", { name: "Copy as curl" }).click();
+    expect(await page.getByLabel("Text to copy").inputValue()).toBe(curl);
+    await page.getByRole("button", { name: "Close" }).click();
     await visit.close();
   });
 

@@ -117,10 +117,12 @@ function TailStatus({ tail }: { tail: Tail }) {
   const waiting = tail.waiting.value;
   return (
     <>
-      <p class={`tail-status ${tail.state.value}`} role="status">
-        {tail.state.value === "reconnecting"
-          ? "The stream has ended. Connecting again…"
-          : "Live: new decisions appear on top."}
+      <p class={`tail-status ${tail.state.value}`}>
+        <span role="status">
+          {tail.state.value === "reconnecting"
+            ? "The stream has ended. Connecting again…"
+            : "Live: new decisions appear on top."}
+        </span>
         {waiting > 0 && ` ${integer(waiting)} new, held while you are on the list.`}
       </p>
       {tail.error.value !== undefined && (

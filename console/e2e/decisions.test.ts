@@ -124,7 +124,7 @@ describe("decisions", () => {
     const { page } = visit;
     const copied = async (name: string) => {
       await page.getByRole("button", { name }).click();
-      await page.getByText(`Copied: ${name}`).first().waitFor();
+      await page.getByText(name.replace("Copy", "Copied")).first().waitFor();
       return page.evaluate(() => navigator.clipboard.readText());
     };
     const env = { PATH: process.env["PATH"], PDP_DATA_DIR: server.directory };

@@ -128,6 +128,11 @@ describe("a draft", () => {
     await page.getByText("The server accepts the draft: 2 changes").waitFor();
     await visit.inspect("draft-check");
 
+    // A prompt of one's own, with and without the draft.
+    await page.getByRole("link", { name: "Try a prompt" }).click();
+    await expect.poll(() => page.getByLabel("Also with the draft").isChecked()).toBe(true);
+    await page.goBack();
+
     await openTab(page, "What would change");
     await page.getByLabel("Decisions of").selectOption("hour");
     await page.getByRole("button", { name: "Replay" }).click();
@@ -183,6 +188,9 @@ describe("two people at the same time", () => {
     const { page } = visit;
     await startDraft(page);
     await changeAction(page, "warn");
+    await openTab(page, "Apply");
+    await page.getByText("The server accepts the draft: 1 change").waitFor();
+    await page.getByLabel("Summary").fill("Warn only");
 
     // Meanwhile another admin changes the same policy, and adds one.
     const list = await server.call<AnswerOf<"ListStaticPolicies">>(
@@ -198,16 +206,16 @@ describe("two people at the same time", () => {
     await server.call("POST", "/api/v1/static-policies", theirs, other);
 
     visit.expect(/412/);
-    await openTab(page, "Apply");
-    await page.getByText("Others have changed policies since revision").waitFor();
-    await page.getByLabel("Summary").fill("Warn only");
     await page.getByRole("button", { name: "Apply all changes" }).click();
+    await page.getByText("Others have changed policies since revision").waitFor();
     await page.getByRole("article", { name: "Theirs, added" }).waitFor();
     const choice = page.getByRole("group", { name: POLICY.name });
     await choice.getByText("Ask the legal team").waitFor();
     const carry = page.getByRole("button", { name: /^Carry my changes over/ });
     expect(await carry.isDisabled()).toBe(true);
     await visit.inspect("draft-conflict");
+    await choice.scrollIntoViewIfNeeded();
+    await visit.inspect("draft-conflict-choice");
     await visit.checkNarrow("draft-conflict");
     expect((await decide("bob", [], "about heron")).outcome).toBe("BLOCK");
 
@@ -263,6 +271,26 @@ describe("ways into a draft, and what stops it", () => {
       tenant: TENANT,
       policies: { static_policies: [{ name: POLICY.name, action: "log" }] },
     });
+    await visit.close();
+  });
+
+  test("an editor is refused what only an admin may change, and is told so", async () => {
+    const { server } = ours;
+    const key = await server.createKey("editor", TENANT);
+    const visit = await Visit.open(browser, server, "#/draft", { key });
+    const { page } = visit;
+    await startDraft(page);
+    await page.getByRole("link", { name: "Tenant settings" }).click();
+    await page.getByLabel("Unknown model").selectOption("block");
+    visit.expect(/403/);
+    await page.getByRole("button", { name: "Save in the draft" }).click();
+    await page.getByRole("alert").getByText("ACCESS_DENIED").waitFor();
+    await page.getByRole("button", { name: "Save it as it is" }).click();
+    await openTab(page, "Apply");
+    await page.getByText("Only an admin may change tenant settings").waitFor();
+    await page.getByRole("alert").getByText("ACCESS_DENIED").waitFor();
+    await page.getByLabel("Summary").fill("Strict");
+    expect(await page.getByRole("button", { name: "Apply all changes" }).isDisabled()).toBe(true);
     await visit.close();
   });
 
@@ -346,6 +374,15 @@ describe("ways into a draft, and what stops it", () => {
     await visit.checkNarrow("draft-revisions");
     await page.getByRole("button", { name: "Take it as a draft" }).first().click();
     await page.getByRole("article", { name: "Second, removed" }).waitFor();
+    await page.getByRole("button", { name: "Discard" }).click();
+    await page.getByRole("button", { name: "Discard the draft" }).click();
+    await visit.go("#/draft/revisions");
+    await page.getByRole("button", { name: "Roll back" }).first().click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByText("Second").waitFor();
+    await dialog.getByRole("button", { name: "Roll back" }).click();
+    await dialog.waitFor({ state: "detached" });
+    expect((await ours.decide("bob", [], "about osprey")).outcome).toBe("ALLOW");
     await visit.close();
   });
 

@@ -26,7 +26,7 @@ describe("the playground", () => {
     await page.keyboard.press("Control+Enter");
     const result = page.getByRole("region", { name: "Decision" });
     await result.getByText("Redacted by DLP rule").first().waitFor();
-    await result.locator(".verdict-outcome").getByText("REDACT").waitFor();
+    await result.locator(".verdict-outcome").getByText("REDACT", { exact: true }).waitFor();
     expect(await result.locator("pre.highlighted mark").first().textContent()).toBe(CARD);
     await result.getByText("[REDACTED]").first().waitFor();
     await result.getByText("Redact 1 place").waitFor();
@@ -108,6 +108,37 @@ describe("the playground", () => {
     await page.getByRole("textbox", { name: "Arguments" }).fill("[1]");
     await page.getByRole("button", { name: "Decide" }).click();
     await page.getByText("Write a JSON object").waitFor();
+    await visit.close();
+  });
+
+  test("the draft is tried beside the policies in force, and what differs is said", async () => {
+    const visit = await Visit.open(browser, server, "#/playground");
+    const { page } = visit;
+    expect(await page.getByLabel("Also with the draft").count()).toBe(0);
+    const policy = {
+      name: "Project Falcon",
+      category: "custom",
+      pattern: "falcon",
+      severity: "high",
+      action: "block",
+    };
+    await visit.go("#/draft/file");
+    await page
+      .getByRole("textbox", { name: "Policy file" })
+      .fill(JSON.stringify({ static_policies: [policy] }));
+    await page.getByRole("button", { name: "Start a draft" }).click();
+    await page.getByRole("link", { name: "Try a prompt" }).click();
+    await page.getByLabel("Prompt", { exact: true }).last().fill("What is falcon?");
+    expect(await page.getByLabel("Also with the draft").isChecked()).toBe(true);
+    await page.getByRole("button", { name: "Decide" }).click();
+    const before = page.getByRole("region", { name: "Now" });
+    const after = page.getByRole("region", { name: "With the draft" });
+    await before.locator(".verdict-outcome").getByText("ALLOW").waitFor();
+    await after.locator(".verdict-outcome").getByText("BLOCK").waitFor();
+    const changes = page.getByRole("region", { name: "What the draft changes" });
+    await changes.getByRole("row").filter({ hasText: "Outcome" }).getByText("BLOCK").waitFor();
+    await visit.inspect("playground-draft");
+    await visit.checkNarrow("playground-draft");
     await visit.close();
   });
 

@@ -128,13 +128,15 @@ export class Visit {
   async checkNarrow(name: string): Promise<void> {
     const before = this.page.viewportSize();
     await this.page.setViewportSize({ width: 360, height: 800 });
-    const wider = await this.page.evaluate(
-      () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
-    );
+    const wider = () =>
+      this.page.evaluate(
+        () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+      );
+    // Charts follow the width of the window a moment later.
+    await expect.poll(wider, { message: "pixels beyond the window" }).toBeLessThanOrEqual(0);
     await mkdir(ARTIFACTS, { recursive: true });
     await this.page.screenshot({ path: `${ARTIFACTS}${name}-narrow.png` });
     if (before !== null) await this.page.setViewportSize(before);
-    expect(wider, "pixels beyond the window").toBeLessThanOrEqual(0);
   }
 
   /** Closes the window, and checks that the page has logged no error and met the policy. */

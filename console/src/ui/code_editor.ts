@@ -98,6 +98,22 @@ const theme = EditorView.theme({
   ".mark *": { color: "inherit" },
 });
 
+/**
+ * Replaces selected text itself. A browser would keep the look of what was selected in a style
+ * attribute, which the policy of the page forbids.
+ */
+const replacing = EditorView.domEventHandlers({
+  beforeinput(event, view) {
+    const { state } = view;
+    const typed = event.inputType === "insertText" ? event.data : null;
+    if (typed === null || state.readOnly || state.selection.main.empty || view.composing)
+      return false;
+    event.preventDefault();
+    view.dispatch(state.replaceSelection(typed), { userEvent: "input.type", scrollIntoView: true });
+    return true;
+  },
+});
+
 const LANGUAGES: Record<Language, () => Extension> = {
   json: () => json(),
   condition: () => condition,
@@ -130,6 +146,7 @@ export class CodeEditor {
           ...historyKeymap,
           ...(options.readOnly ? [] : [indentWithTab]),
         ]),
+        replacing,
         bracketMatching(),
         syntaxHighlighting(colours),
         theme,

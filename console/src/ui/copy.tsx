@@ -3,14 +3,20 @@ import { useState } from "preact/hooks";
 import { Dialog } from "./dialog";
 import { notify } from "./feedback";
 
-export function CopyButton({ label, text }: { label: string; text: () => string }) {
+export function CopyButton(props: {
+  label: string;
+  text: () => string;
+  /** What is said when it is done. */
+  done?: string;
+}) {
+  const { label, text, done } = props;
   const [refused, setRefused] = useState<string | undefined>(undefined);
   const copy = async () => {
     const value = text();
     try {
       // Browsers have a clipboard only for pages over HTTPS or of the same machine.
       await navigator.clipboard.writeText(value);
-      notify(`Copied: ${label}`);
+      notify(done ?? `Copied: ${label}`);
     } catch {
       setRefused(value);
     }

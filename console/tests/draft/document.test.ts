@@ -10,7 +10,7 @@ import {
   withoutEntry,
 } from "../../src/pages/draft/document";
 import { entryOf, summaryOf, valuesOf } from "../../src/pages/draft/entry_form";
-import { problemOf, violationsOf } from "../../src/pages/draft/problems";
+import { problemOf } from "../../src/pages/draft/problems";
 import { withRenamed } from "../../src/pages/draft/references";
 import { entryName } from "../../src/pages/draft/sections";
 import { document, numbers } from "./generated";
@@ -186,15 +186,6 @@ describe("a violation", () => {
   test("that is about no section has no entry", () => {
     expect(problemOf({ field: "summary", reason: "" }, policies)).toBeUndefined();
     expect(problemOf({ field: "policies.nothing[0]", reason: "" }, policies)).toBeUndefined();
-  });
-
-  test("of an entry has the path in its form", () => {
-    const problem = problemOf({ field: "policies.static_policies[1].pattern", reason: "no" }, BASE);
-    const problems = problem === undefined ? [] : [problem];
-    expect(violationsOf(problems, "static_policies", "b")).toEqual([
-      { field: "pattern", reason: "no" },
-    ]);
-    expect(violationsOf(problems, "static_policies", "a")).toEqual([]);
   });
 });
 

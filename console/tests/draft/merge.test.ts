@@ -4,7 +4,7 @@ import { conflictKey, merge, resolve, type Side } from "../../src/pages/draft/dr
 import { SECTIONS } from "../../src/pages/draft/sections";
 import { document, numbers } from "./generated";
 
-const SEEDS = Array.from({ length: 300 }, (_, index) => index);
+const SEEDS = Array.from({ length: 100 }, (_, index) => index);
 
 function three(seed: number) {
   const number = numbers(seed);

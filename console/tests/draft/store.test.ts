@@ -182,6 +182,22 @@ describe("the tab keeps a draft", () => {
     },
   );
 
+  test("without the URL of a webhook that the user typed; references are no secrets", async () => {
+    const rule = (name: string, slack_webhook_url: string) => ({
+      name,
+      notify: { slack_webhook_url },
+    });
+    const { store, signIn } = await load();
+    signIn("ann");
+    await store.startDraft();
+    const alert_rules = [rule("a", "https://hooks.slack.test/T0/secret"), rule("b", "${ALERT_B}")];
+    store.putEntry("org_policy", { alert_rules });
+    expect(store.currentDraft()?.edited["org_policy"]).toMatchObject({ alert_rules });
+    const stored = sessionStorage.getItem("pdp.draft");
+    expect(stored).not.toContain("secret");
+    expect(stored).toContain("${ALERT_B}");
+  });
+
   test("in memory at least, and says so, if it is too large for the storage", async () => {
     const { store, signIn } = await load();
     signIn("ann");

@@ -42,7 +42,7 @@ export function Waiting() {
 const WAITING: readonly Column<Approval>[] = [
   { name: "Who asks", width: "minmax(0, 1fr)", cell: requesterOf },
   { name: "For what", width: "minmax(0, 2fr)", cell: subjectOf, wide: true },
-  { name: "Why it is held", width: "minmax(0, 1.6fr)", cell: ({ message }) => message },
+  { name: "Why it is held", width: "minmax(0, 1.6fr)", cell: ({ message }) => message, wide: true },
   {
     name: "Asked",
     width: "7rem",

@@ -55,7 +55,7 @@ export async function applyDraft(draft: Draft, summary: string): Promise<Applied
   });
   const one = appliedOf(draft.tenant, summary, answer, policies);
   all.set([one, ...all.value.peek()].slice(0, MOST));
-  discardDraft();
+  discardDraft(draft.tenant);
   return one;
 }
 
@@ -66,9 +66,10 @@ export async function applyDraft(draft: Draft, summary: string): Promise<Applied
  * @throws ApiError of the status 412 if policies were changed after `base`
  */
 export async function rollBack(revision: number, base: number): Promise<Applied> {
+  const tenant = currentTenant.peek();
   const body = { revision, base_revision: base };
   const answer = await api.call("RollbackPolicyFile", { body, timeout: 0 });
-  const one = appliedOf(currentTenant.peek(), `Rolled back to revision ${revision}`, answer);
+  const one = appliedOf(tenant, `Rolled back to revision ${revision}`, answer);
   const others = all.value.peek().map((other) => withRollback(other, one, revision));
   all.set([one, ...others].slice(0, MOST));
   return one;

@@ -29,7 +29,6 @@ function ApplyForm({ draft, sections }: { draft: Draft; sections: readonly strin
   const id = useId();
   const [summary, setSummary] = useState(draft.name);
   const task = useTask();
-  const error = task.error.value;
   const apply = () =>
     task.run(async () => {
       try {
@@ -42,6 +41,10 @@ function ApplyForm({ draft, sections }: { draft: Draft; sections: readonly strin
         throw cause;
       }
     });
+  const error = task.error.value;
+  const refusal = checkOf(draft)?.error;
+  // A server that could not be asked may be back.
+  const isRefused = refusal !== undefined && !refusal.unavailable;
   const refused = sections.map(sectionOf).filter(({ adminOnly, operation }) => {
     return adminOnly === true && operation !== undefined && !may(operation);
   });
@@ -75,12 +78,12 @@ function ApplyForm({ draft, sections }: { draft: Draft; sections: readonly strin
             . Copy the draft as a policy file for one, or undo these changes.
           </p>
         )}
-        {error !== undefined && checkOf(draft)?.error === undefined && <ErrorBox error={error} />}
+        {error !== undefined && refusal === undefined && <ErrorBox error={error} />}
         <footer class="form-foot">
           <button
             type="submit"
             class="primary"
-            disabled={task.running.value || summary.trim() === ""}
+            disabled={task.running.value || summary.trim() === "" || isRefused}
           >
             {task.running.value ? "Applying…" : "Apply all changes"}
           </button>

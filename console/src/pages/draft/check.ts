@@ -1,11 +1,11 @@
 /** The server's opinion about a draft, before it is applied. */
-import { signal } from "@preact/signals";
 import type { ApiError, Violation } from "../../api/errors";
 import { api } from "../../session";
 import { asApiError } from "../../ui/remote";
 import type { ServerChange } from "./applied";
 import { type Document, findEntry } from "./document";
 import { type Draft, touchedPolicies } from "./draft_store";
+import { ofSession } from "./kept";
 import { type Problem, problemOf, type Remark, remarksOf } from "./problems";
 
 export interface Check {
@@ -21,7 +21,7 @@ export interface Check {
 }
 
 /** The last check of a draft. */
-export const lastCheck = signal<Check | undefined>(undefined);
+export const lastCheck = ofSession<Check>();
 
 /** Returns the check of a draft as it is now; undefined if there is none. */
 export function checkOf(draft: Draft): Check | undefined {

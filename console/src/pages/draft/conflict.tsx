@@ -1,5 +1,5 @@
 /** Others have changed policies since the draft was started: what they did, and how to go on. */
-import { useState } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 import { api, may } from "../../session";
 import { Diff } from "../../ui/diff";
 import { Loaded, notify } from "../../ui/feedback";
@@ -68,10 +68,13 @@ async function changesSince(base: number, signal: AbortSignal): Promise<LoggedCh
 }
 
 function Rebase({ draft, theirs }: { draft: Draft; theirs: Theirs }) {
-  const merged = merge(draft.base, draft.edited, theirs.policies);
+  const merged = useMemo(
+    () => merge(draft.base, draft.edited, theirs.policies),
+    [draft, theirs.policies],
+  );
   const [sides, setSides] = useState<ReadonlyMap<string, Side>>(new Map());
   const open = merged.conflicts.filter((one) => !sides.has(conflictKey(one))).length;
-  const foreign = allChanges(draft.base, theirs.policies);
+  const foreign = useMemo(() => allChanges(draft.base, theirs.policies), [draft, theirs.policies]);
   return (
     <>
       <h2>What they changed</h2>

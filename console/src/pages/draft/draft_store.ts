@@ -2,8 +2,8 @@
  * The draft: changes of policies that are collected before they are applied together.
  *
  * There is at most one draft of a tenant. It lives in this tab: in memory, and in the session
- * storage, so that reloading the page keeps it. It has no secrets: the server writes references in
- * place of the URLs of webhooks.
+ * storage, so that reloading the page keeps it. The storage has no secrets: the server writes
+ * references in place of the URLs of webhooks, and a URL that the user types is not stored.
  */
 import { computed } from "@preact/signals";
 import type { BodyOf } from "../../api/types";
@@ -23,6 +23,7 @@ import {
 import { kept } from "./kept";
 import { withRenamed } from "./references";
 import { isSingle } from "./sections";
+import { withoutWebhooks } from "./webhooks";
 
 export interface Draft {
   /** What the change is for; it becomes the summary in the change log. */
@@ -73,9 +74,14 @@ export async function startDraft(name = "", revision = 0): Promise<Draft> {
   const present = draft.peek();
   if (present !== undefined) return present;
   const key = currentTenant.peek();
-  const { document: base, revision: baseRevision } = await exportPolicies();
-  const earlier = revision === 0 ? base : (await exportPolicies(revision)).document;
-  const started = { name, tenant: key, baseRevision, base, edited: completed(base, earlier) };
+  // Both calls are made at once, so that they are for the same tenant.
+  const [now, then] = await Promise.all([
+    exportPolicies(),
+    revision === 0 ? undefined : exportPolicies(revision),
+  ]);
+  const base = now.document;
+  const edited = then === undefined ? base : completed(base, then.document);
+  const started = { name, tenant: key, baseRevision: now.revision, base, edited };
   put(started);
   return started;
 }
@@ -139,8 +145,8 @@ export function replaceDraft(next: Draft): void {
 }
 
 /** Throws the draft away. */
-export function discardDraft(): void {
-  const { [currentTenant.peek()]: _gone, ...rest } = drafts.value.peek();
+export function discardDraft(of = currentTenant.peek()): void {
+  const { [of]: _gone, ...rest } = drafts.value.peek();
   drafts.set(Object.keys(rest).length === 0 ? NONE : rest);
 }
 
@@ -181,9 +187,9 @@ function put(next: Draft): void {
   drafts.set({ ...drafts.value.peek(), [next.tenant]: next });
 }
 
-/** Returns a draft without the sections that it does not change: half of the size. */
+/** Returns what is stored of a draft: not the sections that it does not change, and no secret. */
 function compacted(one: Draft): Draft {
-  return { ...one, edited: touchedPolicies(one) };
+  return { ...one, edited: withoutWebhooks(touchedPolicies(one)) };
 }
 
 function read(stored: unknown): Drafts {

@@ -1,8 +1,10 @@
 /** The form of one policy of the draft. */
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import type { ApiError } from "../../api/errors";
+import type { ApiError, Violation } from "../../api/errors";
 import { type Contract, contract } from "../../forms/contract";
 import { SchemaForm } from "../../forms/form";
+import type { Schema } from "../../forms/schema";
+import { unplaced } from "../../forms/violations";
 import { go, href } from "../../router";
 import { may } from "../../session";
 import { Diff } from "../../ui/diff";
@@ -10,9 +12,15 @@ import { Empty, ErrorBox, Loaded, notify } from "../../ui/feedback";
 import { useRemote, useTask } from "../../ui/remote";
 import { checkEntry, problemsOf } from "./check";
 import { type Entry, findEntry } from "./document";
-import { changedSections, type Draft, removeEntry, replaceEntry } from "./draft_store";
+import {
+  changedSections,
+  currentDraft,
+  type Draft,
+  removeEntry,
+  replaceEntry,
+} from "./draft_store";
 import { entryOf, schemaOf, valuesOf } from "./entry_form";
-import { type Problem, violationsOf } from "./problems";
+import type { Problem } from "./problems";
 import { withRenamed } from "./references";
 import { entryName, isSingle, sectionOf } from "./sections";
 import { productNames, suggestionsOf } from "./suggestions";
@@ -56,85 +64,131 @@ function entryAtStart({ draft, section, name }: Props): Entry | undefined {
   return findEntry(draft.edited, section, name) ?? (isSingle(section) ? {} : undefined);
 }
 
-function EntryForm({
-  draft,
-  section,
-  name,
-  contract: loaded,
-  start,
-}: Props & { contract: Contract; start: Entry }) {
+function EntryForm(props: Props & { contract: Contract; start: Entry }) {
+  const { draft, section, name, contract: loaded, start } = props;
   const [values, setValues] = useState(() => valuesOf(section, start));
-  const [problems, setProblems] = useState(() => problemsOf(draft, section, name ?? ""));
-  const [refusal, setRefusal] = useState<ApiError | undefined>(undefined);
-  const task = useTask();
-  const schema = useMemo(() => schemaOf(loaded, section), [loaded, section]);
-  const product = useRemote("names", productNames);
-  const suggestions = useMemo(
-    () => suggestionsOf(draft.edited, product.value.value),
-    [draft, product.value.value],
-  );
   const entry = entryOf(section, values);
+  const saving = useSaving(props, entry);
+  const schema = useMemo(() => schemaOf(loaded, section), [loaded, section]);
+  const product = useRemote("names", productNames).value.value;
+  const suggestions = useMemo(() => suggestionsOf(draft.edited, product), [draft, product]);
   const form = useRef<HTMLFormElement>(null);
-  useEffect(() => showProblem(form.current), [problems, refusal]);
-  const save = (anyway: boolean) =>
-    task.run(async () => {
-      const wrong = nameProblem(draft, section, name, entry);
-      setProblems(wrong === undefined ? [] : [wrong]);
-      if (wrong !== undefined) return;
-      const found = anyway ? undefined : await serverOpinion(draft, section, name, entry);
-      setProblems(found?.problems ?? []);
-      setRefusal(found?.error);
-      if (found?.error !== undefined) return;
-      replaceEntry(section, name ?? entryName(section, entry), entry);
-      notify("Saved in the draft");
-      go(isSingle(section) ? ["draft"] : ["draft", "policies", section]);
-    });
+  useEffect(() => showProblem(form.current), [saving.violations, saving.refusal]);
   return (
     <form
       ref={form}
       noValidate
       onSubmit={(event) => {
         event.preventDefault();
-        void save(false);
+        saving.save();
       }}
     >
       <FormHead section={section} name={name} />
-      {refusal !== undefined && <ErrorBox error={refusal} />}
+      <Refusal error={saving.refusal} violations={saving.violations} schema={schema} />
       <SchemaForm
         reader={loaded.reader}
         schema={schema}
         value={values}
         onChange={setValues}
-        violations={violationsOf(problems, section, entryName(section, entry))}
+        violations={saving.violations}
         suggestions={suggestions}
       />
-      <footer class="form-foot">
-        <button type="submit" class="primary" disabled={task.running.value}>
-          {task.running.value ? "Checking…" : "Save in the draft"}
-        </button>
-        {refusal !== undefined && (
-          <button type="button" onClick={() => void save(true)}>
-            Save it as it is
-          </button>
-        )}
-        <a
-          class="button"
-          href={href(isSingle(section) ? ["draft", "policies"] : ["draft", "policies", section])}
-        >
-          Cancel
-        </a>
-        {name !== undefined && findEntry(draft.edited, section, name) !== undefined && (
-          <RemoveButton section={section} name={name} />
-        )}
-      </footer>
+      <FormFoot {...props} saving={saving} />
       <Compared before={findEntry(draft.base, section, name ?? "")} after={entry} />
     </form>
   );
 }
 
+interface Saving {
+  readonly violations: readonly Violation[];
+  /** Why the server does not accept the entry; undefined if it does, or was not asked. */
+  readonly refusal: ApiError | undefined;
+  readonly isRunning: boolean;
+  /** Saves the entry if the server accepts it. */
+  save(): void;
+  /** Saves the entry whatever the server says. */
+  saveAnyway(): void;
+}
+
+function useSaving({ draft, section, name }: Props, entry: Entry): Saving {
+  const [problems, setProblems] = useState(() => problemsOf(draft, section, name ?? ""));
+  const [refusal, setRefusal] = useState<ApiError | undefined>(undefined);
+  const task = useTask();
+  const run = (isChecked: boolean) =>
+    void task.run(async () => {
+      const wrong = nameProblem(draft, section, name, entry);
+      const opinion =
+        wrong !== undefined || !isChecked
+          ? undefined
+          : await serverOpinion(draft, section, name, entry);
+      setProblems(wrong === undefined ? (opinion?.problems ?? []) : [wrong]);
+      setRefusal(opinion?.error);
+      if (wrong !== undefined || opinion?.error !== undefined) return;
+      if (currentDraft()?.tenant !== draft.tenant) return;
+      replaceEntry(section, name ?? entryName(section, entry), entry);
+      notify("Saved in the draft");
+      go(isSingle(section) ? ["draft"] : ["draft", "policies", section]);
+    });
+  const violations = useMemo(
+    () => problems.map(({ field, reason }) => ({ field, reason })),
+    [problems],
+  );
+  return {
+    violations,
+    refusal,
+    isRunning: task.running.value,
+    save: () => run(true),
+    saveAnyway: () => run(false),
+  };
+}
+
+function FormFoot({ draft, section, name, saving }: Props & { saving: Saving }) {
+  const isThere = name !== undefined && findEntry(draft.edited, section, name) !== undefined;
+  return (
+    <footer class="form-foot">
+      <button type="submit" class="primary" disabled={saving.isRunning}>
+        {saving.isRunning ? "Checking…" : "Save in the draft"}
+      </button>
+      {saving.refusal !== undefined && (
+        <button type="button" onClick={saving.saveAnyway}>
+          Save it as it is
+        </button>
+      )}
+      <a
+        class="button"
+        href={href(isSingle(section) ? ["draft", "policies"] : ["draft", "policies", section])}
+      >
+        Cancel
+      </a>
+      {isThere && <RemoveButton section={section} name={name} />}
+    </footer>
+  );
+}
+
+/** What the server says, unless each violation stands beside its field. */
+function Refusal({
+  error,
+  violations,
+  schema,
+}: {
+  error: ApiError | undefined;
+  violations: readonly Violation[];
+  schema: Schema;
+}) {
+  if (error === undefined) return null;
+  const rest = unplaced(violations, Object.keys(schema.properties ?? {}));
+  if (violations.length === 0 || rest.length > 0) return <ErrorBox error={error} />;
+  return (
+    <p class="notice error" role="alert">
+      The server does not accept this. What is wrong stands beside the fields.
+    </p>
+  );
+}
+
 /** Brings what is wrong into view: the form is long, and its button is at the end. */
 function showProblem(form: HTMLFormElement | null): void {
-  const problem = form?.querySelector<HTMLElement>(".problem, .notice.error");
+  const problem =
+    form?.querySelector<HTMLElement>(".problem") ?? form?.querySelector(".notice.error");
   problem?.scrollIntoView({ block: "center" });
   problem?.closest(".field")?.querySelector<HTMLElement>("input, select, textarea")?.focus();
 }
@@ -145,6 +199,11 @@ function FormHead({ section, name }: { section: string; name: string | undefined
     <>
       <h2>{name === undefined ? `${title}: a new entry` : name === "" ? title : name}</h2>
       <p class="soft">{about}</p>
+      {isSingle(section) && (
+        <p>
+          <a href={href(["draft", "policies", section, "json"])}>Edit as JSON</a>
+        </p>
+      )}
       {name !== undefined && name !== "" && (
         <p class="soft small">
           Another name makes a new policy in place of this one. What refers to it gets the new name.

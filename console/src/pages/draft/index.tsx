@@ -20,8 +20,9 @@ import { EffectTab } from "./effect_tab";
 import { EntryEditor } from "./entry_editor";
 import { EntryList, SectionList } from "./policies_tab";
 import { SectionJson } from "./section_json";
-import { isSection, sectionOf } from "./sections";
+import { isSection, isSingle, sectionOf } from "./sections";
 import { StartPage } from "./start";
+import { withoutWebhooks } from "./webhooks";
 import "./draft.css";
 
 export default function Page() {
@@ -35,7 +36,7 @@ export default function Page() {
         <>
           <Head draft={present} />
           <DraftTabs current={tab} />
-          <Content tab={tab} rest={rest} draft={present} />
+          <Content key={present.tenant} tab={tab} rest={rest} draft={present} />
         </>
       )}
     </div>
@@ -44,7 +45,11 @@ export default function Page() {
 
 function Head({ draft: present }: { draft: Draft }) {
   const file = () =>
-    JSON.stringify({ tenant: present.tenant, policies: touchedPolicies(present) }, null, 2);
+    JSON.stringify(
+      { tenant: present.tenant, policies: withoutWebhooks(touchedPolicies(present)) },
+      null,
+      2,
+    );
   return (
     <>
       <div class="page-head">
@@ -66,7 +71,7 @@ function Head({ draft: present }: { draft: Draft }) {
             label="Discard"
             question={<p>All changes of the draft are lost. The policies in force stay.</p>}
             confirm="Discard the draft"
-            run={discardDraft}
+            run={() => discardDraft()}
           />
         </div>
       </div>
@@ -142,11 +147,12 @@ function Policies({ rest, draft: present }: { rest: readonly string[]; draft: Dr
       )}
     </p>
   );
-  const name = action === "edit" ? (location.value.query.get("name") ?? "") : undefined;
+  const isForm = action === "edit" || action === "new" || (action === "" && isSingle(section));
+  const name = action === "new" ? undefined : (location.value.query.get("name") ?? "");
   return (
     <>
       {back}
-      {action === "edit" || action === "new" ? (
+      {isForm ? (
         <EntryEditor
           key={`${section}/${name ?? ""}/${action}`}
           draft={present}

@@ -1,5 +1,5 @@
 /** What the tab keeps for the user who is signed in: in memory and in the session storage. */
-import { effect, signal, type ReadonlySignal } from "@preact/signals";
+import { effect, signal, type ReadonlySignal, type Signal } from "@preact/signals";
 import { identity } from "../../session";
 
 export interface Kept<T> {
@@ -58,6 +58,15 @@ export function kept<T>(
     store(next);
   };
   return { value, isStored, set };
+}
+
+/** Returns a signal that is emptied when the session ends, so that nobody else sees its value. */
+export function ofSession<T>(): Signal<T | undefined> {
+  const value = signal<T | undefined>(undefined);
+  effect(() => {
+    if (identity.value === undefined) value.value = undefined;
+  });
+  return value;
 }
 
 function load<T>(key: string, owner: string, empty: T, read: (stored: unknown) => T): T {

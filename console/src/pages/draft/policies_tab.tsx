@@ -8,7 +8,7 @@ import { ChangeBadge, entryAddress } from "./change_view";
 import { type Change, changesOf, entriesOf, type Entry } from "./document";
 import { type Draft, removeEntry, undoEntry } from "./draft_store";
 import { summaryOf } from "./entry_form";
-import { entryName, isSingle, type Section, sectionOf, SECTIONS } from "./sections";
+import { entryName, isSingle, sectionOf, SECTIONS } from "./sections";
 
 /** The sections, with how many policies they have and how many the draft changes. */
 export function SectionList({ draft }: { draft: Draft }) {
@@ -27,7 +27,7 @@ export function SectionList({ draft }: { draft: Draft }) {
       rows={rows}
       visible={20}
       keyOf={({ section }) => section.key}
-      hrefOf={({ section }) => sectionAddress(section)}
+      hrefOf={({ section }) => href(["draft", "policies", section.key])}
       columns={[
         { name: "Section", width: "minmax(9rem, 14rem)", cell: ({ section }) => section.title },
         {
@@ -57,11 +57,6 @@ export function SectionList({ draft }: { draft: Draft }) {
       ]}
     />
   );
-}
-
-/** A section with one entry leads to its form at once. */
-function sectionAddress({ key }: Section): string {
-  return isSingle(key) ? entryAddress(key, "") : href(["draft", "policies", key]);
 }
 
 interface Row {

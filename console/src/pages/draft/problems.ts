@@ -51,14 +51,3 @@ export function remarksOf(
     problem: problemOf({ field, reason: message }, policies),
   }));
 }
-
-/** Returns the violations of one entry, with the paths of its own fields. */
-export function violationsOf(
-  problems: readonly Problem[],
-  section: string,
-  name: string,
-): Violation[] {
-  return problems
-    .filter((one) => one.section === section && one.name === name)
-    .map(({ field, reason }) => ({ field, reason }));
-}

@@ -1,10 +1,11 @@
 /** "What would change": a replay of recorded decisions, page by page. */
-import { signal } from "@preact/signals";
+import { effect } from "@preact/signals";
 import type { ApiError } from "../../api/errors";
 import type { BodyOf } from "../../api/types";
-import { api } from "../../session";
+import { api, identity } from "../../session";
 import { asApiError } from "../../ui/remote";
-import { type Draft, overlayOf } from "./draft_store";
+import { currentTenant, type Draft, overlayOf } from "./draft_store";
+import { ofSession } from "./kept";
 import { EXAMPLES, NOTHING, plus, type Total } from "./replay_total";
 
 type Outcomes = NonNullable<NonNullable<BodyOf<"Replay">["recorded"]>["outcomes"]>;
@@ -45,8 +46,15 @@ export interface ReplayRun {
 }
 
 /** The last replay of a draft. It goes on while other pages are shown. */
-export const lastRun = signal<ReplayRun | undefined>(undefined);
+export const lastRun = ofSession<ReplayRun>();
 let controller: AbortController | undefined;
+
+// A replay is of one tenant and for one user: its next page must not be asked for by another.
+effect(() => {
+  void currentTenant.value;
+  stopReplay();
+  if (identity.value === undefined) controller = undefined;
+});
 
 /** Returns the beginning and the end of a period, in the time zone of the browser. */
 export function periodOf(key: PeriodKey, now: Date): { since: Date; until: Date } {

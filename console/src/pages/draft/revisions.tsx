@@ -39,14 +39,18 @@ export function Revisions() {
             <p class="soft">Each change from now on makes a revision.</p>
           </Empty>
         ) : (
-          <RevisionList key={page.changes[0]?.revision ?? 0} first={page} />
+          <RevisionList
+            key={page.changes[0]?.revision ?? 0}
+            first={page}
+            reload={() => first.reload()}
+          />
         )
       }
     </Loaded>
   );
 }
 
-function RevisionList({ first }: { first: Page }) {
+function RevisionList({ first, reload }: { first: Page; reload: () => void }) {
   const [page, setPage] = useState(first);
   const task = useTask();
   const older = () =>
@@ -62,7 +66,12 @@ function RevisionList({ first }: { first: Page }) {
     <>
       <ol class="revisions">
         {revisions.map((revision) => (
-          <Row key={revision.revision} revision={revision} newest={newest} />
+          <Row
+            key={revision.revision}
+            revision={revision}
+            isNewest={revision.revision === newest}
+            reload={reload}
+          />
         ))}
       </ol>
       {page.removedThrough > 0 && (
@@ -80,14 +89,21 @@ function RevisionList({ first }: { first: Page }) {
   );
 }
 
-function Row({ revision: one, newest }: { revision: Revision; newest: number }) {
+function Row({
+  revision: one,
+  isNewest,
+  reload,
+}: {
+  revision: Revision;
+  isNewest: boolean;
+  reload: () => void;
+}) {
   const task = useTask();
   const start = () =>
     task.run(async () => {
       await startDraft(`Return to revision ${one.revision}`, one.revision);
       go(["draft"]);
     });
-  const isNewest = one.revision === newest;
   return (
     <li class="panel change">
       <header>
@@ -102,7 +118,7 @@ function Row({ revision: one, newest }: { revision: Revision; newest: number }) 
             <button type="button" disabled={task.running.value} onClick={() => void start()}>
               Take it as a draft
             </button>
-            {may("RollbackPolicyFile") && <RollbackButton revision={one.revision} />}
+            {may("RollbackPolicyFile") && <RollbackButton revision={one.revision} done={reload} />}
           </span>
         )}
       </header>

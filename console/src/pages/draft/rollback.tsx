@@ -10,6 +10,8 @@ interface Props {
   readonly revision: number;
   /** The last revision that the user knows; undefined if they ask for any. */
   readonly known?: number | undefined;
+  /** Is called after the rollback. */
+  readonly done?: (() => void) | undefined;
 }
 
 export function RollbackButton(props: Props & { label?: string }) {
@@ -24,15 +26,17 @@ export function RollbackButton(props: Props & { label?: string }) {
   );
 }
 
-function RollbackDialog({ revision, known, close }: Props & { close: () => void }) {
+function RollbackDialog({ revision, known, done, close }: Props & { close: () => void }) {
   const preview = useRemote(`${revision}`, () => previewRollback(revision, known));
   const task = useTask();
   const run = async (base: number) => {
-    const done = await task.run(async () => {
+    const isDone = await task.run(async () => {
       const change = await rollBack(revision, base);
       notify(`Rolled back: revision ${change.revision} is in force`);
     });
-    if (done) close();
+    if (!isDone) return;
+    close();
+    done?.();
   };
   const refused = task.error.value;
   useEffect(() => {

@@ -97,7 +97,8 @@ function Outcome({ verification: { answer, anchor, us } }: { verification: Verif
         <dd>{duration(us)}</dd>
         <dt>Head</dt>
         <dd>
-          <code>{answer.head}</code> <CopyButton label="Copy the head" text={() => answer.head} />
+          <code>{answer.head}</code>{" "}
+          <CopyButton label="Copy the head" text={() => answer.head} done="The head is copied" />
           <p class="help">Store it in another place. It is the anchor of later verifications.</p>
         </dd>
       </dl>

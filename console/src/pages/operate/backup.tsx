@@ -79,7 +79,7 @@ function Commands(props: {
           <p>{what}</p>
           <div>
             <pre tabIndex={0}>{line}</pre>
-            <CopyButton label="Copy" text={() => line} />
+            <CopyButton label="Copy" text={() => line} done="The command is copied" />
           </div>
         </div>
       ))}

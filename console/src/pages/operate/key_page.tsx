@@ -5,7 +5,7 @@ import { go, href } from "../../router";
 import { api, identity, may } from "../../session";
 import { ConfirmButton, Dialog } from "../../ui/dialog";
 import { ErrorBox, Loaded, notify } from "../../ui/feedback";
-import { age, time, words } from "../../ui/format";
+import { age, time } from "../../ui/format";
 import { now, useRemote, useTask } from "../../ui/remote";
 import { type ApiKey, Expiry, tenantsOf } from "./keys";
 import { SecretDialog } from "./secret_dialog";
@@ -36,7 +36,7 @@ function Details({ apiKey, reload }: { apiKey: ApiKey; reload: () => void }) {
       </div>
       <dl class="facts panel">
         <dt>Role</dt>
-        <dd>{words(apiKey.role)}</dd>
+        <dd>{apiKey.role}</dd>
         <dt>Tenants</dt>
         <dd>{tenantsOf(apiKey.tenants)}</dd>
         <dt>Owner</dt>

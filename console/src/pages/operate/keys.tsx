@@ -1,5 +1,5 @@
 /** API keys: who may call the server, as what. */
-import { useSignal } from "@preact/signals";
+import { type Signal, useSignal } from "@preact/signals";
 import { useMemo } from "preact/hooks";
 import type { AnswerOf, BodyOf } from "../../api/types";
 import type { Values } from "../../forms/form";
@@ -7,7 +7,7 @@ import { href } from "../../router";
 import { api, may } from "../../session";
 import { Dialog } from "../../ui/dialog";
 import { Empty, Loaded } from "../../ui/feedback";
-import { age, time, words } from "../../ui/format";
+import { age, time } from "../../ui/format";
 import { now, type Remote, useRemote, useTask } from "../../ui/remote";
 import { type Column, Table } from "../../ui/table";
 import { OperationForm } from "./operation_form";
@@ -18,6 +18,7 @@ export type ApiKey = AnswerOf<"GetApiKey">;
 export function Keys() {
   const remote = useRemote("keys", (signal) => api.call("ListApiKeys", { signal }));
   const text = useSignal("");
+  const creating = useSignal(false);
   return (
     <>
       <div class="toolbar">
@@ -29,8 +30,13 @@ export function Keys() {
             onInput={(event) => (text.value = event.currentTarget.value)}
           />
         </label>
-        {may("CreateApiKey") && <NewKey remote={remote} />}
+        {may("CreateApiKey") && (
+          <button type="button" class="primary end" onClick={() => (creating.value = true)}>
+            New key
+          </button>
+        )}
       </div>
+      <NewKey open={creating} remote={remote} />
       <Loaded remote={remote}>{(keys) => <KeyTable keys={keys} filter={text.value} />}</Loaded>
     </>
   );
@@ -67,7 +73,7 @@ function searchable(key: ApiKey): string {
 
 const COLUMNS: readonly Column<ApiKey>[] = [
   { name: "Name", width: "minmax(0, 1.5fr)", cell: ({ name }) => name },
-  { name: "Role", width: "6rem", cell: ({ role }) => words(role) },
+  { name: "Role", width: "6rem", cell: ({ role }) => role },
   { name: "Tenants", width: "minmax(0, 1fr)", cell: ({ tenants }) => tenantsOf(tenants) },
   { name: "Owner", width: "minmax(0, 1fr)", cell: ({ owner }) => owner ?? "–", wide: true },
   {
@@ -100,8 +106,8 @@ export function Expiry({ at }: { at: string | null }) {
   );
 }
 
-function NewKey({ remote }: { remote: Remote<AnswerOf<"ListApiKeys">> }) {
-  const open = useSignal(false);
+function NewKey(props: { open: Signal<boolean>; remote: Remote<AnswerOf<"ListApiKeys">> }) {
+  const { open, remote } = props;
   const value = useSignal<Values>({ role: "pep" });
   const secret = useSignal("");
   const task = useTask();
@@ -118,9 +124,6 @@ function NewKey({ remote }: { remote: Remote<AnswerOf<"ListApiKeys">> }) {
   };
   return (
     <>
-      <button type="button" class="primary end" onClick={() => (open.value = true)}>
-        New key
-      </button>
       {open.value && (
         <Dialog title="New API key" close={() => (open.value = false)}>
           <form onSubmit={create}>

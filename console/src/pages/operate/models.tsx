@@ -1,5 +1,5 @@
 /** The catalog of models: which models there are, and by which names. */
-import { useSignal } from "@preact/signals";
+import { type Signal, useSignal } from "@preact/signals";
 import { useMemo } from "preact/hooks";
 import type { AnswerOf, BodyOf } from "../../api/types";
 import type { Values } from "../../forms/form";
@@ -17,6 +17,7 @@ export type Model = AnswerOf<"GetModelConfig">;
 export function Models() {
   const remote = useRemote("models", (signal) => api.call("ListModelConfigs", { signal }));
   const text = useSignal("");
+  const creating = useSignal(false);
   return (
     <>
       <div class="toolbar">
@@ -28,8 +29,13 @@ export function Models() {
             onInput={(event) => (text.value = event.currentTarget.value)}
           />
         </label>
-        {may("CreateModelConfig") && <NewModel />}
+        {may("CreateModelConfig") && (
+          <button type="button" class="primary end" onClick={() => (creating.value = true)}>
+            New model
+          </button>
+        )}
       </div>
+      <NewModel open={creating} />
       <Loaded remote={remote}>
         {(models) => <ModelTable models={models} filter={text.value} />}
       </Loaded>
@@ -82,8 +88,7 @@ export function StateBadge({ model }: { model: Model }) {
   );
 }
 
-function NewModel() {
-  const open = useSignal(false);
+function NewModel({ open }: { open: Signal<boolean> }) {
   const value = useSignal<Values>({});
   const task = useTask();
   const create = (event: SubmitEvent) => {
@@ -95,33 +100,27 @@ function NewModel() {
       go(["operate", "models", model.id]);
     });
   };
+  if (!open.value) return null;
   return (
-    <>
-      <button type="button" class="primary end" onClick={() => (open.value = true)}>
-        New model
-      </button>
-      {open.value && (
-        <Dialog title="New model" close={() => (open.value = false)}>
-          <form onSubmit={create}>
-            <div class="text">
-              <OperationForm
-                operation="CreateModelConfig"
-                value={value.value}
-                onChange={(next) => (value.value = next)}
-                error={task.error.value}
-              />
-            </div>
-            <footer>
-              <button type="button" onClick={() => (open.value = false)}>
-                Cancel
-              </button>
-              <button type="submit" class="primary" disabled={task.running.value}>
-                Add the model
-              </button>
-            </footer>
-          </form>
-        </Dialog>
-      )}
-    </>
+    <Dialog title="New model" close={() => (open.value = false)}>
+      <form onSubmit={create}>
+        <div class="text">
+          <OperationForm
+            operation="CreateModelConfig"
+            value={value.value}
+            onChange={(next) => (value.value = next)}
+            error={task.error.value}
+          />
+        </div>
+        <footer>
+          <button type="button" onClick={() => (open.value = false)}>
+            Cancel
+          </button>
+          <button type="submit" class="primary" disabled={task.running.value}>
+            Add the model
+          </button>
+        </footer>
+      </form>
+    </Dialog>
   );
 }

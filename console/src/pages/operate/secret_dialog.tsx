@@ -20,7 +20,7 @@ export function SecretDialog(props: {
         {props.note !== undefined && <p>{props.note}</p>}
       </div>
       <footer>
-        <CopyButton label="Copy the key" text={() => props.secret} />
+        <CopyButton label="Copy the key" text={() => props.secret} done="The key is copied" />
         <button type="button" class="primary" onClick={props.close}>
           I have stored it
         </button>

@@ -78,9 +78,11 @@ function ConnectorCard({ connector }: { connector: Connector }) {
       </header>
       {configured && (
         <dl class="facts">
-          {Object.entries(config_summary).map(([name, value]) => (
-            <SettingRow key={name} name={name} value={value} />
-          ))}
+          {Object.entries(config_summary)
+            .filter(([, value]) => value !== "" && value !== null)
+            .map(([name, value]) => (
+              <SettingRow key={name} name={name} value={value} />
+            ))}
         </dl>
       )}
       {may("TestSiemConnector") && (

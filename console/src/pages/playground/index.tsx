@@ -2,14 +2,14 @@
 import { signal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { go, href, location } from "../../router";
-import { identity } from "../../session";
-import { DifferenceList } from "../../ui/diff";
+import { identity, tenant } from "../../session";
 import { Progress } from "../../ui/feedback";
 import { changedSections, draft, overlayOf } from "../draft/draft_store";
+import { Comparison } from "./comparison";
 import { type Inputs, inputs, inputsOf, type Problems, problemsOf, requestOf } from "./inputs";
 import { RequestForm } from "./request_form";
 import { Result } from "./result";
-import { changesBetween, type Run, simulate } from "./runs";
+import { type Run, simulate } from "./runs";
 import "./playground.css";
 
 /** What was tried last, and what came of it. */
@@ -28,10 +28,15 @@ export default function Page() {
   const problems = useSignal<Problems>({});
   const results = useRef<HTMLDivElement>(null);
   usePrefill();
+  // What was decided for one tenant says nothing about another.
+  useEffect(() => {
+    trial.value = undefined;
+  }, [tenant.value]);
 
   const run = async () => {
     if (running.value) return;
     const tried = inputs.value;
+    const forTenant = tenant.value;
     problems.value = problemsOf(tried);
     if (Object.keys(problems.value).length > 0) return;
     running.value = true;
@@ -42,8 +47,8 @@ export default function Page() {
       overlay === undefined ? undefined : simulate(request, overlay),
     ]);
     running.value = false;
-    // Whoever signed in meanwhile is not shown it.
-    if (identity.value === undefined) return;
+    // Neither is shown to whoever signed in meanwhile, nor for another tenant.
+    if (identity.value === undefined || tenant.value !== forTenant) return;
     trial.value = { tried, now, withDraft };
     requestAnimationFrame(() =>
       results.current?.querySelector(".verdict")?.scrollIntoView({ block: "nearest" }),
@@ -79,9 +84,9 @@ function usePrefill(): void {
   const { query } = location.value;
   useEffect(() => {
     const given = inputsOf(query);
-    if (given === undefined) return;
-    inputs.value = given;
-    go(["playground"], {}, true);
+    if (given !== undefined) inputs.value = given;
+    if (query.has("draft")) tryDraft.value = true;
+    if (query.size > 0) go(["playground"], {}, true);
   }, [query.toString()]);
 }
 
@@ -130,20 +135,5 @@ function Results({ trial: { tried, now, withDraft } }: { trial: Trial }) {
         <Result title="With the draft" run={withDraft} tried={tried} />
       </div>
     </>
-  );
-}
-
-function Comparison({ now, withDraft }: { now: Run; withDraft: Run }) {
-  if (now.answer === undefined || withDraft.answer === undefined) return null;
-  const found = changesBetween(now.answer, withDraft.answer);
-  return (
-    <section class="comparison" aria-label="What the draft changes">
-      <h2>What the draft changes</h2>
-      {found.length === 0 ? (
-        <p class="soft">Nothing: the decision is the same with the draft.</p>
-      ) : (
-        <DifferenceList differences={found} />
-      )}
-    </section>
   );
 }

@@ -3,8 +3,8 @@ import type { ApiError } from "../../api/errors";
 import type { Schemas } from "../../api/types";
 import { api } from "../../session";
 import { asApiError } from "../../ui/remote";
-import { differences, type Difference } from "../../ui/diff";
-import { type DecideRequest } from "./inputs";
+import { words } from "../../ui/format";
+import type { DecideRequest } from "./inputs";
 
 export type Answer = Schemas["SimulateResponse"];
 export type Overlay = Schemas["Overlay"];
@@ -28,25 +28,40 @@ export async function simulate(request: DecideRequest, overlay?: Overlay): Promi
   }
 }
 
-/** Returns what differs between two answers to the same request, for people. */
-export function changesBetween(before: Answer, after: Answer): Difference[] {
-  return differences(summary(before), summary(after));
+/** What a person compares of two decisions, in words. */
+export interface Change {
+  readonly what: string;
+  readonly before: string;
+  readonly after: string;
 }
 
-/** What of an answer a person compares: not IDs, times and revisions, which always differ. */
-function summary({ decision, layers }: Answer): unknown {
-  return {
-    Outcome: decision?.outcome,
-    Reason: decision?.reason_code,
-    Message: decision?.message,
-    Risk: decision?.risk?.score,
-    Matches: Object.fromEntries(
-      (decision?.matches ?? []).map((match) => [
-        `${match.layer}, ${match.name === "" ? match.policy_id : match.name}`,
-        match.action,
-      ]),
-    ),
-    Redacted: decision?.redacted_payload ?? decision?.redacted_text ?? decision?.redacted_arguments,
-    Layers: Object.fromEntries(layers.map(({ layer, outcome }) => [layer, outcome])),
-  };
+/** Returns what differs between two answers to the same request. */
+export function changesBetween(before: Answer, after: Answer): Change[] {
+  const one = factsOf(before);
+  const other = factsOf(after);
+  const names = [...new Set([...one.keys(), ...other.keys()])];
+  return names
+    .map((what) => ({ what, before: one.get(what) ?? "", after: other.get(what) ?? "" }))
+    .filter((change) => change.before !== change.after);
+}
+
+/** The facts of an answer: not IDs, times and revisions, which always differ. */
+function factsOf({ decision, layers }: Answer): ReadonlyMap<string, string> {
+  const facts = new Map<string, string>();
+  if (decision === null) return facts;
+  const { redacted_payload, redacted_text, redacted_arguments } = decision;
+  facts.set("Outcome", decision.outcome);
+  facts.set("Reason", decision.reason_code);
+  facts.set("Message", decision.message);
+  facts.set("Risk", String(decision.risk?.score ?? ""));
+  for (const { layer, outcome } of layers) facts.set(`Layer: ${words(layer)}`, outcome);
+  for (const match of decision.matches) {
+    const name = match.name === "" ? match.policy_id : match.name;
+    facts.set(`Match: ${name}`, words(match.action));
+  }
+  const redacted = redacted_payload ?? redacted_text ?? redacted_arguments;
+  if (redacted !== undefined) {
+    facts.set("Redacted", typeof redacted === "string" ? redacted : JSON.stringify(redacted));
+  }
+  return facts;
 }

@@ -80,11 +80,11 @@ export function EntityForm({ section, id, loaded, contract, onWritten }: EntityF
           <div key={generation.value}>
             <ContractForm
               reader={reader}
-              schema={plan.schema}
+              schema={section.adapt?.(plan.schema, values.value) ?? plan.schema}
               groups={section.groups}
               hidden={plan.hidden}
               values={values.value}
-              onChange={(next) => (values.value = next)}
+              onChange={(next) => (values.value = section.tidy?.(next) ?? next)}
               error={task.error.value}
               suggestions={names.suggestions}
             />

@@ -4,10 +4,11 @@ import type { Entity } from "./types";
 const SUBJECTS = ["groups", "users", "agents", "customers"] as const;
 const TARGETS = ["policies", "families", "dlp_rules", "entity_types", "rules"] as const;
 
-const NOUNS: Readonly<Record<string, string>> = {
-  policies: "policies",
-  dlp_rules: "DLP rules",
-  rules: "rules",
+/** What is counted, because lists have no names: one, and several. */
+const NOUNS: Readonly<Record<string, readonly [one: string, several: string]>> = {
+  policies: ["static policy", "static policies"],
+  dlp_rules: ["DLP rule", "DLP rules"],
+  rules: ["rule of a pack", "rules of packs"],
 };
 
 function list(value: unknown): string[] {
@@ -35,7 +36,8 @@ export function whatItLifts(exception: Entity): string {
     const values = list(exception[field]);
     const noun = NOUNS[field];
     if (values.length === 0) return [];
-    return noun === undefined ? values : [`${values.length} ${noun}`];
+    if (noun === undefined) return values;
+    return [`${values.length} ${values.length === 1 ? noun[0] : noun[1]}`];
   });
   const risk = exception["org_risk"] === true ? ["block by risk"] : [];
   return [...parts, ...risk].join(", ");

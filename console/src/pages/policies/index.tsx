@@ -1,5 +1,6 @@
 /** Policies: a section for each system, what changed, and what does not work as it seems. */
 import type { ComponentChildren } from "preact";
+import { useEffect, useRef } from "preact/hooks";
 import type { Operation } from "../../api/types";
 import { href, location } from "../../router";
 import { may } from "../../session";
@@ -82,16 +83,24 @@ export default function Page() {
   const { parts } = location.value;
   const [, path = "", ...rest] = parts;
   const shown = PARTS.filter(({ needs }) => may(needs));
+  const tabs = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    // On a narrow screen the tabs are scrolled sideways.
+    const current = tabs.current?.querySelector("[aria-current]");
+    current?.scrollIntoView({ block: "nearest", inline: "center" });
+  }, [path]);
   return (
     <>
-      <Tabs
-        label="Policy systems"
-        tabs={shown.map((part) => ({
-          name: part.short,
-          address: href(["policies", part.path]),
-          current: part.path === path,
-        }))}
-      />
+      <div ref={tabs}>
+        <Tabs
+          label="Policy systems"
+          tabs={shown.map((part) => ({
+            name: part.short,
+            address: href(["policies", part.path]),
+            current: part.path === path,
+          }))}
+        />
+      </div>
       {path === "" ? <Overview parts={shown} /> : <View path={path} rest={rest} />}
     </>
   );

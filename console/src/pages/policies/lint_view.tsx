@@ -1,5 +1,5 @@
 /** Policies that do nothing, or less than they seem. */
-import { api } from "../../session";
+import { api, may } from "../../session";
 import type { AnswerOf } from "../../api/types";
 import { Empty, Loaded } from "../../ui/feedback";
 import { integer, words } from "../../ui/format";
@@ -18,8 +18,28 @@ const TITLES: Readonly<Record<string, string>> = {
   warning: "Warnings",
 };
 
+/** What was found, and the pack of each rule, which a finding does not name. */
+interface Search {
+  readonly found: Findings;
+  readonly packs: ReadonlyMap<string, string>;
+}
+
+async function find(signal: AbortSignal): Promise<Search> {
+  const found = await api.call("LintPolicies", { signal, timeout: 0 });
+  const rules = found.findings.some(({ kind }) => kind === "policy_rule");
+  return { found, packs: rules && may("ListPolicyPacks") ? await packOfRules(signal) : new Map() };
+}
+
+async function packOfRules(signal: AbortSignal): Promise<ReadonlyMap<string, string>> {
+  const packs = await api.call("ListPolicyPacks", { signal });
+  const lists = await Promise.all(
+    packs.map((pack) => api.call("ListPolicyRules", { path: { pack_id: pack.id }, signal })),
+  );
+  return new Map(lists.flat().map((rule) => [rule.id, rule.pack_id]));
+}
+
 export function LintView() {
-  const remote = useRemote("lint", (signal) => api.call("LintPolicies", { signal, timeout: 0 }));
+  const remote = useRemote("lint", find);
   return (
     <>
       <div class="page-head">
@@ -32,12 +52,12 @@ export function LintView() {
         Policies that do nothing, or less than they seem: other policies are in their way, they
         repeat or contradict each other, or nothing of the last 30 days matches them.
       </p>
-      <Loaded remote={remote}>{(found) => <FindingList found={found} />}</Loaded>
+      <Loaded remote={remote}>{(search) => <FindingList {...search} />}</Loaded>
     </>
   );
 }
 
-function FindingList({ found }: { found: Findings }) {
+function FindingList({ found, packs }: Search) {
   if (found.findings.length === 0) {
     return (
       <Empty title="No problem was found.">
@@ -64,7 +84,7 @@ function FindingList({ found }: { found: Findings }) {
             </h2>
             <ul class="changes">
               {all.map((finding, index) => (
-                <FindingItem key={index} finding={finding} />
+                <FindingItem key={index} finding={finding} packs={packs} />
               ))}
             </ul>
           </section>
@@ -74,26 +94,37 @@ function FindingList({ found }: { found: Findings }) {
   );
 }
 
-function FindingItem({ finding }: { finding: Finding }) {
+function FindingItem({ finding, packs }: { finding: Finding; packs: Search["packs"] }) {
   const { kind, id, name, message, other_id: otherId, other_name: otherName, field } = finding;
   return (
     <li class="change">
       <p>
-        <Badge value={kind} label={words(kind)} /> <PolicyLink kind={kind} id={id} name={name} />
+        <Badge value={kind} label={words(kind)} />{" "}
+        <PolicyLink kind={kind} id={id} name={name} packs={packs} />
         {field !== undefined && field !== "" && <code class="field-path">{field}</code>}
       </p>
       <p class="change-summary">{message}</p>
       {otherId !== undefined && otherId !== "" && (
         <p class="soft small">
-          The other policy: <PolicyLink kind={kind} id={otherId} name={otherName ?? otherId} />
+          The other policy:{" "}
+          <PolicyLink kind={kind} id={otherId} name={otherName ?? otherId} packs={packs} />
         </p>
       )}
     </li>
   );
 }
 
-function PolicyLink({ kind, id, name }: { kind: string; id: string; name: string }) {
-  // A rule is found below its pack, which a finding does not name.
-  const address = entityAddress(kind, id, {});
+function PolicyLink({
+  kind,
+  id,
+  name,
+  packs,
+}: {
+  kind: string;
+  id: string;
+  name: string;
+  packs: Search["packs"];
+}) {
+  const address = entityAddress(kind, id, { pack_id: packs.get(id) });
   return address === undefined ? <strong>{name}</strong> : <a href={address}>{name}</a>;
 }

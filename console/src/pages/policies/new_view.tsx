@@ -135,11 +135,11 @@ function NewForm({ section, contract: document, plan, first }: NewFormProps) {
         {names.problem !== "" && <p class="soft small">{names.problem}</p>}
         <ContractForm
           reader={document.reader}
-          schema={plan.schema}
+          schema={section.adapt?.(plan.schema, values.value) ?? plan.schema}
           groups={section.groups}
           hidden={plan.hidden}
           values={values.value}
-          onChange={(next) => (values.value = next)}
+          onChange={(next) => (values.value = section.tidy?.(next) ?? next)}
           error={task.error.value}
           suggestions={names.suggestions}
         />

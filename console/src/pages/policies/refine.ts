@@ -1,4 +1,5 @@
 /** Schemas that are more precise than the contract: for objects that it leaves open. */
+import type { Values } from "../../forms/form";
 import type { Schema } from "../../forms/schema";
 
 /** The places where policies look, in the order in which they are shown. */
@@ -42,4 +43,26 @@ export function text(description: string, maxLength = 256): Schema {
 
 export function texts(description: string): Schema {
   return { type: "array", items: { type: "string", maxLength: 256 }, description };
+}
+
+/** Returns a schema in which an object has only some of its fields, and requires some of them. */
+export function narrowed(
+  schema: Schema,
+  name: string,
+  fields: readonly string[],
+  required: readonly string[] = [],
+): Schema {
+  const object = schema.properties?.[name] ?? {};
+  const kept = Object.entries(object.properties ?? {}).filter(([field]) => fields.includes(field));
+  return withProperties(schema, {
+    [name]: { ...object, properties: Object.fromEntries(kept), required },
+  });
+}
+
+/** Returns values in which an object has only some of its fields. */
+export function withOnly(values: Values, name: string, fields: readonly string[]): Values {
+  const object = values[name];
+  if (typeof object !== "object" || object === null) return values;
+  const kept = Object.entries(object).filter(([field]) => fields.includes(field));
+  return { ...values, [name]: Object.fromEntries(kept) };
 }

@@ -117,6 +117,10 @@ export interface Section {
   readonly lock?: (entity: Entity) => Lock | undefined;
   /** Makes the schema of the body more precise than the contract is. */
   readonly refine?: (schema: Schema, reader: SchemaReader) => Schema;
+  /** Returns the schema that fits what is typed: fields that have no meaning with it are not shown. */
+  readonly adapt?: (schema: Schema, values: Values) => Schema;
+  /** Returns the values without those that have no meaning with the others. */
+  readonly tidy?: (values: Values) => Values;
   /** Returns the values of the form of an entity, if they are not its fields. */
   readonly toForm?: (entity: Entity) => Values;
   /** Returns the values of the form of an entry of the change log; undefined if there are none. */

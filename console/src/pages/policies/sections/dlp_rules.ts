@@ -5,7 +5,15 @@ import { api } from "../../../session";
 import { wholeList } from "../calls";
 import { DlpTools } from "../dlp_tools";
 import { DlpPatternTester } from "../pattern_tester";
-import { actionsByPlace, objectOf, text, texts, withProperties } from "../refine";
+import {
+  actionsByPlace,
+  narrowed,
+  objectOf,
+  text,
+  texts,
+  withOnly,
+  withProperties,
+} from "../refine";
 import type { DraftEntry, Entity, Section } from "../types";
 
 /** What a tenant may set in a rule of the product: see `UpdateDlpRule`. */
@@ -28,6 +36,19 @@ const CONFIGURATION: Readonly<Record<string, Schema>> = {
   replacement: text("What replaces a finding: [REDACTED] if unset. {entity_type} is its type."),
   message: text("What the user is told if the rule blocks or prompts.", 2048),
 };
+
+const OF_ALL_TYPES = ["replacement", "message"];
+const OF_TYPE: Readonly<Record<string, readonly string[]>> = {
+  regex: ["pattern", "detector"],
+  ner: ["entities"],
+  llm: ["labels"],
+};
+
+/** Returns what the configuration of a rule of the chosen type may have. */
+function configurationFields({ detector_type: type }: Values): readonly string[] {
+  const own = typeof type === "string" ? OF_TYPE[type] : undefined;
+  return [...(own ?? Object.values(OF_TYPE).flat()), ...OF_ALL_TYPES];
+}
 
 function refine(schema: Schema, reader: SchemaReader): Schema {
   const properties = schema.properties ?? {};
@@ -112,6 +133,8 @@ export const DLP_RULES: Section = {
         }
       : undefined,
   refine,
+  adapt: (schema, values) => narrowed(schema, "config_json", configurationFields(values)),
+  tidy: (values) => withOnly(values, "config_json", configurationFields(values)),
   // What a tenant has not set in a rule of the product is null in the log.
   fromChange: (body) =>
     Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null)),

@@ -6,7 +6,7 @@ import { api } from "../../../session";
 import { send, tagOf, wholeList } from "../calls";
 import { isEmpty } from "../form_values";
 import { PackRules } from "../pack_rules";
-import { objectOf, text, texts, withProperties } from "../refine";
+import { narrowed, objectOf, text, texts, withOnly, withProperties } from "../refine";
 import type { DraftEntry, Entity, Section } from "../types";
 
 /** The fields that a rule has when its pack is created. */
@@ -126,10 +126,31 @@ const FURTHER_CONDITIONS: Readonly<Record<string, Schema>> = {
   expression: text("A condition that the request must meet, in the language of conditions.", 4096),
 };
 
+/** The fields of each type of action. */
+const ACTION_FIELDS: Readonly<Record<string, readonly string[]>> = {
+  ALLOW: [],
+  BLOCK: ["message"],
+  CANCEL: ["message"],
+  REDACT: ["redact_replacement"],
+  ROUTE_TO: ["route_to_model", "route_to_tier"],
+  PROMPT: ["prompt_message"],
+  ESCALATE: ["message", "approvers", "expires_s"],
+  ALLOW_WITH_OVERRIDE: ["override_message"],
+};
+/** Those that must be given if an action has them. */
+const REQUIRED = ["type", "prompt_message", "override_message"];
+
+/** Returns the fields that an action of the chosen type has. */
+function fieldsOfAction(values: Values): readonly string[] {
+  const action = values["action"] as { readonly type?: string } | undefined;
+  return ["type", ...(ACTION_FIELDS[action?.type ?? ""] ?? [])];
+}
+
 function refineRule(schema: Schema, reader: SchemaReader): Schema {
   const conditions = reader.resolve(schema.properties?.["conditions"] ?? {});
   return withProperties(schema, {
     conditions: withProperties(conditions, FURTHER_CONDITIONS),
+    action: reader.resolve(schema.properties?.["action"] ?? {}),
   });
 }
 
@@ -170,6 +191,12 @@ export function rulesOf(packId: string): Section {
     ],
     hidden: ["sequence"],
     refine: refineRule,
+    adapt: (schema, values) => {
+      const fields = fieldsOfAction(values);
+      const required = REQUIRED.filter((name) => fields.includes(name));
+      return narrowed(schema, "action", fields, required);
+    },
+    tidy: (values) => withOnly(values, "action", fieldsOfAction(values)),
     references: {
       user_groups: ["group_names"],
       not_user_groups: ["group_names"],

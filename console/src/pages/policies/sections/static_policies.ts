@@ -77,7 +77,7 @@ export const STATIC_POLICIES: Section = {
       fields: ["expression", "scope", "scope_actions", "in_prose"],
       folded: true,
     },
-    { title: "Change log", fields: ["change_summary"], folded: true },
+    { title: "Note for the history", fields: ["change_summary"], folded: true },
   ],
   lock: (policy) =>
     policy["system"] === true

@@ -1,20 +1,22 @@
 """The counts of decisions in the audit log: by the minute for a day, and by the hour after it.
 
-Maintenance writes them in short steps. No append and no decision waits for one of its commits.
+Maintenance writes them in short steps. No append and no decision waits for one of its commits. The
+functions run statements in a transaction of their caller.
 """
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from pdp.domain.decision_counts import CountedPeriod, DecisionCount
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pdp.domain.decision_counts import CountKey
+    from pdp.store.sql.dialect import Rows
+
+    Execute = Callable[..., Rows]
 
 MINUTE_S: Final = 60
 HOUR_S: Final = 3_600
@@ -32,7 +34,8 @@ STEP: Final = 500
 _ADD: Final = """
     INSERT INTO decision_counts (tenant_id, at, width, level, outcome, recorded, decisions)
     VALUES (?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT DO UPDATE SET decisions = decisions + excluded.decisions
+    ON CONFLICT (tenant_id, at, width, level, outcome, recorded)
+    DO UPDATE SET decisions = decision_counts.decisions + excluded.decisions
 """
 _OLD_MINUTES: Final = """
     SELECT tenant_id, at, level, outcome, recorded, decisions FROM decision_counts
@@ -43,8 +46,10 @@ _REMOVE_MINUTE: Final = """
     WHERE tenant_id = ? AND at = ? AND width = 60 AND level = ? AND outcome = ? AND recorded = ?
 """
 _READ: Final = """
-    SELECT level, outcome, sum(decisions), coalesce(sum(decisions) FILTER (WHERE recorded), 0),
-           coalesce(sum(decisions) FILTER (WHERE recorded AND at + width <= ?), 0),
+    SELECT level, outcome, CAST(sum(decisions) AS bigint),
+           CAST(coalesce(sum(decisions) FILTER (WHERE recorded <> 0), 0) AS bigint),
+           CAST(coalesce(sum(decisions) FILTER (WHERE recorded <> 0 AND at + width <= ?), 0)
+                AS bigint),
            min(at), max(at + width)
     FROM decision_counts WHERE tenant_id = ? AND at + width > ? AND at < ?
     GROUP BY level, outcome ORDER BY level, outcome
@@ -62,57 +67,56 @@ _OLDEST: Final = """
 _NO_END: Final = 1 << 53
 
 
-def add(connection: sqlite3.Connection, counts: Mapping[CountKey, int], at: float) -> None:
-    """Adds decisions to the counts of the minute of `at`; all of them, or none.
+def add(execute: Execute, counts: Mapping[CountKey, int], at: float) -> None:
+    """Adds decisions to the counts of the minute of `at`.
 
     Args:
-        connection: has no transaction open.
+        execute: runs a statement in a transaction that may write.
         counts: how many decisions were made.
         at: when they were made, in seconds since the epoch.
     """
     minute = int(at) // MINUTE_S * MINUTE_S
-    with _transaction(connection):
-        connection.executemany(
-            _ADD,
-            (
-                (tenant_id, minute, MINUTE_S, level, outcome, recorded, decisions)
-                for (tenant_id, level, outcome, recorded), decisions in counts.items()
-                if decisions
-            ),
-        )
+    # In order, so that two processes never wait for each other's rows.
+    for (tenant_id, level, outcome, recorded), decisions in sorted(counts.items()):
+        if decisions:
+            key = tenant_id, minute, MINUTE_S, level, outcome, int(recorded)
+            execute(_ADD, *key, decisions)
 
 
-def shorten_step(connection: sqlite3.Connection, now: float) -> bool:
+def needs_shortening(execute: Execute, now: float) -> bool:
+    """Returns whether `shorten` has something to do.
+
+    Args:
+        execute: runs a statement.
+        now: in seconds since the epoch.
+    """
+    return bool(execute(_OLD_MINUTES, _hours_before(now), 1) or execute(_EXCESS, MAX_ROWS))
+
+
+def shorten(execute: Execute, now: float) -> None:
     """Merges some counts of minutes into hours, or removes some if there are too many.
 
     Args:
-        connection: has no transaction open.
+        execute: runs a statement in a transaction that may write.
         now: in seconds since the epoch.
-
-    Returns:
-        Whether there may be more to do.
     """
-    end = (int(now) - MINUTES_KEPT_S) // HOUR_S * HOUR_S
-    if connection.execute(_OLD_MINUTES, (end, 1)).fetchone():
-        with _transaction(connection):
-            for tenant_id, at, *key, decisions in connection.execute(
-                _OLD_MINUTES, (end, STEP)
-            ).fetchall():
-                connection.execute(_REMOVE_MINUTE, (tenant_id, at, *key))
-                hour = at // HOUR_S * HOUR_S
-                connection.execute(_ADD, (tenant_id, hour, HOUR_S, *key, decisions))
-        return True
-    excess = connection.execute(_EXCESS, (MAX_ROWS,)).fetchone()
-    if excess is None:
-        return False
-    with _transaction(connection):
-        connection.execute(_OLDEST, (excess[0], STEP))
-        connection.execute(_RAISE_COUNTED_FROM, (excess[0] + HOUR_S,))
-    return True
+    minutes = execute(_OLD_MINUTES, _hours_before(now), STEP)
+    for tenant_id, at, *key, decisions in minutes:
+        execute(_REMOVE_MINUTE, tenant_id, at, *key)
+        execute(_ADD, tenant_id, at // HOUR_S * HOUR_S, HOUR_S, *key, decisions)
+    excess = [] if minutes else execute(_EXCESS, MAX_ROWS)
+    for (at,) in excess:
+        execute(_OLDEST, at, STEP)
+        execute(_RAISE_COUNTED_FROM, at + HOUR_S)
+
+
+def _hours_before(now: float) -> int:
+    """Returns the beginning of the hour before which counts are kept by the hour."""
+    return (int(now) - MINUTES_KEPT_S) // HOUR_S * HOUR_S
 
 
 def read(
-    connection: sqlite3.Connection,
+    execute: Execute,
     tenant_id: str,
     since: float | None,
     until: float | None,
@@ -120,14 +124,14 @@ def read(
 ) -> CountedPeriod:
     """Returns the counts of a tenant; see `AuditLog.counts`."""
     start, end = since or 0, _NO_END if until is None else until
-    oldest = connection.execute(_OLDEST_RECORD, (tenant_id,)).fetchone()
-    held_from = oldest[0] if oldest else _NO_END
+    oldest = execute(_OLDEST_RECORD, tenant_id)
+    held_from = oldest[0][0] if oldest else _NO_END
     rows = [
         row
-        for row in connection.execute(_READ, (held_from, tenant_id, start, end))
+        for row in execute(_READ, held_from, tenant_id, start, end)
         if not outcomes or row[1] in outcomes
     ]
-    [(counted_from,)] = connection.execute(_COUNTED_FROM)
+    [(counted_from,)] = execute(_COUNTED_FROM)
     return CountedPeriod(
         [DecisionCount(*row[:4]) for row in rows],
         None if since is None else min((row[5] for row in rows), default=since),
@@ -135,14 +139,3 @@ def read(
         removed=sum(row[4] for row in rows),
         uncounted_before=float(counted_from) if start < counted_from else None,
     )
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")

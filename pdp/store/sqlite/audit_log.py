@@ -191,10 +191,13 @@ class SqliteAuditLog:
 
     def add_counts(self, counts: Mapping[CountKey, int], at: float) -> None:
         """See `AuditLog.add_counts`."""
-        with self._checkpoint_lock, convert_errors():
-            # The connection waits while others write, and its commits wait for no disk.
-            with _writing(self._checkpointer) as execute:
-                decision_counts.add(execute, counts, at)
+        # The connection waits while others write, and its commits wait for no disk.
+        with (
+            self._checkpoint_lock,
+            convert_errors(),
+            _writing(self._checkpointer) as execute,
+        ):
+            decision_counts.add(execute, counts, at)
 
     def counts(
         self,
@@ -206,9 +209,7 @@ class SqliteAuditLog:
     ) -> CountedPeriod:
         """See `AuditLog.counts`."""
         with self._read() as connection:
-            return decision_counts.read(
-                _runner(connection), tenant_id, since, until, outcomes
-            )
+            return decision_counts.read(_runner(connection), tenant_id, since, until, outcomes)
 
     def last(self) -> int:
         """See `AuditLog.last`."""

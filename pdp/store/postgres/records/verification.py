@@ -423,7 +423,7 @@ def _anchor_problem(anchor: str, digest: bytes | None, through: int) -> str:
     position, _, expected = anchor.partition(":")
     if digest is not None and digest.hex() == expected:
         return ""
-    if day_of(int(position)) <= through:
+    if 0 < day_of(int(position)) <= through:
         return f"the anchor {anchor} is of a removed day, so it cannot be checked"
     return f"the anchor {anchor} is not in the log: it was cut or rewritten"
 

@@ -117,6 +117,11 @@ class TestReading:
         log.append([body(1, subject=RecordedSubject("a\0b"))])
         assert ids(log, user_id="nobody\0") == []
 
+    def test_known_decisions_are_told_from_others(self, log: AuditLog) -> None:
+        log.append([body(1), body(2), body(3, tenant_id="other")])
+        assert log.known("acme", ["d1", "d2", "d3", "d4", "d\0"]) == {"d1", "d2"}
+        assert log.known("acme", []) == frozenset()
+
     def test_a_large_batch_is_appended_whole(self, log: AuditLog) -> None:
         log.append([body(number) for number in range(2500)])
         places = [each.sequence for each in log.read_on(0, 5000)]

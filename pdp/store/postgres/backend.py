@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from typing import TYPE_CHECKING, NoReturn
 
 import psycopg
@@ -31,14 +30,14 @@ def open_store(url: str, *, busy_timeout_s: float) -> PostgresStore:
 
 
 def open_audit_log(
-    url: str, *, key: bytes, busy_timeout_s: float, replica: str = ""
+    url: str, *, key: bytes, replica: str, busy_timeout_s: float
 ) -> PostgresAuditLog:
     """See `pdp.store.open_audit_log`."""
     return PostgresAuditLog.open(
         connection_string(url, AUDIT_SETTING),
         _public_url(url, AUDIT_SETTING),
         key=key,
-        replica=replica or socket.gethostname(),
+        replica=replica,
         busy_timeout_s=busy_timeout_s,
     )
 

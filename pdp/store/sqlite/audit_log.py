@@ -25,7 +25,7 @@ from pdp.store.sqlite.errors import convert_errors, convert_opening_errors
 from pdp.store.sqlite.file_identity import FileIdentity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from sqlite_utils.migrations import Migrations
 
@@ -188,6 +188,15 @@ class SqliteAuditLog:
         """See `AuditLog.get`."""
         records = self._records(_GET, (decision_id, tenant_id))
         return records[0] if records else None
+
+    def known(self, tenant_id: str, decision_ids: Collection[str]) -> frozenset[str]:
+        """See `AuditLog.known`."""
+        with self._read() as connection:
+            return frozenset(
+                each
+                for each in decision_ids
+                if connection.execute(_GET, (each, tenant_id)).fetchone()
+            )
 
     def add_counts(self, counts: Mapping[CountKey, int], at: float) -> None:
         """See `AuditLog.add_counts`."""

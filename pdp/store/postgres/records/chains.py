@@ -100,13 +100,13 @@ def read_heads(rows: Iterable[Any]) -> tuple[ChainHead, ...]:
 
 def to_json(note: ChainNote) -> str:
     """Returns a note as JSON."""
+    opened = note.opened
     fields: dict[str, Any] = {
+        "opened": [opened.replica, opened.public_key.hex()] if opened else None,
         "seen": _heads_to_json(note.seen),
         "removed": [each._asdict() for each in note.removed],
         "ranges": note.ranges,
     }
-    if note.opened:
-        fields["opened"] = [note.opened.replica, note.opened.public_key.hex()]
     if note.days:
         fields["heads"] = _heads_to_json(note.days.heads)
         fields["earlier"] = [each._asdict() for each in note.days.earlier]

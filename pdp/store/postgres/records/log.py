@@ -12,12 +12,13 @@ from psycopg_pool import ConnectionPool
 
 from pdp.domain.audit_log import Removal, StoredRecord
 from pdp.errors import ConfigError, StoreUnavailable
+from pdp.store.codec import can_store
 from pdp.store.hash_chain import key_id
 from pdp.store.postgres import schema
 from pdp.store.postgres.connections import AnswerGuard, configure
 from pdp.store.postgres.errors import convert_errors, convert_opening_errors
 from pdp.store.postgres.records.counting import used_bytes
-from pdp.store.postgres.records.maintenance import RecordMaintenance
+from pdp.store.postgres.records.maintenance import RecordMaintenance, prepare_days
 from pdp.store.postgres.records.migrations import MIGRATIONS, PLACE
 from pdp.store.postgres.records.positions import (
     MAX_BATCH,
@@ -36,7 +37,7 @@ from pdp.store.postgres.session import DIALECT, run
 from pdp.store.sql import decision_counts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from pdp.domain.audit_log import RecordFilter, RecordPage, Retention, Verification
     from pdp.domain.decision_counts import CountedPeriod, CountKey
@@ -56,6 +57,7 @@ _GET: Final = """
     SELECT sequence, body FROM records WHERE tenant_id = %s AND decision_id = %s
     ORDER BY sequence LIMIT 1
 """
+_KNOWN: Final = "SELECT decision_id FROM records WHERE tenant_id = %s AND decision_id = ANY(%s)"
 _START_CHAIN: Final = "UPDATE log SET key_id = %s WHERE key_id IS NULL"
 
 
@@ -112,6 +114,7 @@ class PostgresAuditLog:
             schema.prepare(connection, MIGRATIONS, PLACE)
             run(connection, _START_CHAIN, (key_id(key),))
             check_key(connection, key)
+            prepare_days(connection)
         guard = AnswerGuard()
         pool = reading_pool(connection_string, busy_timeout_s)
         longest = busy_timeout_s + MARGIN_S
@@ -158,9 +161,18 @@ class PostgresAuditLog:
 
     def get(self, tenant_id: str, decision_id: str) -> StoredRecord | None:
         """See `AuditLog.get`."""
+        if not can_store((tenant_id, decision_id)):
+            return None
         with self._read() as connection:
             rows = connection.execute(_GET, (tenant_id, decision_id)).fetchall()
         return StoredRecord(*rows[0]) if rows else None
+
+    def known(self, tenant_id: str, decision_ids: Collection[str]) -> frozenset[str]:
+        """See `AuditLog.known`."""
+        storable = [each for each in decision_ids if can_store((each,))]
+        with self._read() as connection:
+            rows = connection.execute(_KNOWN, (tenant_id, storable)).fetchall()
+        return frozenset(decision_id for (decision_id,) in rows)
 
     def add_counts(self, counts: Mapping[CountKey, int], at: float) -> None:
         """See `AuditLog.add_counts`."""
@@ -197,13 +209,11 @@ class PostgresAuditLog:
 
     def retain(self, retention: Retention, now: float) -> Removal:
         """See `AuditLog.retain`."""
-        with self._read() as connection:
-            days = read_days(connection)
         with self._write_lock:
             self._check_open()
             try:
                 with self._writer.transaction() as transaction:
-                    removal = RetentionStep(transaction, self._key, days).run(retention, now)
+                    removal = RetentionStep(transaction, self._key).run(retention, now)
                     if not removal.records:
                         self._writer.witness(transaction)
             except StoreUnavailable as error:

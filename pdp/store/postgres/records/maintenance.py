@@ -15,7 +15,7 @@ import psycopg
 from pdp.errors import StoreUnavailable
 from pdp.store.postgres.errors import convert_errors
 from pdp.store.postgres.records.counting import count_step
-from pdp.store.postgres.records.positions import COUNTS_LOCK, DAY_S, day_of
+from pdp.store.postgres.records.positions import BATCH_BITS, COUNTS_LOCK, DAY_S, day_of
 from pdp.store.postgres.records.reading import TABLES, partition, read_days
 from pdp.store.postgres.session import DIALECT, run
 from pdp.store.sql import decision_counts
@@ -36,6 +36,13 @@ MAX_STEPS: Final = 20
 DROP_WAIT_MS: Final = 50
 """How long a partition is waited for that shall be dropped. Appends wait meanwhile."""
 
+_ADD_DAYS: Final = f"""
+    SELECT count(add_day(day)) FROM (
+        SELECT greatest(last_value >> {BATCH_BITS},
+            CAST(extract(epoch FROM now()) AS bigint) / {DAY_S}) AS today
+        FROM positions
+    ) AS newest, generate_series(today, today + {AHEAD}) AS day
+"""  # noqa: S608 - constants
 _NEWEST_DAY: Final = "SELECT last_value FROM positions"
 _IS_EMPTY: Final = "SELECT NOT EXISTS (SELECT FROM {}) AND NOT EXISTS (SELECT FROM {})"
 
@@ -56,7 +63,7 @@ class RecordMaintenance:
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
         self._connection: psycopg.Connection | None = None
-        self._prepared_for = -1
+        self._tended_on = -1
         self._closing = threading.Event()
 
     def add_counts(self, counts: Mapping[CountKey, int], at: float) -> None:
@@ -71,7 +78,7 @@ class RecordMaintenance:
         Args:
             now: in seconds since the epoch.
         """
-        self._prepare_days(int(now) // DAY_S)
+        self._tend_days(int(now) // DAY_S)
         for _ in range(MAX_STEPS):
             with self._transaction() as connection:
                 is_done = count_step(
@@ -91,22 +98,18 @@ class RecordMaintenance:
         with self._lock:
             self._disconnect()
 
-    def _prepare_days(self, today: int) -> None:
+    def _tend_days(self, today: int) -> None:
         """Creates the partitions of the next days, and drops empty ones, once a day."""
-        if today == self._prepared_for:
+        if today == self._tended_on:
             return
         with self._transaction() as connection:
+            prepare_days(connection)
             days = read_days(connection)
             [(newest,)] = run(connection, _NEWEST_DAY)
-        first = max(today, day_of(newest))
-        for day in range(first, first + AHEAD + 1):
-            if day not in days:
-                with self._transaction() as connection:
-                    run(connection, "SELECT add_day(%s)", (day,))
         # An append that has begun before midnight may still write to the day before.
         dropped = [self._drop(day) for day in days if day < day_of(newest) - 1]
         if all(dropped):
-            self._prepared_for = today
+            self._tended_on = today
 
     def _drop(self, day: int) -> bool:
         """Drops the partitions of a day if they are empty. Returns False if somebody reads them."""
@@ -142,6 +145,11 @@ class RecordMaintenance:
         if connection is not None:
             with suppress(psycopg.Error):
                 connection.close()
+
+
+def prepare_days(connection: psycopg.Connection) -> None:
+    """Creates the partitions of today and of the next days, if they are missing."""
+    run(connection, _ADD_DAYS)
 
 
 def _statements(connection: psycopg.Connection) -> Callable[..., Rows]:

@@ -168,13 +168,18 @@ END $$;
 _ADD_DAY: Final = f"""
 CREATE FUNCTION add_day(day bigint) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
+    suffix text;
     name text;
     leaf text;
     bits integer;
 BEGIN
+    suffix := to_char(to_timestamp(day * 86400) AT TIME ZONE 'UTC', '_YYYYMMDD');
+    IF to_regclass('{PLACE.schema}.nodes' || suffix) IS NOT NULL THEN
+        RETURN; -- it is the last one
+    END IF;
     PERFORM pg_advisory_xact_lock({DAYS_LOCK});
     FOREACH name IN ARRAY ARRAY['batches', 'records', 'matches', 'nodes'] LOOP
-        leaf := name || '_' || to_char(to_timestamp(day * 86400) AT TIME ZONE 'UTC', 'YYYYMMDD');
+        leaf := name || suffix;
         bits := CASE name WHEN 'batches' THEN {BATCH_BITS}
             ELSE {BATCH_BITS + PLACE_BITS} END;
         CONTINUE WHEN to_regclass('{PLACE.schema}.' || leaf) IS NOT NULL;

@@ -74,15 +74,17 @@ def read_of_replica(
     """
     end = read_horizon(connection)
     start = position_of(after)
-    while True:
+    found: list[StoredRecord] = []
+    while len(found) < limit:
         begin = first_position(day_of(start))
         chains = [chain for (chain,) in run(connection, _CHAINS, (replica, begin))]
         rows = connection.execute(_BATCHES, (chains, start, end, limit)).fetchall()
         positions = [position for (position,) in rows]
         if not positions:
-            return []
-        last = last_record(positions[-1])
-        rows = connection.execute(_RECORDS, (after, last, positions, limit)).fetchall()
-        if rows:
-            return [StoredRecord(*row) for row in rows]
-        start, after = positions[-1] + 1, last  # the retention has removed them
+            break
+        # The retention may have removed some of their records.
+        last, room = last_record(positions[-1]), limit - len(found)
+        rows = connection.execute(_RECORDS, (after, last, positions, room)).fetchall()
+        found += [StoredRecord(*row) for row in rows]
+        start, after = positions[-1] + 1, last
+    return found

@@ -54,7 +54,9 @@ MAX_BYTES: Final = 16 << 20
 LOCK_WAIT_MS: Final = 200
 """How long the removal of a day waits for those who read it."""
 
-_LOG_DAY: Final = "SELECT last_value FROM positions"
+_DAYS: Final = """
+    SELECT (SELECT coalesce(min(chain), last_value) FROM chains), last_value FROM positions
+"""
 _HEADS: Final = """
     SELECT chain, batches, records, hash FROM chains WHERE chain >= %s AND chain < %s ORDER BY chain
 """
@@ -98,17 +100,15 @@ _Record = tuple[int, bytes]
 class RetentionStep:
     """One step, in a transaction that appends."""
 
-    def __init__(self, transaction: AppendTransaction, key: bytes, days: Sequence[int]) -> None:
+    def __init__(self, transaction: AppendTransaction, key: bytes) -> None:
         """Args:
         transaction: has appended nothing yet.
         key: the key of the log.
-        days: the days that have partitions, in order.
         """
         self._transaction = transaction
         self._select = transaction.select
         self._execute = transaction.execute
         self._key = key
-        self._days = days
 
     def run(self, retention: Retention, now: float) -> Removal:
         """Removes a bounded number of records."""
@@ -116,21 +116,25 @@ class RetentionStep:
         if not is_alone:
             return Removal()
         is_counted = count_step(self._select)
-        [(newest,)] = self._select(_LOG_DAY)
-        past = [day for day in self._days if day < day_of(newest)]
-        if past and retention.max_age_s is not None:
-            expires_at = (past[0] + 1) * DAY_S + retention.max_age_s
+        day, is_past = self._oldest_day()
+        if is_past and retention.max_age_s is not None:
+            expires_at = (day + 1) * DAY_S + retention.max_age_s
             if expires_at <= now:
-                return self._remove_day(past[0], "age", is_counted=is_counted)
+                return self._remove_day(day, "age", is_counted=is_counted)
         used = used_bytes(self._select)
         if retention.max_bytes is None or used <= retention.max_bytes:
             return Removal()
         if not is_counted:
             return Removal(1)
-        if past and self._is_empty(past[0]):
-            return self._remove_day(past[0], "size", is_counted=is_counted)
+        if is_past and self._is_empty(day):
+            return self._remove_day(day, "size", is_counted=is_counted)
         removed = self._remove_excess(used, retention.max_bytes)
         return Removal(removed, removed)
+
+    def _oldest_day(self) -> tuple[int, bool]:
+        """Returns the oldest day that has a chain, and whether it is over."""
+        [(oldest, newest)] = self._select(_DAYS)
+        return day_of(oldest), day_of(oldest) < day_of(newest)
 
     def _is_empty(self, day: int) -> bool:
         [(is_empty,)] = self._select(_IS_EMPTY.format(partition("records", day)))

@@ -116,8 +116,11 @@ class _RemovalNotes:
         return sum_up(RemovedRecords(*key, count) for key, count in self._totals.items())
 
     def differences(self, day: int) -> RunDifferences:
-        """Returns the records of a day that are noted as removed, as a difference from none."""
-        return self._differences[day]
+        """Returns the records of a day that are noted as removed, as a difference from none.
+
+        If the day is removed as a whole, `problems` counts its records instead.
+        """
+        return RunDifferences(0) if day <= self.last.through else self._differences[day]
 
     def problems(self) -> Iterator[str]:
         """Yields what does not fit together, in words."""

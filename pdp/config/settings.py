@@ -141,8 +141,8 @@ class Settings(BaseSettings):
     audit_url: StoreUrl = Field(
         "",
         repr=False,  # it may hold a password
-        description="sqlite:///PATH of decision records, or postgresql://HOST/DATABASE for those of "
-        "all replicas; if empty, audit.db by the database.",
+        description="sqlite:///PATH of decision records, or postgresql://HOST/DATABASE that all "
+        "replicas share; if empty, audit.db by the database.",
     )
     audit_queue: int = Field(
         10_000, ge=1, le=1_000_000, description="Decisions that may wait for async recording."

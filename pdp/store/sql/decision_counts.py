@@ -54,7 +54,6 @@ _READ: Final = """
     FROM decision_counts WHERE tenant_id = ? AND at + width > ? AND at < ?
     GROUP BY level, outcome ORDER BY level, outcome
 """
-_OLDEST_RECORD: Final = "SELECT time FROM records WHERE tenant_id = ? ORDER BY sequence LIMIT 1"
 _COUNTED_FROM: Final = "SELECT value FROM progress WHERE name = 'counted_from'"
 _RAISE_COUNTED_FROM: Final = "UPDATE progress SET value = ? WHERE name = 'counted_from'"
 _EXCESS: Final = "SELECT at FROM decision_counts ORDER BY at DESC LIMIT 1 OFFSET ?"
@@ -121,10 +120,21 @@ def read(
     since: float | None,
     until: float | None,
     outcomes: Sequence[str],
+    *,
+    oldest_time: str,
 ) -> CountedPeriod:
-    """Returns the counts of a tenant; see `AuditLog.counts`."""
+    """Returns the counts of a tenant; see `AuditLog.counts`.
+
+    Args:
+        execute: runs a statement.
+        tenant_id: the tenant.
+        since: see `AuditLog.counts`, as for the next ones.
+        until: the end.
+        outcomes: the outcomes.
+        oldest_time: the statement that returns the time of a tenant's oldest record.
+    """
     start, end = since or 0, _NO_END if until is None else until
-    oldest = execute(_OLDEST_RECORD, tenant_id)
+    oldest = execute(oldest_time, tenant_id)
     held_from = oldest[0][0] if oldest else _NO_END
     rows = [
         row

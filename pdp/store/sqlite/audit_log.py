@@ -63,6 +63,7 @@ _CHAIN_BROKEN: Final = (
 _KEY_SETTING: Final = "PDP_AUDIT_KEY_FILE"
 
 _GET: Final = "SELECT sequence, body FROM records WHERE decision_id = ? AND tenant_id = ?"
+_OLDEST_TIME: Final = "SELECT time FROM records WHERE tenant_id = ? ORDER BY sequence LIMIT 1"
 _READ_ON: Final = "SELECT sequence, body FROM records WHERE sequence > ? ORDER BY sequence LIMIT ?"
 
 
@@ -218,7 +219,9 @@ class SqliteAuditLog:
     ) -> CountedPeriod:
         """See `AuditLog.counts`."""
         with self._read() as connection:
-            return decision_counts.read(_runner(connection), tenant_id, since, until, outcomes)
+            return decision_counts.read(
+                _runner(connection), tenant_id, since, until, outcomes, oldest_time=_OLDEST_TIME
+            )
 
     def last(self) -> int:
         """See `AuditLog.last`."""

@@ -53,11 +53,9 @@ MARGIN_S: Final = 2.0
 """How much longer than a statement may take the process waits for its answer."""
 
 _KEY_SETTING: Final = "PDP_AUDIT_KEY_FILE"
-_GET: Final = """
-    SELECT sequence, body FROM records WHERE tenant_id = %s AND decision_id = %s
-    ORDER BY sequence LIMIT 1
-"""
-_KNOWN: Final = "SELECT decision_id FROM records WHERE tenant_id = %s AND decision_id = ANY(%s)"
+_FIND: Final = "SELECT record, decision FROM find_decisions(%s, %s)"
+_GET: Final = "SELECT sequence, body FROM records WHERE sequence = %s"
+_OLDEST_TIME: Final = "SELECT oldest_time(?)"
 _START_CHAIN: Final = "UPDATE log SET key_id = %s WHERE key_id IS NULL"
 
 
@@ -164,15 +162,17 @@ class PostgresAuditLog:
         if not can_store((tenant_id, decision_id)):
             return None
         with self._read() as connection:
-            rows = connection.execute(_GET, (tenant_id, decision_id)).fetchall()
-        return StoredRecord(*rows[0]) if rows else None
+            for place, _ in connection.execute(_FIND, (tenant_id, [decision_id])).fetchall():
+                for row in connection.execute(_GET, (place,)).fetchall():
+                    return StoredRecord(*row)
+        return None
 
     def known(self, tenant_id: str, decision_ids: Collection[str]) -> frozenset[str]:
         """See `AuditLog.known`."""
         storable = [each for each in decision_ids if can_store((each,))]
         with self._read() as connection:
-            rows = connection.execute(_KNOWN, (tenant_id, storable)).fetchall()
-        return frozenset(decision_id for (decision_id,) in rows)
+            rows = connection.execute(_FIND, (tenant_id, storable)).fetchall()
+        return frozenset(decision_id for _, decision_id in rows)
 
     def add_counts(self, counts: Mapping[CountKey, int], at: float) -> None:
         """See `AuditLog.add_counts`."""
@@ -189,7 +189,9 @@ class PostgresAuditLog:
     ) -> CountedPeriod:
         """See `AuditLog.counts`."""
         with self._read() as connection:
-            return decision_counts.read(_runner(connection), tenant_id, since, until, outcomes)
+            return decision_counts.read(
+                _runner(connection), tenant_id, since, until, outcomes, oldest_time=_OLDEST_TIME
+            )
 
     def last(self) -> int:
         """See `AuditLog.last`."""

@@ -132,6 +132,7 @@ class RecordMaintenance:
         with self._lock, convert_errors():
             if self._connection is None:
                 self._connection = self._connect()
+                self._connection.prepare_threshold = None  # it would keep plans for all days
             connection = self._connection
             try:
                 with self._guard.limit(connection, self._timeout_s), connection.transaction():

@@ -191,4 +191,41 @@ BEGIN
 END $$;
 """
 
-MIGRATIONS: Final = (Migration(_TABLES + _DRAW + _ADD_DAY, oldest=1),)
+# A statement over all days is planned for each of them, which takes longer than to ask one by one.
+_LOOK_UPS: Final = f"""
+CREATE FUNCTION record_days() RETURNS SETOF regclass LANGUAGE sql STABLE AS $$
+    SELECT inhrelid::regclass FROM pg_inherits
+    WHERE inhparent = '{PLACE.schema}.records'::regclass ORDER BY inhrelid::regclass::text
+$$;
+
+-- Returns the records of decisions, each once, the newest days first.
+CREATE FUNCTION find_decisions(tenant text, decisions text[])
+RETURNS TABLE (record bigint, decision text) LANGUAGE plpgsql AS $$
+DECLARE
+    leaf regclass;
+    missing integer := cardinality(decisions);
+    found_rows integer;
+BEGIN
+    FOR leaf IN SELECT each FROM {PLACE.schema}.record_days() AS each ORDER BY each::text DESC LOOP
+        EXIT WHEN missing <= 0;
+        RETURN QUERY EXECUTE format('SELECT sequence, decision_id FROM %s'
+            ' WHERE tenant_id = $1 AND decision_id = ANY($2)', leaf) USING tenant, decisions;
+        GET DIAGNOSTICS found_rows = ROW_COUNT;
+        missing := missing - found_rows;
+    END LOOP;
+END $$;
+
+-- Returns the time of the oldest record of a tenant; none if it has none.
+CREATE FUNCTION oldest_time(tenant text) RETURNS SETOF double precision LANGUAGE plpgsql AS $$
+DECLARE
+    leaf regclass;
+BEGIN
+    FOR leaf IN SELECT each FROM {PLACE.schema}.record_days() AS each ORDER BY each::text LOOP
+        RETURN QUERY EXECUTE format('SELECT "time" FROM %s WHERE tenant_id = $1'
+            ' ORDER BY sequence LIMIT 1', leaf) USING tenant;
+        EXIT WHEN FOUND;
+    END LOOP;
+END $$;
+"""  # noqa: S608 - constants
+
+MIGRATIONS: Final = (Migration(_TABLES + _DRAW + _ADD_DAY + _LOOK_UPS, oldest=1),)

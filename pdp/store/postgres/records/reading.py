@@ -10,6 +10,7 @@ from pdp.store.postgres.records.positions import (
     DAY_S,
     day_of,
     first_position,
+    first_record,
     last_record,
     position_of,
 )
@@ -78,13 +79,15 @@ def read_of_replica(
     while len(found) < limit:
         begin = first_position(day_of(start))
         chains = [chain for (chain,) in run(connection, _CHAINS, (replica, begin))]
+        start = max(start, min(chains, default=start))
         rows = connection.execute(_BATCHES, (chains, start, end, limit)).fetchall()
         positions = [position for (position,) in rows]
         if not positions:
             break
         # The retention may have removed some of their records.
         last, room = last_record(positions[-1]), limit - len(found)
-        rows = connection.execute(_RECORDS, (after, last, positions, room)).fetchall()
+        bounds = max(after, first_record(start) - 1), last
+        rows = connection.execute(_RECORDS, (*bounds, positions, room)).fetchall()
         found += [StoredRecord(*row) for row in rows]
         start, after = positions[-1] + 1, last
     return found

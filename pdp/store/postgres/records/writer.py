@@ -60,6 +60,7 @@ _INSERT_RECORDS: Final = f"""
     ", ".join(f"%s::{_NUMBERS.get(name, 'text')}[]" for name in SearchColumns._fields)
 }) WITH ORDINALITY AS new (body, {", ".join(SearchColumns._fields)}, place)
 """  # noqa: S608 - no input
+_DRAW: Final = "SELECT drawn, at FROM draw()"
 _INSERT_MATCHES: Final = """
     INSERT INTO matches (tenant_id, policy_id, sequence)
     SELECT * FROM unnest(%s::text[], %s::text[], %s::bigint[])
@@ -132,14 +133,15 @@ class AppendTransaction:
 
     def select(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Returns the rows of a statement."""
-        return self.connection.execute(sql.encode(), parameters).fetchall()
+        # A plan that is kept would be one for all days.
+        return self.connection.execute(sql.encode(), parameters, prepare=False).fetchall()
 
     def execute(self, sql: str, *parameters: object) -> None:
         """Queues a statement. If it fails, the commit does."""
         self.connection.execute(sql.encode(), parameters)
 
     def _draw(self) -> tuple[int, int]:
-        [(position, at)] = self.select("SELECT drawn, at FROM draw()")
+        [(position, at)] = self.connection.execute(_DRAW).fetchall()
         day = day_of(position)
         if day not in self._writer.days | self.new_days:
             self.execute("SELECT add_day(%s)", day)

@@ -279,7 +279,7 @@ def test_a_running_chain_notes_the_others_from_time_to_time(
 def test_an_anchor_detects_the_cut_of_the_newest_batches(
     open_log: Callable[..., AuditLog], postgres_url: str
 ) -> None:
-    """Nobody else has seen them, and the attacker has a head from before."""
+    """No other chain has seen them, and the attacker has a head from before."""
     log = open_log()
     log.append([body(1)])
     run(postgres_url, "CREATE TABLE saved AS SELECT * FROM chains")

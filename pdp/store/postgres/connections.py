@@ -42,7 +42,7 @@ def configure(
 
 
 class AnswerGuard:
-    """Breaks a connection whose database does not answer in time, so that no thread waits for ever.
+    """Breaks a connection whose database does not answer in time, so that no thread hangs.
 
     The time-outs of the database do not help if the database itself hangs, and those of TCP do not
     if its host still answers.
@@ -84,6 +84,6 @@ class AnswerGuard:
 
 
 def _shut_down(descriptor: int) -> None:
-    """Ends both directions of a connection; whoever reads from it gets an error."""
+    """Ends both directions of a connection. Its user gets an error."""
     with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as copy:
         copy.shutdown(socket.SHUT_RDWR)

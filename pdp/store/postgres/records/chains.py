@@ -5,8 +5,8 @@ chain has no records: its note names the process and its public key. Notes are J
 
 - `opened`: the replica, and the public key in hex.
 - `seen`: heads of chains of other processes. As part of the hash chain, this proves that they had
-  at least these batches: whoever cuts off the end of a chain, or removes it whole, would have to
-  rewrite every chain that has seen it.
+  at least these batches. To cut off the end of a chain, or to remove it whole, an attacker would
+  have to rewrite every chain that has seen it.
 - `removed`, `ranges`: the records that the retention has removed; see `removal_notes`.
 - `through`: the last day that is removed as a whole, with all days before it; `heads`: the heads of
   the chains that this note removes with their days. `below_batches` and `below_records` are how

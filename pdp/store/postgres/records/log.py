@@ -49,6 +49,9 @@ MAX_READERS: Final = 4
 READ_S: Final = 60.0
 """How long one statement of a reader may take."""
 
+VERIFICATION_S: Final = 86_400.0
+"""How long a verification may take. It has many statements."""
+
 MARGIN_S: Final = 2.0
 """How much longer than a statement may take the process waits for its answer."""
 
@@ -102,10 +105,15 @@ class PostgresAuditLog:
             replica: the name of this replica.
             busy_timeout_s: how long an append may take.
         """
+        guard = AnswerGuard()
+        longest = busy_timeout_s + MARGIN_S
 
         def connect() -> psycopg.Connection:
             connection = psycopg.connect(connection_string, autocommit=True)
-            configure(connection, PLACE.schema, statement_s=busy_timeout_s, idle_s=busy_timeout_s)
+            with guard.limit(connection, longest):
+                configure(
+                    connection, PLACE.schema, statement_s=busy_timeout_s, idle_s=busy_timeout_s
+                )
             return connection
 
         with convert_opening_errors(place), connect() as connection:
@@ -113,9 +121,7 @@ class PostgresAuditLog:
             run(connection, _START_CHAIN, (key_id(key),))
             check_key(connection, key)
             prepare_days(connection)
-        guard = AnswerGuard()
         pool = reading_pool(connection_string, busy_timeout_s)
-        longest = busy_timeout_s + MARGIN_S
         writer = ChainWriter(
             connect, guard, HeadSigner(key), key=key, replica=replica, timeout_s=longest
         )
@@ -206,7 +212,7 @@ class PostgresAuditLog:
 
     def verify(self, anchor: str = "") -> Verification:
         """See `AuditLog.verify`."""
-        with self._read() as connection:
+        with self._read(VERIFICATION_S) as connection:
             return verify(connection, self._key, anchor)
 
     def retain(self, retention: Retention, now: float) -> Removal:
@@ -244,12 +250,12 @@ class PostgresAuditLog:
             raise StoreUnavailable("The audit log is closed.")
 
     @contextmanager
-    def _read(self) -> Iterator[psycopg.Connection]:
+    def _read(self, seconds: float = READ_S + MARGIN_S) -> Iterator[psycopg.Connection]:
         self._check_open()
         with (
             convert_errors(),
             self._pool.connection() as connection,
-            self._guard.limit(connection, READ_S + MARGIN_S),
+            self._guard.limit(connection, seconds),
         ):
             yield connection
 

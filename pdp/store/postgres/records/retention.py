@@ -68,9 +68,12 @@ _LAST_REMOVAL: Final = """
 _OF_DAY: Final = "SELECT tenant_id, records FROM holdings WHERE day = %s AND records > 0"
 _COUNTED: Final = "SELECT counted_through FROM log"
 _IS_EMPTY: Final = "SELECT NOT EXISTS (SELECT FROM {})"
+_OLDEST_DAY: Final = "SELECT min(day) FROM holdings WHERE tenant_id = %s AND records > 0"
 _OLDEST_RECORDS: Final = """
-    SELECT sequence, body FROM records WHERE {} ORDER BY sequence LIMIT %s
+    SELECT sequence, body FROM records WHERE {} AND sequence >= %s AND sequence < %s
+    ORDER BY sequence LIMIT %s
 """
+_FORGET: Final = "UPDATE holdings SET bytes = 0, records = 0 WHERE day = %s AND tenant_id = %s"
 _BATCH_SIZES: Final = "SELECT position, records FROM batches WHERE position = ANY(%s)"
 _NODES: Final = """
     SELECT sequence, level, hash FROM nodes
@@ -204,12 +207,23 @@ class RetentionStep:
         return sum(each.records for each in removed)
 
     def _oldest(self, tenant_id: str, limit: int) -> list[tuple[int, str]]:
+        """Returns the oldest records of a tenant, all of one day."""
+        [(day,)] = self._select(_OLDEST_DAY, tenant_id)
+        if day is None:
+            return []
+        bounds = first_of_day(day), first_of_day(day + 1)
         if tenant_id:
-            return self._select(_OLDEST_RECORDS.format("tenant_id = %s"), tenant_id, limit)
-        return self._select(_OLDEST_RECORDS.format("coalesce(tenant_id, '') = ''"), limit)
+            sql = _OLDEST_RECORDS.format("tenant_id = %s")
+            records = self._select(sql, tenant_id, *bounds, limit)
+        else:
+            sql = _OLDEST_RECORDS.format("coalesce(tenant_id, '') = ''")
+            records = self._select(sql, *bounds, limit)
+        if not records:  # another program has removed them
+            self._execute(_FORGET, day, tenant_id)
+        return records
 
     def _remove_records(self, tenant_id: str, records: Sequence[_Record]) -> None:
-        """Replaces records by nodes of the trees of their batches."""
+        """Replaces records of a day by nodes of the trees of their batches."""
         positions = sorted({position_of(sequence) for sequence, _ in records})
         bounds = first_record(positions[0]), first_record(positions[-1] + 1), positions
         nodes = list(self._new_nodes(records, positions, bounds))
@@ -224,9 +238,9 @@ class RetentionStep:
         if matches:
             lists = ([*each] for each in zip(*matches, strict=True))
             self._execute(_DELETE_MATCHES, *lists, tenant_id)
-        for day, group in groupby(records, lambda each: day_of(position_of(each[0]))):
-            sizes = [len(body) + RECORD_OVERHEAD for _, body in group]
-            self._execute(_SUBTRACT, sum(sizes), len(sizes), sum(sizes), day, tenant_id)
+        size = sum(len(body) + RECORD_OVERHEAD for _, body in records)
+        day = day_of(positions[0])
+        self._execute(_SUBTRACT, size, len(records), size, day, tenant_id)
 
     def _new_nodes(
         self, records: Sequence[_Record], positions: list[int], bounds: tuple[int, int, list[int]]

@@ -2,7 +2,7 @@
 
 With a key of the log, the signing key is derived from it, so all replicas have the same one and the
 verification knows it. Without, each process makes one at its start and never writes it anywhere:
-when the process has ended, nobody can sign in its name.
+when the process has ended, no one can sign in its name.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Only this process writes its chain, so an append locks no row that another one writes. It takes two
 round trips: the first takes the number of the batch, the second inserts and commits. If an append
-fails, nobody knows whether its commit has arrived. The next append then begins a new chain.
+fails, it is not known whether its commit has arrived. The next append then begins a new chain.
 """
 
 from __future__ import annotations

@@ -128,7 +128,9 @@ def _decider(replica: Server, result: ReplicaLoad) -> Callable[[Load], None]:
                     continue
                 decision = answer.json()
                 load.answers[decision["outcome"]] += 1
-                ids.append(decision["decision_id"])
+                # A decision that could not be recorded in the database says so.
+                if not (result.records_url and decision.get("reason_code") == "ENGINE_ERROR"):
+                    ids.append(decision["decision_id"])
                 if decision["outcome"] != "BLOCK":
                     load.wrong.append(decision["decision_id"])
 

@@ -35,7 +35,7 @@ def open_audit_log(
     """See `pdp.store.open_audit_log`."""
     return PostgresAuditLog.open(
         connection_string(url, AUDIT_SETTING),
-        _public_url(url, AUDIT_SETTING),
+        AUDIT_SETTING,
         key=key,
         replica=replica,
         busy_timeout_s=busy_timeout_s,

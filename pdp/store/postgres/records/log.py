@@ -100,7 +100,7 @@ class PostgresAuditLog:
 
         Args:
             connection_string: what libpq connects by.
-            place: the URL without credentials, for errors.
+            place: how errors name the database.
             key: the key of the hash chains; empty for none.
             replica: the name of this replica.
             busy_timeout_s: how long an append may take.
@@ -108,15 +108,14 @@ class PostgresAuditLog:
         guard = AnswerGuard()
         longest = busy_timeout_s + MARGIN_S
 
-        def connect() -> psycopg.Connection:
+        def connect(timeout_s: float = busy_timeout_s) -> psycopg.Connection:
             connection = psycopg.connect(connection_string, autocommit=True)
             with guard.limit(connection, longest):
-                configure(
-                    connection, PLACE.schema, statement_s=busy_timeout_s, idle_s=busy_timeout_s
-                )
+                configure(connection, PLACE.schema, statement_s=timeout_s, idle_s=timeout_s)
             return connection
 
-        with convert_opening_errors(place), connect() as connection:
+        # Another replica may create the schema at the same time, which takes longer.
+        with convert_opening_errors(place), connect(READ_S) as connection:
             schema.prepare(connection, MIGRATIONS, PLACE)
             run(connection, _START_CHAIN, (key_id(key),))
             check_key(connection, key)
@@ -152,8 +151,8 @@ class PostgresAuditLog:
         with self._read() as connection:
             newest = read_horizon(connection)
             first_day = day_of(position_of(start))
-            if not first_day:
-                first_day = min(read_days(connection), default=day_of(newest))
+            if first_day < day_of(newest):
+                first_day = max(first_day, min(read_days(connection), default=first_day))
         places = start, min(end, last_record(newest) + 1)
         days = first_day, day_of(newest)
         return search(self._read, record_filter, places, days, limit, newest_first=newest_first)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager, suppress
-from select import select
+from select import POLLIN, poll
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import psycopg
@@ -311,8 +311,7 @@ class ChainWriter:
     def _connected(self) -> psycopg.Connection:
         """Returns the connection. Opens it again if the database has ended it meanwhile."""
         if self._connection is not None:
-            readable, _, _ = select([self._connection.fileno()], [], [], 0)
-            if not readable:
+            if not _has_input(self._connection):
                 return self._connection
             self._disconnect()
         if time.monotonic() < self._retry_at:
@@ -341,3 +340,10 @@ class ChainWriter:
         if connection is not None:
             with suppress(psycopg.Error):
                 connection.close()
+
+
+def _has_input(connection: psycopg.Connection) -> bool:
+    """Returns whether the database has sent something unasked, such as the end of the session."""
+    poller = poll()
+    poller.register(connection.fileno(), POLLIN)
+    return bool(poller.poll(0))

@@ -123,12 +123,18 @@ def test_commands_read_the_log_without_a_server(
 ) -> None:
     [view, *_] = blocking_views(tenant, replicas)
     decision = view.decide()["decision_id"]
-    settings = {"PDP_AUDIT_URL": database_url}
     embedded = ("--embedded", "--database-url", database_url)
-    verified = servers.run_pdp("audit", "verify", "--json", *embedded, **settings)
+    verified = servers.run_pdp("audit", "verify", "--json", *embedded, PDP_AUDIT_URL=database_url)
     assert servers.json_output(verified)["intact"] is True
     shown = servers.run_pdp(
-        "audit", "show", decision, "--json", "--tenant", tenant, *embedded, **settings
+        "audit",
+        "show",
+        decision,
+        "--json",
+        "--tenant",
+        tenant,
+        *embedded,
+        PDP_AUDIT_URL=database_url,
     )
     assert servers.json_output(shown)["decision_id"] == decision
 

@@ -153,6 +153,45 @@ class TestReplicas:
         for each in (log, *writers):
             each.close()
 
+    def test_the_log_verifies_while_replicas_append_and_remove(
+        self, open_log: Callable[..., AuditLog]
+    ) -> None:
+        logs = [open_log() for _ in range(4)]
+        written = threading.Event()
+        text = "x" * 1000
+
+        def write(log: AuditLog) -> int:
+            for number in range(40):
+                log.append([body(number * 5 + each, redacted_text=text) for each in range(5)])
+            return 200
+
+        def remove(log: AuditLog) -> int:
+            while not written.is_set():
+                log.checkpoint()
+                log.retain(Retention(max_bytes=150_000), 0.0)
+            return 0
+
+        def check(log: AuditLog) -> tuple[str, ...]:
+            problems: tuple[str, ...] = ()
+            while not (written.is_set() or problems):
+                problems = log.verify().problems
+            return problems
+
+        with ThreadPoolExecutor(5) as threads:
+            removers = [threads.submit(remove, each) for each in logs[2:]]
+            checker = threads.submit(check, open_log())
+            writers = [threads.submit(write, each) for each in logs[:2]]
+            total = sum(each.result(TIMEOUT_S) for each in writers)
+            written.set()
+            for each in removers:
+                each.result(TIMEOUT_S)
+            assert checker.result(TIMEOUT_S) == ()
+        verification = logs[0].verify()
+        removed = sum(each.records for each in verification.removed)
+        assert verification.problems == ()
+        assert verification.records + removed == total
+        assert removed > 0
+
     def test_an_export_has_the_records_of_its_own_replica(self, postgres_url: str) -> None:
         """Each replica exports its own, so that each record is exported once."""
         logs = [open_audit_log(postgres_url, replica=name) for name in ("a", "b", "a")]

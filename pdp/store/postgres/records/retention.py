@@ -89,6 +89,7 @@ _DELETE_RECORDS: Final = "DELETE FROM records WHERE sequence = ANY(%s)"
 _DELETE_MATCHES: Final = """
     DELETE FROM matches USING unnest(%s::text[], %s::bigint[]) AS old (policy_id, sequence)
     WHERE tenant_id = %s AND matches.policy_id = old.policy_id AND matches.sequence = old.sequence
+        AND matches.sequence >= %s AND matches.sequence < %s
 """
 _SUBTRACT: Final = """
     UPDATE holdings SET bytes = bytes - %s, records = records - %s,
@@ -237,7 +238,7 @@ class RetentionStep:
         ]
         if matches:
             lists = ([*each] for each in zip(*matches, strict=True))
-            self._execute(_DELETE_MATCHES, *lists, tenant_id)
+            self._execute(_DELETE_MATCHES, *lists, tenant_id, *bounds[:2])
         size = sum(len(body) + RECORD_OVERHEAD for _, body in records)
         day = day_of(positions[0])
         self._execute(_SUBTRACT, size, len(records), size, day, tenant_id)

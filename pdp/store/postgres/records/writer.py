@@ -138,6 +138,10 @@ class AppendTransaction:
 
     def execute(self, sql: str, *parameters: object) -> None:
         """Queues a statement. If it fails, the commit does."""
+        self.connection.execute(sql.encode(), parameters, prepare=False)
+
+    def _send(self, sql: str, *parameters: object) -> None:
+        """Queues a statement of every append, whose plan is kept."""
         self.connection.execute(sql.encode(), parameters)
 
     def _draw(self) -> tuple[int, int]:
@@ -188,10 +192,10 @@ class AppendTransaction:
         if records:
             self._insert(first, records)
         row = position, head.chain, batch.sequence, count, at, note, head.hash, hash_
-        self.execute(_INSERT_BATCH, *row)
+        self._send(_INSERT_BATCH, *row)
         size = sum(len(each.body) + RECORD_OVERHEAD for each in records)
         old = head.chain, head.batches, head.hash
-        self.execute(_ADVANCE, new.batches, new.records, size, hash_, signature, *old)
+        self._send(_ADVANCE, new.batches, new.records, size, hash_, signature, *old)
         return new
 
     def _insert(self, first: int, records: Sequence[NewRecord]) -> None:
@@ -200,7 +204,7 @@ class AppendTransaction:
             number_array(values) if name in _NUMBERS else text_array(values)
             for name, values in zip(SearchColumns._fields, columns, strict=True)
         ]
-        self.execute(_INSERT_RECORDS, first, text_array([each.body for each in records]), *arrays)
+        self._send(_INSERT_RECORDS, first, text_array([each.body for each in records]), *arrays)
         matches = [
             (each.columns.tenant_id, policy_id, first + place)
             for place, each in enumerate(records)
@@ -210,7 +214,7 @@ class AppendTransaction:
         if matches:
             tenants, policies, places = zip(*matches, strict=True)
             lists = text_array(tenants), text_array(policies), number_array(places)
-            self.execute(_INSERT_MATCHES, *lists)
+            self._send(_INSERT_MATCHES, *lists)
 
 
 class ChainWriter:

@@ -38,7 +38,7 @@ class MissingRecords(Protocol):
         """Adds a run of missing records, from `first` to before `end`."""
 
 
-class Problems(list[str]):
+class ProblemList(list[str]):
     """A list of problems with a bounded length."""
 
     def add(self, problem: str) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 
-class Segment(NamedTuple):
+class SearchSegment(NamedTuple):
     """A range of the log, and the index that it is searched by.
 
     Attributes:
@@ -34,16 +34,18 @@ class Segment(NamedTuple):
 class WindowReader(Protocol):
     """Reads the records of a window, from one view of the log."""
 
-    def bound(self, segment: Segment, *, newest_first: bool) -> int | None:
+    def bound(self, segment: SearchSegment, *, newest_first: bool) -> int | None:
         """Returns the place of the last record of a window; None if it has the whole segment."""
 
-    def rows(self, segment: Segment, limit: int, *, newest_first: bool) -> Iterable[StoredRecord]:
+    def rows(
+        self, segment: SearchSegment, limit: int, *, newest_first: bool
+    ) -> Iterable[StoredRecord]:
         """Returns records of a segment that match the filter of the search."""
 
 
 def search_windows(
     read: Callable[[], AbstractContextManager[WindowReader]],
-    segments: Sequence[Segment],
+    segments: Sequence[SearchSegment],
     *,
     limit: int,
     newest_first: bool,
@@ -77,8 +79,8 @@ def search_windows(
 
 
 def _split(
-    segment: Segment, bound: int | None, *, newest_first: bool
-) -> tuple[Segment, list[Segment]]:
+    segment: SearchSegment, bound: int | None, *, newest_first: bool
+) -> tuple[SearchSegment, list[SearchSegment]]:
     """Splits a segment behind the record at `bound`. Returns the parts before and after it."""
     if bound is None:
         return segment, []
@@ -87,7 +89,7 @@ def _split(
     return segment._replace(end=bound + 1), [segment._replace(start=bound + 1)]
 
 
-def _place(segments: Sequence[Segment], *, newest_first: bool) -> int | None:
+def _place(segments: Sequence[SearchSegment], *, newest_first: bool) -> int | None:
     """Returns the place to continue from; None if nothing is left."""
     left = [each for each in segments if each.start < each.end]
     if not left:

@@ -15,7 +15,7 @@ from pdp.store.postgres.records.arrays import number_array, text_array
 from pdp.store.postgres.records.chains import (
     ChainHead,
     ChainNote,
-    Opening,
+    ChainOpening,
     RemovedDays,
     parse_chain_note,
     to_json,
@@ -28,7 +28,7 @@ HEADS = st.lists(st.builds(ChainHead, NUMBERS, NUMBERS, NUMBERS, HASHES), max_si
 REMOVED = st.lists(st.builds(RemovedRecords, st.text(), st.text(), NUMBERS), max_size=3).map(tuple)
 NOTES = st.builds(
     ChainNote,
-    opened=st.none() | st.builds(Opening, st.text(), HASHES),
+    opened=st.none() | st.builds(ChainOpening, st.text(), HASHES),
     seen=HEADS,
     removed=REMOVED,
     ranges=st.lists(st.builds(Range, NUMBERS, NUMBERS), max_size=3).map(tuple),

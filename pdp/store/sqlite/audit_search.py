@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from pdp.domain.audit_log import StoredRecord
 from pdp.store.sqlite.audit_lookups import read_indexed
 from pdp.store.sqlite.audit_queries import conditions
-from pdp.store.windowed_search import Segment, search_windows
+from pdp.store.windowed_search import SearchSegment, search_windows
 
 if TYPE_CHECKING:
     import sqlite3
@@ -34,7 +34,7 @@ class _WindowReader:
         self._connection = connection
         self._filter = record_filter
 
-    def bound(self, segment: Segment, *, newest_first: bool) -> int | None:
+    def bound(self, segment: SearchSegment, *, newest_first: bool) -> int | None:
         """See `WindowReader.bound`."""
         order = "DESC" if newest_first else "ASC"
         row = self._connection.execute(
@@ -44,7 +44,9 @@ class _WindowReader:
         ).fetchone()
         return None if row is None else int(row[0])
 
-    def rows(self, segment: Segment, limit: int, *, newest_first: bool) -> Iterable[StoredRecord]:
+    def rows(
+        self, segment: SearchSegment, limit: int, *, newest_first: bool
+    ) -> Iterable[StoredRecord]:
         """See `WindowReader.rows`."""
         filters = [*conditions(self._filter)]
         where = " AND ".join(f"({condition})" for condition, _ in filters)
@@ -94,7 +96,7 @@ def search(
 
 def _segments(
     connection: sqlite3.Connection, record_filter: RecordFilter, start: int, end: int
-) -> list[Segment]:
+) -> list[SearchSegment]:
     """Returns the segments of a search, the oldest first."""
     tenant_id = record_filter.tenant_id
     scan = _scan(record_filter, start, end)
@@ -106,7 +108,7 @@ def _segments(
     if not value:
         return [scan]
     first, last = read_indexed(connection)
-    indexed = Segment(
+    indexed = SearchSegment(
         max(start, first),
         min(end, last),
         "lookups WHERE tenant_id = ? AND value = ?",
@@ -121,7 +123,7 @@ def _segments(
     ]
 
 
-def _scan(record_filter: RecordFilter, start: int, end: int) -> Segment:
+def _scan(record_filter: RecordFilter, start: int, end: int) -> SearchSegment:
     """Returns a search by the index that fits the filter best."""
     index, columns = "records_of_tenant", {"tenant_id": record_filter.tenant_id}
     if record_filter.user_id:
@@ -131,4 +133,4 @@ def _scan(record_filter: RecordFilter, start: int, end: int) -> Segment:
     compared = " AND ".join(f"{each} = ?" for each in columns)
     source = f"records INDEXED BY {index} WHERE {compared}"
     condition = f"FROM {source} AND sequence >= ? AND sequence < ?"
-    return Segment(start, end, source, tuple(columns.values()), condition)
+    return SearchSegment(start, end, source, tuple(columns.values()), condition)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pdp.domain.audit_log import Verification
-from pdp.store.batch_content import BatchContent, Problems, RowsInStep
+from pdp.store.batch_content import BatchContent, ProblemList, RowsInStep
 from pdp.store.hash_chain import GENESIS, NO_BATCH, VERSIONS, Batch
 from pdp.store.removal_notes import parse_note
 from pdp.store.sqlite.audit_ledger import RemovalLedger
@@ -86,7 +86,7 @@ class _Verifier:
     def __init__(self, connection: sqlite3.Connection, key: bytes) -> None:
         self._connection = connection
         self._key = key
-        self._problems = Problems()
+        self._problems = ProblemList()
         self._is_old = not connection.execute(
             "SELECT 1 FROM sqlite_schema WHERE name = 'tombstones'"
         ).fetchone()

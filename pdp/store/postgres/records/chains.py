@@ -46,7 +46,7 @@ class ChainHead(NamedTuple):
     hash: bytes
 
 
-class Opening(NamedTuple):
+class ChainOpening(NamedTuple):
     """Who writes a chain.
 
     Attributes:
@@ -79,7 +79,7 @@ class RemovedDays(NamedTuple):
 class ChainNote:
     """The note of a batch; see the module."""
 
-    opened: Opening | None = None
+    opened: ChainOpening | None = None
     seen: tuple[ChainHead, ...] = ()
     removed: tuple[RemovedRecords, ...] = ()
     ranges: tuple[Range, ...] = ()
@@ -153,11 +153,11 @@ def _parse_heads(entries: Iterable[Any]) -> tuple[ChainHead, ...]:
     )
 
 
-def _opening(value: Any) -> Opening | None:
+def _opening(value: Any) -> ChainOpening | None:
     if value is None:
         return None
     replica, public_key = value
-    return Opening(read_text(replica), read_hash(public_key))
+    return ChainOpening(read_text(replica), read_hash(public_key))
 
 
 def _removed_days(fields: Mapping[str, Any]) -> RemovedDays | None:

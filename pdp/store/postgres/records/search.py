@@ -13,7 +13,7 @@ from pdp.domain.audit_log import StoredRecord
 from pdp.store.codec import can_store
 from pdp.store.postgres.records.positions import first_of_day
 from pdp.store.postgres.session import run
-from pdp.store.windowed_search import Segment, search_windows
+from pdp.store.windowed_search import SearchSegment, search_windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -52,7 +52,7 @@ class _PostgresWindow:
         self._connection = connection
         self._filter = record_filter
 
-    def bound(self, segment: Segment, *, newest_first: bool) -> int | None:
+    def bound(self, segment: SearchSegment, *, newest_first: bool) -> int | None:
         """See `WindowReader.bound`."""
         order = "DESC" if newest_first else "ASC"
         rows = run(
@@ -63,7 +63,9 @@ class _PostgresWindow:
         )
         return int(rows[0][0]) if rows else None
 
-    def rows(self, segment: Segment, limit: int, *, newest_first: bool) -> Iterable[StoredRecord]:
+    def rows(
+        self, segment: SearchSegment, limit: int, *, newest_first: bool
+    ) -> Iterable[StoredRecord]:
         """See `WindowReader.rows`."""
         filters = [*_conditions(self._filter)]
         where = " AND ".join(f"({condition})" for condition, _ in filters)
@@ -115,7 +117,7 @@ def search(
 
 def _segments(
     record_filter: RecordFilter, start: int, end: int, first_day: int, last_day: int
-) -> Iterator[Segment]:
+) -> Iterator[SearchSegment]:
     """Yields the segments of a search, the oldest first; none if no record can match."""
     values = [value for _, each in _conditions(record_filter) for value in each]
     if not can_store(values):
@@ -124,11 +126,11 @@ def _segments(
     for day in range(first_day, last_day + 1, DAYS):
         begin, stop = max(start, first_of_day(day)), min(end, first_of_day(day + DAYS))
         if begin < stop:
-            yield Segment(begin, stop, source, parameters, condition)
+            yield SearchSegment(begin, stop, source, parameters, condition)
 
 
 def _index(record_filter: RecordFilter) -> tuple[str, str, tuple[str, ...]]:
-    """Returns the index that fits the filter best, as the parts of a `Segment`."""
+    """Returns the index that fits the filter best, as the parts of a `SearchSegment`."""
     if record_filter.policy_id and not record_filter.request_id:
         source = "matches WHERE tenant_id = %s AND policy_id = %s"
         condition = f"FROM records WHERE sequence IN (SELECT sequence FROM {source}{_WITHIN})"  # noqa: S608 - no input

@@ -10,7 +10,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pdp.domain.audit_log import RemovedRecords, Verification
-from pdp.store.batch_content import BatchContent, Problems, RowsInStep
+from pdp.store.batch_content import BatchContent, ProblemList, RowsInStep
 from pdp.store.hash_chain import GENESIS, Batch
 from pdp.store.postgres.records.chains import ChainHead, ChainNote, RemovedDays, parse_chain_note
 from pdp.store.postgres.records.columns import SearchColumns, search_values
@@ -138,7 +138,7 @@ class _RemovalNotes:
 class _Sightings:
     """Heads that chains have noted of others, and that are not found yet."""
 
-    def __init__(self, connection: psycopg.Connection, problems: Problems) -> None:
+    def __init__(self, connection: psycopg.Connection, problems: ProblemList) -> None:
         self._connection = connection
         self._problems = problems
         self._heads: dict[tuple[int, int], ChainHead] = {}
@@ -191,7 +191,7 @@ class _DayVerifier:
         connection: psycopg.Connection,
         day: int,
         key: bytes,
-        problems: Problems,
+        problems: ProblemList,
         differences: RunDifferences,
     ) -> None:
         self._connection = connection
@@ -368,7 +368,7 @@ def verify(connection: psycopg.Connection, key: bytes, anchor: str) -> Verificat
 
 
 def _verify(connection: psycopg.Connection, key: bytes, anchor: str, horizon: int) -> Verification:
-    problems = Problems()
+    problems = ProblemList()
     days = read_days(connection)
     notes = _RemovalNotes(connection, days)
     sightings = _Sightings(connection, problems)

@@ -23,7 +23,7 @@ from pdp.store.postgres.records.chains import (
     MAX_SEEN,
     ChainHead,
     ChainNote,
-    Opening,
+    ChainOpening,
     read_heads,
     to_json,
 )
@@ -154,7 +154,7 @@ class AppendTransaction:
 
     def _open(self, position: int, at: int) -> ChainHead:
         """Begins a chain, whose first batch names its writer and what it has seen of others."""
-        opening = Opening(self._writer.replica, self._writer.signer.public_key)
+        opening = ChainOpening(self._writer.replica, self._writer.signer.public_key)
         heads = self._heads(day_of(position))
         self.execute(_INSERT_CHAIN, position, *opening, 0, 0, 0, GENESIS, b"")
         head = ChainHead(position, 0, 0, GENESIS)

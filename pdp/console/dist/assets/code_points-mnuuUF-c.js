@@ -1,0 +1,1 @@
+function e(e){let t=[],n=0,r=!0;for(let i of e)t.push(n),n+=i.length,r&&=i.length===1;return r?e=>Math.min(e,n):e=>t[e]??n}export{e as t};

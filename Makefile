@@ -96,6 +96,10 @@ bench-cost: $(VENV)/dev.stamp ## Measure the processor time of a decision: calls
 bench-replicas: $(VENV)/dev.stamp ## Measure how long until a change is in force in all replicas on PostgreSQL
 	@$(BIN)/python -m bench.replicas $(ARGS)
 
+.PHONY: bench-records
+bench-records: $(VENV)/dev.stamp ## Measure how fast replicas append to one log of records in PostgreSQL
+	@$(BIN)/python -m bench.shared_records $(ARGS)
+
 .PHONY: bench-local
 bench-local: $(VENV)/dev.stamp ## Measure the processor time of a decision of the Python client in its own process
 	@PYTHONPATH=clients/python $(BIN)/python -m bench.local

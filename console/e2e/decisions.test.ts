@@ -124,7 +124,7 @@ describe("decisions", () => {
     const { page } = visit;
     const copied = async (name: string) => {
       await page.getByRole("button", { name }).click();
-      await page.getByText(`Copied: ${name}`).first().waitFor();
+      await page.getByText(name.replace("Copy", "Copied")).first().waitFor();
       return page.evaluate(() => navigator.clipboard.readText());
     };
     const env = { PATH: process.env["PATH"], PDP_DATA_DIR: server.directory };
@@ -149,6 +149,11 @@ describe("decisions", () => {
     await writeFile(join(server.directory, "policies.yaml"), JSON.stringify({ policies }));
     const tested = await run(PDP, ["test", suite], { env });
     expect(tested.stdout).toContain("1 passed");
+
+    await page.evaluate(() => Object.defineProperty(navigator, "clipboard", { value: undefined }));
+    await page.getByRole("button", { name: "Copy as curl" }).click();
+    expect(await page.getByLabel("Text to copy").inputValue()).toBe(curl);
+    await page.getByRole("button", { name: "Close" }).click();
     await visit.close();
   });
 

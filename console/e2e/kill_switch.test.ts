@@ -81,7 +81,7 @@ describe("the kill switch", () => {
     await page.getByRole("region", { name: "openai" }).waitFor({ state: "detached" });
     await page.getByRole("switch", { name: "xai", exact: true }).click();
     const again = page.getByRole("dialog", { name: "Switch on xai" });
-    await again.getByLabel("Reason").selectOption("other");
+    await again.getByText("pass this switch again").waitFor();
     await again.getByRole("button", { name: "Switch on" }).click();
     await page.getByText("Nothing is switched off.").waitFor();
     await visit.close();

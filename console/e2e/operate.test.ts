@@ -5,29 +5,52 @@ import type { Browser } from "playwright-core";
 import { startBrowser, Visit } from "./support/browser";
 import { Server } from "./support/server";
 
-/** A SIEM that accepts whatever comes. */
-async function startCollector(): Promise<{ url: string; close: () => void; server: HttpServer }> {
-  const server = createServer((request, response) => {
-    request.resume();
-    request.on("end", () => response.end('{"text":"Success","code":0}'));
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  return { url: `http://127.0.0.1:${port}`, close: () => server.close(), server };
+/** A SIEM that accepts whatever comes, unless it is told to refuse. */
+class Collector {
+  refuses = false;
+  accepted = 0;
+
+  private constructor(private readonly server: HttpServer) {}
+
+  static async start(): Promise<Collector> {
+    const server = createServer((request, response) => {
+      request.resume();
+      request.on("end", () => {
+        if (collector.refuses) response.statusCode = 400;
+        else collector.accepted += 1;
+        response.end(collector.refuses ? '{"code":6}' : '{"text":"Success","code":0}');
+      });
+    });
+    const collector = new Collector(server);
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    return collector;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+  }
+
+  close(): void {
+    this.server.close();
+  }
 }
 
 describe("operating", () => {
-  let collector: Awaited<ReturnType<typeof startCollector>>;
+  let collector: Collector;
   let server: Server;
   let browser: Browser;
   let admin: string;
   let auditor: string;
 
   beforeAll(async () => {
-    collector = await startCollector();
+    collector = await Collector.start();
     server = await Server.start({
       auth: "required",
-      env: { SPLUNK_HEC_URL: collector.url, SPLUNK_HEC_TOKEN: "splunk-secret-token" },
+      env: {
+        SPLUNK_HEC_URL: collector.url,
+        SPLUNK_HEC_TOKEN: "splunk-secret-token",
+        PDP_SIEM_FLUSH_S: "0.1",
+      },
     });
     browser = await startBrowser();
     admin = await server.createKey("admin");
@@ -91,6 +114,25 @@ describe("operating", () => {
     await visit.close();
   });
 
+  test("whoever rotates the own key gets its new secret before the old one ends the session", async () => {
+    const own = await server.createKey("admin");
+    const { name } = await server.call<{ name: string }>("GET", "/v1/whoami", undefined, own);
+    const address = `#/operate/keys/${name.replace("key:", "")}`;
+    const visit = await Visit.open(browser, server, address, { key: own });
+    const { page } = visit;
+    await page.getByRole("button", { name: "Rotate…" }).click();
+    await page.getByLabel("How long the old secret stays valid").selectOption("0");
+    await page.getByRole("button", { name: "Rotate", exact: true }).click();
+    const rotated = page.getByRole("dialog", { name: "The new secret" });
+    await rotated.getByText("sign in with the new secret").waitFor();
+    const secret = (await rotated.locator(".secret").textContent()) ?? "";
+    await rotated.getByRole("button", { name: "I have stored it" }).click();
+    await page.getByRole("alert").getByText("UNAUTHENTICATED").waitFor();
+    await visit.signIn(secret);
+    await page.getByRole("navigation", { name: "Parts of Operate" }).waitFor();
+    await visit.close();
+  });
+
   test("a SIEM is tested, and its token is nowhere", async () => {
     const visit = await Visit.open(browser, server, "#/operate/siem", { key: admin });
     const { page } = visit;
@@ -103,6 +145,48 @@ describe("operating", () => {
     expect(await page.content()).not.toContain("splunk-secret-token");
     await visit.inspect("operate-siem");
     await visit.checkNarrow("operate-siem");
+    await visit.close();
+  });
+
+  test("what a SIEM refuses becomes a dead letter, is sent again, or is discarded", async () => {
+    const visit = await Visit.open(browser, server, "#/operate/dead-letters", { key: admin });
+    const { page } = visit;
+    await page.getByText("There are no dead letters.").waitFor();
+    const record = () =>
+      server.call("POST", "/v1/decide", { content: { text: "ssn 123-45-6789" } }, admin);
+    collector.refuses = true;
+    await record();
+    const letters = page.getByRole("region", { name: "splunk" });
+    await letters.getByText("HTTP 400").waitFor();
+    await visit.inspect("operate-dead-letters");
+    await visit.checkNarrow("operate-dead-letters");
+    collector.refuses = false;
+    const before = collector.accepted;
+    await letters.getByRole("button", { name: "Send again" }).click();
+    await page.getByText("There are no dead letters.").waitFor();
+    await expect.poll(() => collector.accepted, { timeout: 60_000 }).toBeGreaterThan(before);
+
+    collector.refuses = true;
+    await record();
+    await letters.waitFor();
+    await page.getByRole("button", { name: "Discard all…" }).click();
+    await page.getByRole("dialog").getByText("cannot be undone").waitFor();
+    await page
+      .getByRole("dialog")
+      .getByRole("button", { name: /^Discard/ })
+      .click();
+    await page.getByText("There are no dead letters.").waitFor();
+    collector.refuses = false;
+    await visit.close();
+  });
+
+  test("the processes are listed with the revision that they decide by", async () => {
+    const visit = await Visit.open(browser, server, "#/operate/processes", { key: admin });
+    const { page } = visit;
+    const row = page.getByRole("table", { name: "Processes" }).getByRole("row").nth(1);
+    await row.getByText("Serving").waitFor();
+    await visit.inspect("operate-processes");
+    await visit.checkNarrow("operate-processes");
     await visit.close();
   });
 
@@ -126,6 +210,7 @@ describe("operating", () => {
     await card.getByText("Decisions if the risk is high or higher, and personal data").waitFor();
     await card.getByRole("button", { name: "Send a test message" }).click();
     await card.locator(".test-result.removed").waitFor();
+    await card.getByText("Delivers").waitFor();
     expect(await page.locator("main").textContent()).not.toContain("secret-path");
     await visit.inspect("operate-alerts");
     await visit.close();

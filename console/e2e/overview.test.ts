@@ -24,6 +24,8 @@ describe("the overview", () => {
     await page.getByRole("heading", { name: "Nothing has been decided yet" }).waitFor();
     await page.getByText("No limit is in force.").waitFor();
     await page.getByText("No SIEM is configured.").waitFor();
+    await page.getByText("No alert rule is set.").waitFor();
+    await page.getByText("1 of 1 serves by fresh policies").waitFor();
     await visit.inspect("overview-empty");
     await visit.checkNarrow("overview-empty");
 
@@ -82,7 +84,9 @@ describe("the overview", () => {
     const visit = await Visit.open(browser, own, "", { key });
     const { page } = visit;
     await page.getByText("No SIEM is configured.").waitFor();
+    await page.getByText("No alert rule is set.").waitFor();
     expect(await page.getByText("Alerts that wait").count()).toBe(0);
+    expect(await page.getByText("Workers and replicas").count()).toBe(0);
     await visit.close();
     await own.stop();
   });

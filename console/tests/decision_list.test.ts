@@ -59,6 +59,19 @@ describe("the list", () => {
     expect(ids(list)).toEqual(["d7", "d6", "d5", "d4"]);
   });
 
+  test("that is loaded again keeps what has come meanwhile, and nothing else", async () => {
+    const answers: ((page: Page) => void)[] = [];
+    const list = new RecordList(() => new Promise((resolve) => answers.push(resolve)));
+    const first = list.restart();
+    answers[0]?.({ records: records(5, 2), next_cursor: "" });
+    await first;
+    const second = list.restart();
+    list.prepend([numbered(7)]);
+    answers[1]?.({ records: [numbered(6)], next_cursor: "" });
+    await second;
+    expect(ids(list)).toEqual(["d7", "d6"]);
+  });
+
   test("is bounded, and loads again what has fallen off its end", async () => {
     const list = new RecordList(pages({ records: records(MOST_ROWS, MOST_ROWS), next_cursor: "" }));
     await list.restart();

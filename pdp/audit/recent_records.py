@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -104,7 +105,7 @@ _decode: Final = msgspec.json.Decoder(_Body).decode
 
 
 class RecentRecords:
-    """The newest records of one tenant. For one thread at a time."""
+    """The newest records of one tenant. Any thread may ask for them; they take turns."""
 
     def __init__(
         self, log: AuditLog, tenant_id: str, clock: Callable[[], float] = time.monotonic
@@ -113,6 +114,7 @@ class RecentRecords:
         self._log = log
         self._tenant_id = tenant_id
         self._clock = clock
+        self._lock = threading.Lock()
         self._models: dict[tuple[str, str], tuple[str, str]] = {}
         self._matches: dict[tuple[PolicyMatch, ...], tuple[PolicyMatch, ...]] = {}
         self._restart(0)
@@ -127,13 +129,14 @@ class RecentRecords:
         Raises:
             StoreUnavailable: the log cannot be read.
         """
-        self._catch_up()
-        self._reach_back(since)
-        if until <= self._known_from:
-            return self._search(since, until)
-        found = [each for each in self._records if since <= each.time < until]
-        complete = self._known_from <= since and len(found) <= MAX_RECORDS
-        return FoundRecords(found[-MAX_RECORDS:], complete)
+        with self._lock:
+            self._catch_up()
+            self._reach_back(since)
+            if until <= self._known_from:
+                return self._search(since, until)
+            found = [each for each in self._records if since <= each.time < until]
+            complete = self._known_from <= since and len(found) <= MAX_RECORDS
+            return FoundRecords(found[-MAX_RECORDS:], complete)
 
     def _restart(self, end: int) -> None:
         """Forgets all records; those up to `end` are read backwards when they are needed."""

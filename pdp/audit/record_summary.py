@@ -19,7 +19,7 @@ from pdp.errors import InvalidArgument, Violation
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from pdp.audit.recent_records import FoundRecords, ReducedRecord
+    from pdp.audit.recent_records import ReducedRecord
     from pdp.domain.audit_log import AuditLog
     from pdp.domain.decision_counts import CountedPeriod
 
@@ -160,7 +160,7 @@ class RecordSummaries:
         self._log = log
         self._flush_counts = flush_counts
         self._clock = clock
-        self._recent: OrderedDict[str, _TenantRecords] = OrderedDict()
+        self._recent: OrderedDict[str, tuple[float, RecentRecords]] = OrderedDict()
 
     async def summarize(
         self,
@@ -187,24 +187,23 @@ class RecordSummaries:
         if until <= since:
             raise InvalidArgument.of(Violation("until", "must be after since"))
         parts = Buckets.of(since, until, buckets, now)
-        kept = self._kept(tenant_id, now)
-        async with kept.lock:
-            found = await asyncio.to_thread(kept.records.between, parts.start, parts.end)
-        return await asyncio.to_thread(self._summary, tenant_id, parts, found)
+        records = self._kept(tenant_id, now)
+        return await asyncio.to_thread(self._summary, tenant_id, parts, records)
 
-    def _kept(self, tenant_id: str, now: float) -> _TenantRecords:
+    def _kept(self, tenant_id: str, now: float) -> RecentRecords:
         """Returns the records of a tenant; those that were not used lately are dropped."""
-        kept = self._recent.pop(tenant_id, None) or _TenantRecords(self._log, tenant_id)
-        kept.used_at = now
-        self._recent[tenant_id] = kept
+        kept = self._recent.pop(tenant_id, None)
+        records = RecentRecords(self._log, tenant_id) if kept is None else kept[1]
+        self._recent[tenant_id] = (now, records)
         while len(self._recent) > MAX_TENANTS or self._oldest_use() < now - IDLE_S:
             self._recent.popitem(last=False)
-        return kept
+        return records
 
     def _oldest_use(self) -> float:
-        return next(iter(self._recent.values())).used_at
+        return next(iter(self._recent.values()))[0]
 
-    def _summary(self, tenant_id: str, parts: Buckets, found: FoundRecords) -> RecordSummary:
+    def _summary(self, tenant_id: str, parts: Buckets, recent: RecentRecords) -> RecordSummary:
+        found = recent.between(parts.start, parts.end)
         self._flush_counts()
         starts = range(parts.start, parts.end, parts.width)
         counts = [
@@ -234,17 +233,6 @@ class RecordSummaries:
             found.complete,
             counts[0].uncounted_before,
         )
-
-
-class _TenantRecords:
-    """The newest records of a tenant, for one call at a time."""
-
-    __slots__ = ("lock", "records", "used_at")
-
-    def __init__(self, log: AuditLog, tenant_id: str) -> None:
-        self.records = RecentRecords(log, tenant_id)
-        self.lock = asyncio.Lock()
-        self.used_at = 0.0
 
 
 def _outcomes(period: CountedPeriod) -> list[OutcomeCount]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
@@ -57,6 +58,7 @@ class RecordingOptions:
         bound: the most decisions that may wait if `durable` is false.
         retention: when records are removed.
         key: the key of the hash chain; empty for none.
+        replica: the name of this replica in a log that several share; see `open_audit_log`.
     """
 
     url: str
@@ -64,6 +66,7 @@ class RecordingOptions:
     bound: int = 10_000
     retention: Retention | RetentionSource = DEFAULT_RETENTION
     key: bytes = b""
+    replica: str = ""
 
     @classmethod
     def of(cls, settings: Settings, database_url: str | None = None) -> Self:
@@ -85,6 +88,7 @@ class RecordingOptions:
             bound=settings.audit_queue,
             retention=Retention(days * _DAY_S if days else None, mib * _MIB if mib else None),
             key=_read_key(settings.audit_key_file),
+            replica=f"{socket.gethostname()}:{settings.data_dir.absolute()}",
         )
 
     @classmethod
@@ -191,7 +195,7 @@ class Recording:
 
 def _open_log(options: RecordingOptions) -> AuditLog:
     try:
-        return open_audit_log(options.url, key=options.key)
+        return open_audit_log(options.url, key=options.key, replica=options.replica)
     except (ConfigError, StoreUnavailable) as error:
         # The error does not say which of the two databases it is about.
         file = location(options.url, AUDIT_SETTING)

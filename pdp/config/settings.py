@@ -142,7 +142,10 @@ class Settings(BaseSettings):
         description="durable: answer when the decision's record is on disk. async: do not wait.",
     )
     audit_url: StoreUrl = Field(
-        "", description="sqlite:///PATH of decision records; if empty, audit.db by the database."
+        "",
+        repr=False,  # it may hold a password
+        description="sqlite:///PATH of decision records, or postgresql://HOST/DATABASE that all "
+        "replicas share; if empty, audit.db by the database.",
     )
     audit_queue: int = Field(
         10_000, ge=1, le=1_000_000, description="Decisions that may wait for async recording."

@@ -85,7 +85,8 @@ class Reports:
     def _new_of(
         self, tenant_id: str, records: Sequence[tuple[DecisionRecord, int]]
     ) -> list[tuple[DecisionRecord, int]]:
-        return [each for each in records if self._log.get(tenant_id, each[0].decision_id) is None]
+        known = self._log.known(tenant_id, [record.decision_id for record, _ in records])
+        return [each for each in records if each[0].decision_id not in known]
 
     def _read(
         self, tenant_id: str, reporter: str, bodies: Sequence[str]

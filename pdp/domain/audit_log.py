@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from pdp.domain.decision_counts import CountedPeriod, CountKey
 
@@ -115,7 +115,7 @@ class Retention:
 
     Attributes:
         max_age_s: age of a record, in seconds.
-        max_bytes: size of the file, without its free pages.
+        max_bytes: size of the log, without free space in its files.
     """
 
     max_age_s: float | None = None
@@ -141,7 +141,10 @@ class AuditLog(Protocol):
 
     Several processes may append to one log. In a process, one thread at a time may append, and one
     thread at a time may read; both may run at once. All methods raise `StoreUnavailable` if the log
-    cannot be used.
+    cannot be used. Every backend passes `tests/contract/test_audit_*.py`.
+
+    All readers see the records in one order. A reader that has read up to a record has missed none
+    before it, whatever other processes append.
     """
 
     def append(self, bodies: Sequence[str]) -> None:
@@ -154,10 +157,16 @@ class AuditLog(Protocol):
         """Returns up to `limit` records with a sequence above `after`, oldest first."""
 
     def read_on(self, after: int, limit: int) -> Sequence[StoredRecord]:
-        """Returns up to `limit` records of all tenants above `after`, oldest first, for exports."""
+        """Returns up to `limit` records of all tenants above `after`, oldest first, for exports.
+
+        If replicas share the log, these are the records of this replica: each exports its own.
+        """
 
     def get(self, tenant_id: str, decision_id: str) -> StoredRecord | None:
         """Returns the record of a decision; None if the log does not have it."""
+
+    def known(self, tenant_id: str, decision_ids: Collection[str]) -> frozenset[str]:
+        """Returns those of the decisions that the log has records of."""
 
     def add_counts(self, counts: Mapping[CountKey, int], at: float) -> None:
         """Adds decisions to the counts of a minute; all of them, or none.
@@ -205,7 +214,7 @@ class AuditLog(Protocol):
         """
 
     def size(self) -> int:
-        """Returns how many bytes the log uses, without the free pages of its file."""
+        """Returns how many bytes the log uses, without free space in its files."""
 
     def checkpoint(self) -> None:
         """Does pending maintenance that keeps appends and searches fast.

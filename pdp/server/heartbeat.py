@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 INTERVAL_S: Final = 5.0
 """How often a process is written."""
 
+LEAVE_S: Final = 1.0
+"""How long the end of a process waits for a write that hangs."""
+
 MAX_HOST_LENGTH: Final = 255
 
 _log: Final = structlog.get_logger("pdp.server")
@@ -80,9 +83,14 @@ class Heartbeat:
         await asyncio.to_thread(self._remove)
 
     def _remove(self) -> None:
-        with self._writing, suppress(PdpError):
-            self._left = True  # a thread may still be about to write
-            self._store.remove_process(self._id)
+        self._left = True  # a thread may still be about to write
+        if not self._writing.acquire(timeout=LEAVE_S):
+            return
+        try:
+            with suppress(PdpError):
+                self._store.remove_process(self._id)
+        finally:
+            self._writing.release()
 
     def _write(self) -> None:
         try:

@@ -7,6 +7,7 @@ To add a backend, add an entry to `_BACKENDS` and run the contract suite on it (
 from __future__ import annotations
 
 import re
+import socket
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from pdp.errors import ConfigError
@@ -36,7 +37,9 @@ class Backend(Protocol):
     def open_store(self, url: str, *, busy_timeout_s: float) -> Store:
         """See `pdp.store.open_store`."""
 
-    def open_audit_log(self, url: str, *, key: bytes, busy_timeout_s: float) -> AuditLog:
+    def open_audit_log(
+        self, url: str, *, key: bytes, replica: str, busy_timeout_s: float
+    ) -> AuditLog:
         """See `pdp.store.open_audit_log`."""
 
     def open_chain_reader(self, url: str, *, key: bytes, busy_timeout_s: float) -> ChainReader:
@@ -109,13 +112,19 @@ def open_store(url: str, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Store:
 
 
 def open_audit_log(
-    url: str, *, key: bytes = b"", busy_timeout_s: float = BUSY_TIMEOUT_S
+    url: str,
+    *,
+    key: bytes = b"",
+    replica: str = "",
+    busy_timeout_s: float = BUSY_TIMEOUT_S,
 ) -> AuditLog:
     """Opens the audit log. Creates or upgrades the database if necessary.
 
     Args:
         url: see `open_store`.
         key: turns the hashes of the chain into MACs; empty for plain hashes.
+        replica: in a log that several replicas share, the name of this one; each of its processes
+            has the same. If empty, the name of the host.
         busy_timeout_s: how long to wait for another writer.
 
     Raises:
@@ -124,7 +133,9 @@ def open_audit_log(
         StoreUnavailable: another process held the database for longer than `busy_timeout_s`.
     """
     backend = _backend(url, AUDIT_SETTING)
-    return backend.open_audit_log(url, key=key, busy_timeout_s=busy_timeout_s)
+    return backend.open_audit_log(
+        url, key=key, replica=replica or socket.gethostname(), busy_timeout_s=busy_timeout_s
+    )
 
 
 def open_chain_reader(

@@ -129,19 +129,20 @@ def parse_note(text: str) -> RemovalNote:
     try:
         fields: Any = json.loads(text)
         return RemovalNote(
-            removed=_removed(fields.get("removed", ())),
+            removed=read_removed(fields.get("removed", ())),
             ranges=tuple(
-                Range(_number(first), _number(last)) for first, last in fields.get("ranges", ())
+                Range(read_number(first), read_number(last))
+                for first, last in fields.get("ranges", ())
             ),
             gaps=tuple(
-                Gap(_number(first), _number(last), _hash(before), _hash(hash_))
+                Gap(read_number(first), read_number(last), read_hash(before), read_hash(hash_))
                 for first, last, before, hash_ in fields.get("gaps", ())
             ),
             converted={
-                int(batch): _hash(hash_) for batch, hash_ in fields.get("converted", {}).items()
+                int(batch): read_hash(hash_) for batch, hash_ in fields.get("converted", {}).items()
             },
             checkpoint=_checkpoint(fields),
-            earlier=_removed(fields.get("earlier", ())),
+            earlier=read_removed(fields.get("earlier", ())),
         )
     except (AttributeError, KeyError, TypeError, RecursionError) as error:
         raise ValueError("not a note of a removal") from error
@@ -150,31 +151,39 @@ def parse_note(text: str) -> RemovalNote:
 def _checkpoint(fields: Mapping[str, Any]) -> Checkpoint | None:
     if "removed_through" not in fields:
         return None
-    next_record = _number(fields.get("next_record", 0))
-    return Checkpoint(_number(fields["removed_through"]), _hash(fields["hash"]), next_record)
+    next_record = read_number(fields.get("next_record", 0))
+    return Checkpoint(
+        read_number(fields["removed_through"]), read_hash(fields["hash"]), next_record
+    )
 
 
-def _removed(entries: Iterable[Mapping[str, Any]]) -> tuple[RemovedRecords, ...]:
+def read_removed(entries: Iterable[Mapping[str, Any]]) -> tuple[RemovedRecords, ...]:
+    """Returns removals of a note; raises KeyError or TypeError if they are not valid."""
     return tuple(
-        RemovedRecords(_text(each["tenant_id"]), _text(each["reason"]), _number(each["records"]))
+        RemovedRecords(
+            read_text(each["tenant_id"]), read_text(each["reason"]), read_number(each["records"])
+        )
         for each in entries
     )
 
 
-def _number(value: object) -> int:
+def read_number(value: object) -> int:
+    """Returns a number of a note; raises TypeError if it is not valid."""
     if not isinstance(value, int) or value < 0:
         raise TypeError("not a number of a batch or a record")
     return value
 
 
-def _text(value: object) -> str:
+def read_text(value: object) -> str:
+    """Returns a text of a note; raises TypeError if it is not valid."""
     if not isinstance(value, str):
         raise TypeError("not a text")
     return value
 
 
-def _hash(value: object) -> bytes:
-    hash_ = bytes.fromhex(_text(value))
+def read_hash(value: object) -> bytes:
+    """Returns a hash of a note; raises TypeError or ValueError if it is not valid."""
+    hash_ = bytes.fromhex(read_text(value))
     if len(hash_) != _HASH_BYTES:
         raise TypeError("not a hash")
     return hash_

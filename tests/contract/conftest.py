@@ -1,4 +1,7 @@
-"""The backends that the contract suite of the store runs on. Each is one entry of `BACKENDS`."""
+"""The backends that the contract suites of the store and of the audit log run on.
+
+Each is one entry of `BACKENDS`.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from pdp.store import open_audit_log
 from pdp.store import open_store as open_by_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from pdp.domain.audit_log import AuditLog
     from pdp.store.port import Store
 
 LONG_TIMEOUT_S: Final = 60.0
@@ -56,3 +61,27 @@ def open_store(request: pytest.FixtureRequest) -> Iterator[Callable[..., Store]]
 def store(open_store: Callable[..., Store]) -> Store:
     """A new, empty store."""
     return open_store()
+
+
+@pytest.fixture(params=sorted(BACKENDS))
+def open_log(request: pytest.FixtureRequest) -> Iterator[Callable[..., AuditLog]]:
+    """Returns a function that opens the test's audit log.
+
+    Each call opens it again, as another process would. The function takes the key of the hash
+    chain. All opened logs are closed after the test.
+    """
+    url = BACKENDS[request.param](request)
+    with ExitStack() as logs:
+
+        def open_again(key: bytes = b"") -> AuditLog:
+            log = open_audit_log(url, key=key, busy_timeout_s=LONG_TIMEOUT_S)
+            logs.callback(log.close)
+            return log
+
+        yield open_again
+
+
+@pytest.fixture
+def log(open_log: Callable[..., AuditLog]) -> AuditLog:
+    """A new, empty audit log without a key."""
+    return open_log()

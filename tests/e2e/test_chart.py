@@ -28,6 +28,7 @@ WITHOUT_SCHEMA: Final = frozenset({"PodMonitor", "PrometheusRule"})
 
 TLS: Final = "tls.secretName=pdp-tls"
 POSTGRESQL: Final = ("store.type=postgresql", "store.postgresql.secretName=db", TLS)
+RECORDS: Final = "records.postgresql.secretName=db"
 SIDECAR: Final = ("mode=sidecar", "sidecar.tenant=acme")
 APP: Final = ("sidecar.containers[0].name=app", "sidecar.containers[0].image=app")
 
@@ -36,6 +37,8 @@ VARIANTS: Final[dict[str, tuple[str, ...]]] = {
     "client certificates": (TLS, "tls.clientCaSecretName=pdp-clients"),
     "several servers": (*POSTGRESQL, "replicas=3", "volume.storageClassName=fast"),
     "scaled": (*POSTGRESQL, "autoscaling.enabled=true"),
+    "records in PostgreSQL": (*POSTGRESQL, RECORDS, "replicas=3", "autoscaling.enabled=true"),
+    "records in PostgreSQL alone": (TLS, RECORDS),
     "a database with an authority of its own": (*POSTGRESQL, "store.postgresql.caSecretName=ca"),
     "watched": (TLS, "monitoring.podMonitor=true", "monitoring.rules=true"),
     "open to all": (TLS, "networkPolicy.enabled=false", "service.type=LoadBalancer"),
@@ -200,6 +203,23 @@ def test_several_servers_have_volumes_and_are_not_ended_together(helm: Path) -> 
     assert kubernetes.workload(objects)["kind"] == "StatefulSet"
     assert kubernetes.environment(objects)["PDP_DATABASE_URL"] == "secret"
     assert kubernetes.of_kind(objects, "PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
+
+
+def test_servers_that_share_their_records_need_no_volumes(helm: Path) -> None:
+    objects = kubernetes.objects(rendered(helm, *of_values(VARIANTS["records in PostgreSQL"])))
+    deployment = kubernetes.workload(objects)
+    assert deployment["kind"] == "Deployment"
+    assert "volumeClaimTemplates" not in deployment["spec"]
+    assert kubernetes.environment(objects)["PDP_AUDIT_URL"] == "secret"
+    scaler = kubernetes.of_kind(objects, "HorizontalPodAutoscaler")
+    assert scaler["spec"]["scaleTargetRef"]["kind"] == "Deployment"
+
+
+def test_a_server_with_a_file_of_policies_keeps_its_volume(helm: Path) -> None:
+    sets = VARIANTS["records in PostgreSQL alone"]
+    objects = kubernetes.objects(rendered(helm, *of_values(sets)))
+    assert kubernetes.workload(objects)["kind"] == "StatefulSet"
+    assert kubernetes.environment(objects)["PDP_AUDIT_URL"] == "secret"
 
 
 def test_a_digest_is_used_in_place_of_the_tag(helm: Path) -> None:

@@ -39,9 +39,9 @@ SYNCHRONOUS = ("synchronous_standby_names=*",)
 
 
 @contextmanager
-def load(replicas: list[Server], fault: str) -> Iterator[ReplicaLoad]:
+def load(replicas: list[Server], fault: str, records_url: str = "") -> Iterator[ReplicaLoad]:
     """Runs the load around a fault, then checks what is left; prints the time until agreement."""
-    with under_load(replicas) as result:
+    with under_load(replicas, records_url) as result:
         result.wait_for_writes(WRITES)
         yield result
         seconds = agree(replicas, f"After {fault}")
@@ -76,6 +76,33 @@ def test_a_killed_database(tmp_path: Path) -> None:
         database.kill()
         result.load.wait_for(3 * len(replicas))  # decisions go on
         database.start()
+
+
+def test_a_killed_replica_that_records_in_the_database(tmp_path: Path) -> None:
+    with postgres() as database:
+        url = database.url()
+        with (
+            start_replicas(tmp_path, url, PDP_AUDIT_URL=url) as replicas,
+            load(replicas, "kill of a replica, shared records", url) as result,
+        ):
+            killed = replicas[0]
+            killed.process.send_signal(signal.SIGKILL)
+            killed.process.wait(TIMEOUT_S)
+            result.wait_for_writes(WRITES)
+            replicas[0] = restart(killed, url, PDP_AUDIT_URL=url)
+
+
+def test_a_killed_database_that_has_the_records(tmp_path: Path) -> None:
+    """Decisions that must be recorded are BLOCK until it is back."""
+    with postgres() as database:
+        url = database.url()
+        with (
+            start_replicas(tmp_path, url, PDP_AUDIT_URL=url) as replicas,
+            load(replicas, "kill of the database, shared records", url) as result,
+        ):
+            database.kill()
+            result.load.wait_for(3 * len(replicas))
+            database.start()
 
 
 @pytest.mark.parametrize("how", ["hold", "cut"])

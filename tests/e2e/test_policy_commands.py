@@ -338,6 +338,14 @@ class TestOverlays:
         assert ran.code == Exit.NO
         assert cli("decide", "--tenant", tenant, "--text", "a rival").code == Exit.OK
 
+    def test_an_overlay_can_remove_policies(self, cli: Cli, blocked: str, tmp_path: Path) -> None:
+        file = tmp_path / "overlay.yaml"
+        ask = ("simulate", "--tenant", blocked, "--text", "a rival", "--overlay", str(file))
+        file.write_text("policies: {static_policies: []}\n")
+        assert cli(*ask).code == Exit.NO
+        file.write_text("policies: {static_policies: []}\npolicies_mode: replace\n")
+        assert cli(*ask).code == Exit.OK
+
     def test_a_suite_is_an_overlay_too(self, cli: Cli, tenant: str, tmp_path: Path) -> None:
         """Of a suite, its policies count, without models."""
         file = tmp_path / "suite.yaml"

@@ -39,12 +39,18 @@ def start_replicas(
             each.__exit__(None, None, None)
 
 
-def restart(replica: Server, url: str) -> Server:
-    """Ends a replica, if it runs, and starts it on its addresses and with its files."""
+def restart(replica: Server, url: str, **settings: str) -> Server:
+    """Ends a replica, if it runs, and starts it on its addresses and with its files.
+
+    Args:
+        replica: the replica.
+        url: of the database.
+        **settings: its further settings.
+    """
     replica.__exit__(None, None, None)
     host = replica.http_url.removeprefix("http://")
     addresses = {"PDP_GRPC_LISTEN": replica.grpc_address, "PDP_HTTP_LISTEN": host}
-    return servers.start(replica.data_dir, PDP_DATABASE_URL=url, **addresses)
+    return servers.start(replica.data_dir, PDP_DATABASE_URL=url, **addresses, **settings)
 
 
 def views_of(name: str, replicas: Sequence[Server]) -> list[Tenant]:

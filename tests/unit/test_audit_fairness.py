@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from pdp.domain.audit_log import RecordFilter, RemovedRecords, Retention
 from pdp.store import open_audit_log
+from pdp.store.fair_shares import fair_share
 from pdp.store.sqlite import audit_holdings, audit_removal
-from pdp.store.sqlite.audit_holdings import fair_share
 from tests.support.audit_logs import KEY, body, file, log, old_log, run
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from pdp.engine.compiler import compile_tenant
 from pdp.engine.evaluate import evaluate
 from pdp.errors import StoreUnavailable
 from pdp.store import open_audit_log
-from pdp.store.sqlite import audit_counts
+from pdp.store.sql import decision_counts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 PLATFORM = catalog_platform()
 KEY = CountKey("acme", "standard", "ALLOW", recorded=False)
 RECORDED = KEY._replace(recorded=True)
-HOUR_S = audit_counts.HOUR_S
+HOUR_S = decision_counts.HOUR_S
 NOON = 1_772_064_000.0 // HOUR_S * HOUR_S
 
 
@@ -194,7 +194,7 @@ def test_counts_are_of_whole_minutes(log: AuditLog) -> None:
 def test_minutes_become_hours_after_a_day(log: AuditLog, monkeypatch: pytest.MonkeyPatch) -> None:
     for minute in range(3):
         log.add_counts({KEY: 1}, NOON + 60 * minute)
-    day = audit_counts.MINUTES_KEPT_S
+    day = decision_counts.MINUTES_KEPT_S
     monkeypatch.setattr("pdp.store.sqlite.audit_log.time.time", lambda: NOON + day + HOUR_S - 1)
     log.checkpoint()
     assert counted(log, since=NOON + 120).made == 1
@@ -205,7 +205,7 @@ def test_minutes_become_hours_after_a_day(log: AuditLog, monkeypatch: pytest.Mon
 
 
 def test_the_number_of_rows_is_bounded(log: AuditLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audit_counts, "MAX_ROWS", 2)
+    monkeypatch.setattr(decision_counts, "MAX_ROWS", 2)
     monkeypatch.setattr("pdp.store.sqlite.audit_log.time.time", lambda: NOON)
     log.add_counts({KEY: 1}, NOON)
     log.add_counts({KEY: 1}, NOON + 60)

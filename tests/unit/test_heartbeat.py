@@ -13,6 +13,7 @@ from pdp.errors import StoreUnavailable
 from pdp.server import heartbeat
 from pdp.server.heartbeat import Heartbeat
 from pdp.server.state import Readiness
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from pdp.domain.server_process import ServerProcess
@@ -135,6 +136,19 @@ async def test_nothing_is_written_after_the_process_has_left(
     await beats.leave()
     await asyncio.to_thread(beats._write)
     assert not store.processes
+
+
+async def test_a_process_leaves_while_a_write_hangs(
+    beats: Heartbeat, store: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat, "LEAVE_S", 0.001)
+    store.answers.clear()
+    hanging = asyncio.create_task(asyncio.to_thread(beats._write))
+    await asyncio.to_thread(wait_until, beats._writing.locked, "a write hangs")
+    await beats.leave()
+    assert not store.removed
+    store.answers.set()
+    await hanging
 
 
 async def test_a_process_leaves_a_store_that_fails(beats: Heartbeat, store: Written) -> None:

@@ -28,7 +28,7 @@ from tests.support.servers import TIMEOUT_S
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from pdp.audit.acknowledgements import Acknowledgements
     from pdp.domain.decision_counts import CountedPeriod, CountKey
@@ -65,6 +65,9 @@ class MemoryLog:
 
     def read_on(self, after: int, limit: int) -> Sequence[StoredRecord]:
         raise NotImplementedError
+
+    def known(self, tenant_id: str, decision_ids: Collection[str]) -> frozenset[str]:
+        return frozenset()
 
     def get(self, tenant_id: str, decision_id: str) -> StoredRecord | None:
         raise NotImplementedError

@@ -23,10 +23,25 @@ if TYPE_CHECKING:
 
 MIN_SERVER_VERSION: Final = 150_000
 
-LOCK: Final = 0x50445031
-"""The advisory lock of migrations: "PDP1"."""
-
 LOCK_TIMEOUT_S: Final = 60
+
+
+class SchemaPlace(NamedTuple):
+    """Where in a database the tables of a schema are.
+
+    Attributes:
+        schema: the schema of PostgreSQL.
+        table: the table that has the numbers of `SchemaState`.
+        lock: the advisory lock of migrations.
+    """
+
+    schema: str
+    table: str
+    lock: int
+
+
+POLICIES: Final = SchemaPlace(SCHEMA, "change_log", 0x50445031)
+"""The store of policies. The lock is "PDP1"."""
 
 
 class SchemaState(NamedTuple):
@@ -41,12 +56,17 @@ class SchemaState(NamedTuple):
     oldest: int
 
 
-def prepare(connection: psycopg.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+def prepare(
+    connection: psycopg.Connection,
+    migrations: Sequence[Migration] = MIGRATIONS,
+    place: SchemaPlace = POLICIES,
+) -> None:
     """Brings the database to the schema of this release, or leaves a newer one that it can use.
 
     Args:
         connection: commits each statement by itself outside a transaction.
         migrations: the migrations of this release.
+        place: where the tables are.
 
     Raises:
         ConfigError: the server is too old, or the database belongs to another program or to a
@@ -55,11 +75,11 @@ def prepare(connection: psycopg.Connection, migrations: Sequence[Migration] = MI
     """
     if connection.info.server_version < MIN_SERVER_VERSION:
         raise ConfigError("The database is PostgreSQL of an older version. It must be 15 or newer.")
-    if _needs_migration(state_of(connection), migrations):
-        _migrate(connection, migrations)
+    if _needs_migration(state_of(connection, place), migrations):
+        _migrate(connection, migrations, place)
 
 
-def state_of(connection: psycopg.Connection) -> SchemaState:
+def state_of(connection: psycopg.Connection, place: SchemaPlace = POLICIES) -> SchemaState:
     """Returns the schema of the database.
 
     Raises:
@@ -67,16 +87,19 @@ def state_of(connection: psycopg.Connection) -> SchemaState:
         psycopg.Error: the database cannot be read.
     """
     tables = run(
-        connection, "SELECT tablename FROM pg_tables WHERE schemaname = %s LIMIT 100", (SCHEMA,)
+        connection, "SELECT tablename FROM pg_tables WHERE schemaname = %s", (place.schema,)
     )
     if not tables:
         return SchemaState(0, 0)
-    if ("change_log",) not in tables:
+    if (place.table,) not in tables:
         raise ConfigError(
-            f"The schema {SCHEMA} of the database belongs to another program. Name another "
+            f"The schema {place.schema} of the database belongs to another program. Name another "
             "database, or one that this product has created."
         )
-    [row] = run(connection, f"SELECT schema_version, oldest_schema FROM {SCHEMA}.change_log")  # noqa: S608 - constants
+    [row] = run(
+        connection,
+        f"SELECT schema_version, oldest_schema FROM {place.schema}.{place.table}",  # noqa: S608 - constants
+    )
     return SchemaState(*row)
 
 
@@ -89,18 +112,20 @@ def _needs_migration(state: SchemaState, migrations: Sequence[Migration]) -> boo
     return state.version < len(migrations)
 
 
-def _migrate(connection: psycopg.Connection, migrations: Sequence[Migration]) -> None:
+def _migrate(
+    connection: psycopg.Connection, migrations: Sequence[Migration], place: SchemaPlace
+) -> None:
     with connection.transaction():
         run(connection, f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s'")
-        run(connection, "SELECT pg_advisory_xact_lock(%s)", (LOCK,))
+        run(connection, "SELECT pg_advisory_xact_lock(%s)", (place.lock,))
         # Another replica may have been faster.
-        state = state_of(connection)
+        state = state_of(connection, place)
         if not _needs_migration(state, migrations):
             return
         for each in migrations[state.version :]:
             run(connection, each.sql)
         run(
             connection,
-            f"UPDATE {SCHEMA}.change_log SET schema_version = %s, oldest_schema = %s",  # noqa: S608 - a constant
+            f"UPDATE {place.schema}.{place.table} SET schema_version = %s, oldest_schema = %s",  # noqa: S608 - constants
             (len(migrations), migrations[-1].oldest),
         )

@@ -10,6 +10,7 @@ from psycopg_pool import ConnectionPool
 
 from pdp.errors import StoreUnavailable
 from pdp.store.postgres import schema
+from pdp.store.postgres.connections import configure
 from pdp.store.postgres.errors import convert_errors, convert_opening_errors, unavailable
 from pdp.store.postgres.listener import CHANNEL, Listener
 from pdp.store.postgres.migrations import MIGRATIONS, SCHEMA
@@ -197,15 +198,7 @@ class PostgresStore:
 
 def _configure(connection: psycopg.Connection) -> None:
     """Sets up a connection of the pool."""
-    run(
-        connection,
-        f"SET search_path TO {SCHEMA};"
-        f" SET idle_in_transaction_session_timeout = '{IDLE_S}s';"
-        f" SET statement_timeout = '{STATEMENT_S}s';"
-        # A value above that waits for standbys, too.
-        " SELECT set_config('synchronous_commit', 'on', false)"
-        " WHERE current_setting('synchronous_commit') = 'off'",
-    )
+    configure(connection, SCHEMA, statement_s=STATEMENT_S, idle_s=IDLE_S)
 
 
 @contextmanager

@@ -1,58 +1,18 @@
-"""Compares what is missing from the audit log with what the notes of removals say.
-
-What is missing is a set of runs, and so is what the notes say. A log may have millions of runs, in
-two different orders, so they are not stored. Each run adds a fingerprint of its beginning and
-subtracts one of its end. If a run begins at the end of another, the two cancel out, so the sum
-depends on the set only and not on how it is divided into runs. The key of the fingerprints is
-random, so an attacker cannot choose other runs with the same sum.
-"""
+"""Compares what is missing from the audit log with what the notes of removals say."""
 
 from __future__ import annotations
 
-import hashlib
-import secrets
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from pdp.domain.audit_log import RemovedRecords
 from pdp.store.removal_notes import sum_up
+from pdp.store.run_differences import RunDifferences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pdp.store.hash_chain import Batch
     from pdp.store.removal_notes import Checkpoint, RemovalNote
-
-_PLACES: Final = 1000
-"""Into how many places the log is divided, to say where a difference is."""
-
-_MODULUS: Final = 1 << 128
-
-
-class _Differences:
-    """The sums of fingerprints, by place."""
-
-    def __init__(self, highest: int) -> None:
-        self._width = max(highest, 0) // _PLACES + 1
-        self._highest = max(highest, 0) + 1
-        self._key = secrets.token_bytes(16)
-        self._sums: dict[int, int] = {}
-
-    def add(self, point: int, sign: int, content: bytes = b"") -> None:
-        text = b"%d " % point + content
-        digest = hashlib.blake2b(text, digest_size=16, key=self._key).digest()
-        place = min(point, self._highest) // self._width
-        total = (self._sums.get(place, 0) + sign * int.from_bytes(digest, "big")) % _MODULUS
-        if total:
-            self._sums[place] = total
-        else:
-            self._sums.pop(place, None)
-
-    def places(self) -> Iterator[tuple[int, int]]:
-        """Yields between which points the two sets differ, as two inclusive bounds."""
-        places = sorted(self._sums)
-        for position in range(0, len(places), 2):
-            first, last = places[position], places[min(position + 1, len(places) - 1)]
-            yield first * self._width, last * self._width + self._width - 1
 
 
 class RemovalLedger:
@@ -65,8 +25,8 @@ class RemovalLedger:
         highest_record: the number of the newest record.
         """
         self._start = start
-        self._records = _Differences(highest_record)
-        self._batches = _Differences(highest_batch)
+        self._records = RunDifferences(highest_record)
+        self._batches = RunDifferences(highest_batch)
         self._totals: dict[tuple[str, str], int] = {}
         self._below = 0
         self.checkpoint: Checkpoint | None = None

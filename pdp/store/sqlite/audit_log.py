@@ -14,7 +14,8 @@ from pdp.errors import ConfigError, StoreUnavailable
 from pdp.store.files import is_busy, retry_while_busy
 from pdp.store.hash_chain import key_id, next_batch, record_hash
 from pdp.store.setting_names import AUDIT_SETTING
-from pdp.store.sqlite import audit_counts, audit_queries, schema
+from pdp.store.sql import decision_counts
+from pdp.store.sqlite import audit_queries, schema
 from pdp.store.sqlite.audit_lookups import index_step
 from pdp.store.sqlite.audit_retention import MAX_PAGES, retain
 from pdp.store.sqlite.audit_search import MAX_SEQUENCE, search
@@ -24,13 +25,14 @@ from pdp.store.sqlite.errors import convert_errors, convert_opening_errors
 from pdp.store.sqlite.file_identity import FileIdentity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from sqlite_utils.migrations import Migrations
 
     from pdp.domain.audit_log import RecordFilter, RecordPage, Removal, Retention, Verification
     from pdp.domain.decision_counts import CountedPeriod, CountKey
     from pdp.store.hash_chain import Batch
+    from pdp.store.sql.dialect import Rows
 
 APPLICATION_ID: Final = 0x50445041
 """Marks a SQLite file as an audit log: "PDPA"."""
@@ -61,6 +63,7 @@ _CHAIN_BROKEN: Final = (
 _KEY_SETTING: Final = "PDP_AUDIT_KEY_FILE"
 
 _GET: Final = "SELECT sequence, body FROM records WHERE decision_id = ? AND tenant_id = ?"
+_OLDEST_TIME: Final = "SELECT time FROM records WHERE tenant_id = ? ORDER BY sequence LIMIT 1"
 _READ_ON: Final = "SELECT sequence, body FROM records WHERE sequence > ? ORDER BY sequence LIMIT ?"
 
 
@@ -187,11 +190,24 @@ class SqliteAuditLog:
         records = self._records(_GET, (decision_id, tenant_id))
         return records[0] if records else None
 
+    def known(self, tenant_id: str, decision_ids: Collection[str]) -> frozenset[str]:
+        """See `AuditLog.known`."""
+        with self._read() as connection:
+            return frozenset(
+                each
+                for each in decision_ids
+                if connection.execute(_GET, (each, tenant_id)).fetchone()
+            )
+
     def add_counts(self, counts: Mapping[CountKey, int], at: float) -> None:
         """See `AuditLog.add_counts`."""
-        with self._checkpoint_lock, convert_errors():
-            # The connection waits while others write, and its commits wait for no disk.
-            audit_counts.add(self._checkpointer, counts, at)
+        # The connection waits while others write, and its commits wait for no disk.
+        with (
+            self._checkpoint_lock,
+            convert_errors(),
+            _writing(self._checkpointer) as execute,
+        ):
+            decision_counts.add(execute, counts, at)
 
     def counts(
         self,
@@ -203,7 +219,9 @@ class SqliteAuditLog:
     ) -> CountedPeriod:
         """See `AuditLog.counts`."""
         with self._read() as connection:
-            return audit_counts.read(connection, tenant_id, since, until, outcomes)
+            return decision_counts.read(
+                _runner(connection), tenant_id, since, until, outcomes, oldest_time=_OLDEST_TIME
+            )
 
     def last(self) -> int:
         """See `AuditLog.last`."""
@@ -253,13 +271,18 @@ class SqliteAuditLog:
 
     def _maintenance_step(self) -> bool:
         try:
-            return index_step(self._checkpointer) or audit_counts.shorten_step(
-                self._checkpointer, time.time()
-            )
+            return index_step(self._checkpointer) or self._shorten_counts(time.time())
         except sqlite3.OperationalError as error:
             if is_busy(error):
                 return False  # the next call goes on
             raise
+
+    def _shorten_counts(self, now: float) -> bool:
+        if not decision_counts.needs_shortening(_runner(self._checkpointer), now):
+            return False
+        with _writing(self._checkpointer) as execute:
+            decision_counts.shorten(execute, now)
+        return True
 
     def close(self) -> None:
         """See `AuditLog.close`."""
@@ -277,6 +300,23 @@ class SqliteAuditLog:
     def _records(self, sql: str, parameters: tuple[Any, ...]) -> list[StoredRecord]:
         with self._read() as connection:
             return [StoredRecord(*row) for row in connection.execute(sql, parameters)]
+
+
+def _runner(connection: sqlite3.Connection) -> Callable[..., Rows]:
+    """Returns a function that runs a statement with its parameters."""
+    return lambda sql, *parameters: connection.execute(sql, parameters).fetchall()
+
+
+@contextmanager
+def _writing(connection: sqlite3.Connection) -> Iterator[Callable[..., Rows]]:
+    """Opens a transaction that may write, and yields a function that runs a statement in it."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield _runner(connection)
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
 
 
 def _places(bodies: Sequence[bytes]) -> str:

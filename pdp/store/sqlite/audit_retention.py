@@ -14,6 +14,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 from pdp.domain.audit_log import Removal
+from pdp.store.fair_shares import excesses
 from pdp.store.hash_chain import Batch
 from pdp.store.sqlite import audit_holdings
 from pdp.store.sqlite.audit_queries import BATCH_COLUMNS, batch_of
@@ -95,7 +96,8 @@ def _remove_excess(
     Returns:
         Whether it removed any.
     """
-    for tenant_id, excess in audit_holdings.excesses(connection, used, max_bytes).items():
+    holdings = audit_holdings.read(connection)
+    for tenant_id, excess in excesses(holdings, used, max_bytes).items():
         if not step.room:
             break
         rows = connection.execute(_OLDEST_RECORDS, (tenant_id, step.room))

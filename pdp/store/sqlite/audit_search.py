@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
 
-from pdp.domain.audit_log import RecordPage, StoredRecord
+from pdp.domain.audit_log import StoredRecord
 from pdp.store.sqlite.audit_lookups import read_indexed
 from pdp.store.sqlite.audit_queries import conditions
+from pdp.store.windowed_search import SearchSegment, search_windows
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from pdp.domain.audit_log import RecordFilter
+    from pdp.domain.audit_log import RecordFilter, RecordPage
 
 WINDOW: Final = 2_000
 """The most records that are read at a time. Other reads wait meanwhile."""
@@ -25,21 +27,37 @@ MAX_SEQUENCE: Final = 1 << 62
 """More than the place of any record."""
 
 
-class _Segment(NamedTuple):
-    """A range of the log, and the index that it is searched by.
+class _WindowReader:
+    """Reads windows of a search on a connection."""
 
-    Attributes:
-        start, end: the places of the records; `end` is exclusive.
-        source: SQL: the index, and what it is compared with.
-        parameters: of the source.
-        condition: SQL that selects the records of the index.
-    """
+    def __init__(self, connection: sqlite3.Connection, record_filter: RecordFilter) -> None:
+        self._connection = connection
+        self._filter = record_filter
 
-    start: int
-    end: int
-    source: str
-    parameters: tuple[str | float, ...]
-    condition: str
+    def bound(self, segment: SearchSegment, *, newest_first: bool) -> int | None:
+        """See `WindowReader.bound`."""
+        order = "DESC" if newest_first else "ASC"
+        row = self._connection.execute(
+            f"SELECT sequence FROM {segment.source} AND sequence >= ? AND sequence < ?"  # noqa: S608 - the text contains no input
+            f" ORDER BY sequence {order} LIMIT 1 OFFSET ?",
+            (*segment.parameters, segment.start, segment.end, WINDOW - 1),
+        ).fetchone()
+        return None if row is None else int(row[0])
+
+    def rows(
+        self, segment: SearchSegment, limit: int, *, newest_first: bool
+    ) -> Iterable[StoredRecord]:
+        """See `WindowReader.rows`."""
+        filters = [*conditions(self._filter)]
+        where = " AND ".join(f"({condition})" for condition, _ in filters)
+        values: Sequence[str | float] = [each for _, values in filters for each in values]
+        order = "DESC" if newest_first else "ASC"
+        rows = self._connection.execute(
+            f"SELECT sequence, body {segment.condition} AND {where}"
+            f" ORDER BY sequence {order} LIMIT ?",
+            (*segment.parameters, segment.start, segment.end, *values, limit),
+        )
+        return [StoredRecord(*row) for row in rows]
 
 
 def search(
@@ -61,51 +79,24 @@ def search(
         limit: the most records.
         newest_first: the order.
     """
-    records: list[StoredRecord] = []
     with read() as connection:
         segments = _segments(connection, record_filter, start, end)
     if newest_first:
         segments.reverse()
-    for _ in range(MAX_WINDOWS + len(segments)):
-        if not segments:
-            return RecordPage(records, None)
-        first = segments.pop(0)
-        if first.start >= first.end:
-            continue
+
+    @contextmanager
+    def window() -> Iterator[_WindowReader]:
         with read() as connection:
-            bound = _bound(connection, first, newest_first=newest_first)
-            window, remaining = _split(first, bound, newest_first=newest_first)
-            records += _rows(
-                connection, window, record_filter, limit - len(records), newest_first=newest_first
-            )
-        if len(records) == limit:
-            return RecordPage(records, records[-1].sequence)
-        segments[:0] = remaining
-    return RecordPage(records, _place(segments, newest_first=newest_first))
+            yield _WindowReader(connection, record_filter)
 
-
-def _split(
-    segment: _Segment, bound: int | None, *, newest_first: bool
-) -> tuple[_Segment, list[_Segment]]:
-    """Splits a segment behind the record at `bound`. Returns the parts before and after it."""
-    if bound is None:
-        return segment, []
-    if newest_first:
-        return segment._replace(start=bound), [segment._replace(end=bound)]
-    return segment._replace(end=bound + 1), [segment._replace(start=bound + 1)]
-
-
-def _place(segments: Sequence[_Segment], *, newest_first: bool) -> int | None:
-    """Returns the place to continue from; None if nothing is left."""
-    left = [each for each in segments if each.start < each.end]
-    if not left:
-        return None
-    return left[0].end if newest_first else left[0].start - 1
+    return search_windows(
+        window, segments, limit=limit, newest_first=newest_first, max_windows=MAX_WINDOWS
+    )
 
 
 def _segments(
     connection: sqlite3.Connection, record_filter: RecordFilter, start: int, end: int
-) -> list[_Segment]:
+) -> list[SearchSegment]:
     """Returns the segments of a search, the oldest first."""
     tenant_id = record_filter.tenant_id
     scan = _scan(record_filter, start, end)
@@ -117,7 +108,7 @@ def _segments(
     if not value:
         return [scan]
     first, last = read_indexed(connection)
-    indexed = _Segment(
+    indexed = SearchSegment(
         max(start, first),
         min(end, last),
         "lookups WHERE tenant_id = ? AND value = ?",
@@ -132,7 +123,7 @@ def _segments(
     ]
 
 
-def _scan(record_filter: RecordFilter, start: int, end: int) -> _Segment:
+def _scan(record_filter: RecordFilter, start: int, end: int) -> SearchSegment:
     """Returns a search by the index that fits the filter best."""
     index, columns = "records_of_tenant", {"tenant_id": record_filter.tenant_id}
     if record_filter.user_id:
@@ -142,34 +133,4 @@ def _scan(record_filter: RecordFilter, start: int, end: int) -> _Segment:
     compared = " AND ".join(f"{each} = ?" for each in columns)
     source = f"records INDEXED BY {index} WHERE {compared}"
     condition = f"FROM {source} AND sequence >= ? AND sequence < ?"
-    return _Segment(start, end, source, tuple(columns.values()), condition)
-
-
-def _bound(connection: sqlite3.Connection, segment: _Segment, *, newest_first: bool) -> int | None:
-    """Returns the place of the last record of a window; None if it has the whole segment."""
-    order = "DESC" if newest_first else "ASC"
-    row = connection.execute(
-        f"SELECT sequence FROM {segment.source} AND sequence >= ? AND sequence < ?"  # noqa: S608 - the text contains no input
-        f" ORDER BY sequence {order} LIMIT 1 OFFSET ?",
-        (*segment.parameters, segment.start, segment.end, WINDOW - 1),
-    ).fetchone()
-    return None if row is None else int(row[0])
-
-
-def _rows(
-    connection: sqlite3.Connection,
-    segment: _Segment,
-    record_filter: RecordFilter,
-    limit: int,
-    *,
-    newest_first: bool,
-) -> Iterable[StoredRecord]:
-    filters = [*conditions(record_filter)]
-    where = " AND ".join(f"({condition})" for condition, _ in filters)
-    values: Sequence[str | float] = [each for _, values in filters for each in values]
-    order = "DESC" if newest_first else "ASC"
-    rows = connection.execute(
-        f"SELECT sequence, body {segment.condition} AND {where} ORDER BY sequence {order} LIMIT ?",
-        (*segment.parameters, segment.start, segment.end, *values, limit),
-    )
-    return [StoredRecord(*row) for row in rows]
+    return SearchSegment(start, end, source, tuple(columns.values()), condition)

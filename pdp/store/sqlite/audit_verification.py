@@ -5,16 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pdp.domain.audit_log import Verification
-from pdp.store.hash_chain import (
-    GENESIS,
-    NO_BATCH,
-    VERSIONS,
-    Batch,
-    digest,
-    digest_of_root,
-    record_hash,
-)
-from pdp.store.hash_tree import Tree, root_of
+from pdp.store.batch_content import BatchContent, ProblemList, RowsInStep
+from pdp.store.hash_chain import GENESIS, NO_BATCH, VERSIONS, Batch
 from pdp.store.removal_notes import parse_note
 from pdp.store.sqlite.audit_ledger import RemovalLedger
 from pdp.store.sqlite.audit_queries import LAST_RECORD, read_highest, read_state
@@ -24,15 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pdp.store.removal_notes import Checkpoint
-
-MAX_PROBLEMS: Final = 50
-"""The most problems to report. If there are more, the last entry says so."""
-
-_MAX_LEVEL: Final = 62
-"""The highest level of a node in a tree of hashes: record numbers have 63 bits."""
-
-_MAX_AT_ONCE: Final = 1024
-"""The most records to hash at once."""
 
 # Texts are read as bytes: a text that is not UTF-8 is a tampered one, and must not raise an error.
 _BATCHES: Final = """
@@ -50,21 +33,6 @@ _NOTE: Final = "SELECT CAST(note AS BLOB) FROM batches WHERE sequence = ?"
 # A copy from before the second migration, for instance an old backup.
 _OLD_BATCHES: Final = _BATCHES.replace("version, converted", "1, 0")
 _OLD_RECORDS: Final = "SELECT sequence, CAST(body AS BLOB), -1, NULL FROM records ORDER BY 1"
-
-
-_Row = tuple[int, bytes, int, bytes]
-"""A record or a node: the number of the (first) record, the body, the level, the hash. A record has
-the level -1."""
-
-
-class _Problems(list[str]):
-    """A list of problems with a bounded length."""
-
-    def add(self, problem: str) -> None:
-        if len(self) < MAX_PROBLEMS:
-            self.append(problem)
-        elif len(self) == MAX_PROBLEMS:
-            self.append("and more")
 
 
 class _Anchor:
@@ -96,88 +64,6 @@ class _Anchor:
         return f"the anchor {self._text} {reason}"
 
 
-class _Rows:
-    """Reads the records and the nodes of trees, by number, in step with the batches."""
-
-    def __init__(self, connection: sqlite3.Connection, sql: str) -> None:
-        self._rows = connection.execute(sql)
-        self._next: _Row | None = self._rows.fetchone()
-
-    def until(self, end: int) -> Iterator[_Row]:
-        """Yields the unread rows with a number below `end`."""
-        read = self._rows.fetchone
-        while self._next is not None and self._next[0] < end:
-            yield self._next
-            self._next = read()
-
-    def remaining(self) -> int:
-        """Reads the rest, and returns how many rows it had."""
-        return 0 if self._next is None else 1 + sum(1 for _ in self._rows)
-
-
-class _Content:
-    """The content of a batch.
-
-    It is hashed as it is read: a tampered batch may claim all records of the log.
-    """
-
-    def __init__(self, batch: Batch, key: bytes, ledger: RemovalLedger) -> None:
-        self._batch = batch
-        self._key = key
-        self._ledger = ledger
-        self._tree = Tree(batch.records)
-        self.records = 0
-        self.removed = 0
-
-    def digest(self, rows: Iterator[_Row]) -> bytes | None:
-        """Returns the hash of the content; None if a part of it is missing."""
-        batch, key = self._batch, self._key
-        if batch.version == 1 and not batch.converted:
-            hash_ = digest(batch, self._bodies(rows), key)
-            return None if self.removed else hash_
-        root = self._root(rows)
-        return None if root is None else digest_of_root(batch, root, key)
-
-    def _root(self, rows: Iterator[_Row]) -> bytes | None:
-        batch, key = self._batch, self._key
-        if 0 < batch.records <= _MAX_AT_ONCE:
-            # Usually nothing is removed. Then the whole tree is computed at once, which is faster.
-            read = list(rows)
-            if len(read) == batch.records and all(row[2] < 0 for row in read):
-                self.records = len(read)
-                return root_of([record_hash(body, key) for _, body, _, _ in read])
-            rows = iter(read)
-        for row in rows:
-            if row[2] < 0:
-                self.records += 1
-                self._add(0, row[0] - batch.first_record, record_hash(row[1], key))
-            else:
-                self._add_node(row)
-        return self._tree.root
-
-    def _bodies(self, rows: Iterator[_Row]) -> Iterator[bytes]:
-        for row in rows:
-            if row[2] < 0:
-                self.records += 1
-                yield row[1]
-            else:
-                self._add_node(row)
-
-    def _add_node(self, row: _Row) -> None:
-        sequence, _, level, hash_ = row
-        level = min(level, _MAX_LEVEL)
-        index = (sequence - self._batch.first_record) >> level
-        self._add(level, index, hash_)
-        leaves = self._tree.leaves_below(level, index)
-        self.removed += leaves
-        self._ledger.add_missing_records(sequence, sequence + leaves)
-
-    def _add(self, level: int, index: int, hash_: bytes) -> None:
-        # More nodes are never siblings, so the tree is not complete.
-        if len(self._tree.nodes) <= _MAX_LEVEL:
-            self._tree.add(level, index, hash_)
-
-
 def verify(connection: sqlite3.Connection, key: bytes, anchor: str) -> Verification:
     """Verifies the whole log; see `AuditLog.verify`.
 
@@ -200,11 +86,12 @@ class _Verifier:
     def __init__(self, connection: sqlite3.Connection, key: bytes) -> None:
         self._connection = connection
         self._key = key
-        self._problems = _Problems()
+        self._problems = ProblemList()
         self._is_old = not connection.execute(
             "SELECT 1 FROM sqlite_schema WHERE name = 'tombstones'"
         ).fetchone()
-        self._rows = _Rows(connection, _OLD_RECORDS if self._is_old else _RECORDS)
+        records = connection.execute(_OLD_RECORDS if self._is_old else _RECORDS)
+        self._rows = RowsInStep(records)
         self._conversions: tuple[int, Mapping[int, bytes]] = (0, {})
 
     def run(self, head: str) -> Verification:
@@ -278,7 +165,7 @@ class _Verifier:
         stray = sum(1 for _ in self._rows.until(batch.first_record))
         if stray:
             self._problems.add(f"{stray} records before batch {batch.sequence} belong to no batch")
-        content = _Content(batch, self._key, ledger)
+        content = BatchContent(batch, self._key, ledger)
         hash_ = content.digest(self._rows.until(batch.next_record))
         if batch.sequence != last.sequence + 1:
             ledger.add_missing_batches(last, batch)

@@ -21,8 +21,8 @@ def open_store(url: str, *, busy_timeout_s: float) -> SqliteStore:
     return SqliteStore.open(url, busy_timeout_s=busy_timeout_s)
 
 
-def open_audit_log(url: str, *, key: bytes, busy_timeout_s: float) -> SqliteAuditLog:
-    """See `pdp.store.open_audit_log`."""
+def open_audit_log(url: str, *, key: bytes, replica: str, busy_timeout_s: float) -> SqliteAuditLog:
+    """See `pdp.store.open_audit_log`. All processes of a host share one chain without names."""
     return SqliteAuditLog.open(url, key=key, busy_timeout_s=busy_timeout_s)
 
 

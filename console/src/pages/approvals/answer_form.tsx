@@ -2,8 +2,8 @@
 import { useSignal } from "@preact/signals";
 import { useId } from "preact/hooks";
 import { api, identity, may } from "../../session";
-import { unplaced, violationsAt } from "../../forms/violations";
-import { ApiError } from "../../api/errors";
+import { FormError } from "../../forms/form_error";
+import { violationsAt } from "../../forms/violations";
 import { ConfirmButton } from "../../ui/dialog";
 import { ErrorBox, notify } from "../../ui/feedback";
 import { type Remote, useTask } from "../../ui/remote";
@@ -70,7 +70,7 @@ function YesOrNo({ approval, remote }: AnswerProps) {
           </p>
         ))}
       </div>
-      {error !== undefined && <Refusal error={error} />}
+      {error !== undefined && <FormError error={error} names={["reason"]} />}
       <div class="row-buttons">
         {pending && (
           <button
@@ -92,17 +92,6 @@ function YesOrNo({ approval, remote }: AnswerProps) {
         </button>
       </div>
     </section>
-  );
-}
-
-/** An error without what its field shows already. */
-function Refusal({ error }: { error: ApiError }) {
-  const rest = unplaced(error.violations, ["reason"]);
-  if (error.violations.length > 0 && rest.length === 0) return null;
-  return (
-    <ErrorBox
-      error={new ApiError(error.status, error.code, error.message, rest, error.requestId)}
-    />
   );
 }
 

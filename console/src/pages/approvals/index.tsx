@@ -8,8 +8,18 @@ import "./approvals.css";
 export default function Page() {
   const { parts, query } = location.value;
   const id = parts[1];
-  if (id !== undefined) return <ApprovalPage key={id} id={id} />;
-  const history = query.get("show") === "history";
+  return (
+    <div class="approvals">
+      {id === undefined ? (
+        <Lists history={query.get("show") === "history"} />
+      ) : (
+        <ApprovalPage key={id} id={id} />
+      )}
+    </div>
+  );
+}
+
+function Lists({ history }: { history: boolean }) {
   return (
     <>
       <div class="page-head">

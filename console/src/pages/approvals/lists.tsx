@@ -1,5 +1,5 @@
 /** What waits, and what was answered. */
-import { useComputed, useSignal } from "@preact/signals";
+import { useSignal } from "@preact/signals";
 import { useMemo } from "preact/hooks";
 import { api } from "../../session";
 import { href } from "../../router";
@@ -10,7 +10,6 @@ import { type Column, Table } from "../../ui/table";
 import { type Approval, countdown, requesterOf, subjectOf, toneOf } from "./states";
 
 const EVERY_MS = 3_000;
-const HISTORY_EVERY_MS = 15_000;
 
 export function Waiting() {
   const remote = useRemote(
@@ -68,10 +67,9 @@ const STATES = ["", "approved", "used", "denied", "cancelled", "expired"] as con
 export function History() {
   const state = useSignal<(typeof STATES)[number]>("");
   const text = useSignal("");
-  const remote = useRemote(
-    `history ${state.value}`,
-    (signal) => api.call("ListApprovals", { query: { state: state.value }, signal }),
-    HISTORY_EVERY_MS,
+  // The list is complete and may be long, so it is not loaded again by itself.
+  const remote = useRemote(`history ${state.value}`, (signal) =>
+    api.call("ListApprovals", { query: { state: state.value }, signal }),
   );
   return (
     <>
@@ -112,11 +110,7 @@ function Closed({ approvals, filter }: { approvals: readonly Approval[]; filter:
     () => approvals.filter(({ state }) => state !== "pending").reverse(),
     [approvals],
   );
-  const wanted = useSignal(filter);
-  wanted.value = filter;
-  const list = useSignal(closed);
-  list.value = closed;
-  const shown = useComputed(() => filteredBy(list.value, wanted.value)).value;
+  const shown = useMemo(() => filteredBy(closed, filter), [closed, filter]);
   if (closed.length === 0) return <Empty title="Nothing was answered yet." />;
   if (shown.length === 0) return <Empty title={`No approval matches “${filter}”.`} />;
   return (

@@ -12,10 +12,19 @@ export function CopyButtons({ record }: { record: DecisionRecord }) {
     <>
       <CopyButton
         label="Copy as curl"
+        done="Copied as curl"
         text={() => asCurl(record, window.location.origin, withKey)}
       />
-      <CopyButton label="Copy as pdp decide" text={() => asPdpDecide(record)} />
-      <CopyButton label="Copy as test case" text={() => asTestCase(record)} />
+      <CopyButton
+        label="Copy as pdp decide"
+        done="Copied as pdp decide"
+        text={() => asPdpDecide(record)}
+      />
+      <CopyButton
+        label="Copy as test case"
+        done="Copied as test case"
+        text={() => asTestCase(record)}
+      />
       {note !== "" && <span class="soft small">{note}</span>}
     </>
   );

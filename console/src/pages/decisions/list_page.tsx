@@ -32,7 +32,6 @@ export function ListPage() {
           {may("TailRecords") && (
             <button
               type="button"
-              aria-pressed={live}
               disabled={filters.until !== undefined}
               title="Shows new decisions as they are made"
               onClick={() => show(filters, !live)}
@@ -60,10 +59,12 @@ export function ListPage() {
 function useRecords(filters: Filters, live: boolean): { list: RecordList; tail: Tail } {
   const key = JSON.stringify([filters, tenant.value]);
   const records = useMemo(() => {
-    const query = recordQuery(filters, Date.now());
-    const list = new RecordList((cursor, signal) =>
-      api.call("ListRecords", { query: { ...query, limit: PAGE, cursor }, signal }),
-    );
+    let query = recordQuery(filters, Date.now());
+    const list = new RecordList((cursor, signal) => {
+      // A period ends when the list is loaded; the pages after the first are of the same period.
+      if (cursor === "") query = recordQuery(filters, Date.now());
+      return api.call("ListRecords", { query: { ...query, limit: PAGE, cursor }, signal });
+    });
     return { list, tail: new Tail(tailSource(list, filters)) };
   }, [key]);
   const { list, tail } = records;
@@ -117,10 +118,12 @@ function TailStatus({ tail }: { tail: Tail }) {
   const waiting = tail.waiting.value;
   return (
     <>
-      <p class={`tail-status ${tail.state.value}`} role="status">
-        {tail.state.value === "reconnecting"
-          ? "The stream has ended. Connecting again…"
-          : "Live: new decisions appear on top."}
+      <p class={`tail-status ${tail.state.value}`}>
+        <span role="status">
+          {tail.state.value === "reconnecting"
+            ? "The stream has ended. Connecting again…"
+            : "Live: new decisions appear on top."}
+        </span>
         {waiting > 0 && ` ${integer(waiting)} new, held while you are on the list.`}
       </p>
       {tail.error.value !== undefined && (

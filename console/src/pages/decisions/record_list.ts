@@ -46,12 +46,22 @@ export class RecordList {
     return this.rows.peek()[0]?.cursor ?? "";
   }
 
-  /** Loads the first page again; the rows stay until it is there. */
+  /**
+   * Loads the first page again; the rows stay until it is there. Records that are put on top
+   * meanwhile may be newer than the page, and then stay.
+   */
   async restart(): Promise<void> {
     this.stop();
     this.controller = new AbortController();
     this.next.value = undefined;
-    await this.read("", (rows) => (this.rows.value = rows));
+    const before = sequence(this.newest);
+    await this.read("", (page) => {
+      const known = sequence(page[0]?.cursor);
+      const newer = this.rows
+        .peek()
+        .filter(({ cursor }) => sequence(cursor) > before && sequence(cursor) > known);
+      this.rows.value = [...newer, ...page];
+    });
   }
 
   /** Loads the next page if there is one, and nothing is loading. */
@@ -63,7 +73,7 @@ export class RecordList {
   /** Loads the next page, also after an error or a halt. */
   readonly goOn = async (): Promise<void> => {
     const cursor = this.next.peek();
-    if (cursor === "" || this.rows.peek().length >= MOST_ROWS) return;
+    if (this.loading.peek() || cursor === "" || this.rows.peek().length >= MOST_ROWS) return;
     const before = cursor === undefined ? [] : this.rows.peek();
     await this.read(cursor ?? "", (rows) => {
       const present = cursor === undefined ? before : this.rows.peek();
@@ -73,8 +83,8 @@ export class RecordList {
 
   /** Puts new records on top, the oldest of them first. Those that the list has are left out. */
   prepend(records: readonly DecisionRecord[]): void {
-    const newest = BigInt(this.newest || "0");
-    const fresh = records.filter(({ cursor }) => BigInt(cursor) > newest).map(rowOf);
+    const newest = sequence(this.newest);
+    const fresh = records.filter(({ cursor }) => sequence(cursor) > newest).map(rowOf);
     if (fresh.length === 0) return;
     const rows = [...fresh.reverse(), ...this.rows.peek()];
     const last = rows[MOST_ROWS - 1];
@@ -115,4 +125,9 @@ export class RecordList {
     }
     return { rows: [], next };
   }
+}
+
+/** Returns a cursor as a number, which is too large for the numbers of JavaScript. */
+function sequence(cursor: string | undefined): bigint {
+  return BigInt(cursor || "0");
 }

@@ -1,11 +1,11 @@
 /** The kill switch: stops a model or a provider for all tenants. */
-import { useComputed, useSignal } from "@preact/signals";
+import { useSignal } from "@preact/signals";
 import { useMemo } from "preact/hooks";
 import { api, may } from "../../session";
 import { Empty, ErrorBox, Loaded } from "../../ui/feedback";
 import { integer } from "../../ui/format";
 import { Badge } from "../../ui/outcome";
-import { type Remote, useRemote } from "../../ui/remote";
+import { useRemote } from "../../ui/remote";
 import {
   type Change,
   filtered,
@@ -45,30 +45,26 @@ export default function Page() {
   const remote = useRemote("kill-switch", load, EVERY_MS);
   const asked = useSignal<Target | undefined>(undefined);
   const effect = useSignal<Effect | undefined>(undefined);
-  const ask = (target: Target) => (asked.value = target);
+  const finish = (done: Effect) => {
+    asked.value = undefined;
+    effect.value = done;
+    remote.reload();
+  };
   return (
-    <>
+    <div class="kill-switch">
       <div class="page-head">
         <h1>Kill switch</h1>
         <p class="soft">A model that is switched off is blocked for all tenants.</p>
       </div>
       {effect.value !== undefined && <EffectNotice effect={effect.value} />}
-      <Loaded remote={remote}>{(state) => <Providers state={state} ask={ask} />}</Loaded>
+      <Loaded remote={remote}>
+        {(state) => <Providers state={state} ask={(target) => (asked.value = target)} />}
+      </Loaded>
       {asked.value !== undefined && (
-        <SwitchDialog
-          target={asked.value}
-          close={() => (asked.value = undefined)}
-          done={(value) => finish(value, remote)}
-        />
+        <SwitchDialog target={asked.value} close={() => (asked.value = undefined)} done={finish} />
       )}
-    </>
+    </div>
   );
-
-  function finish(value: Effect, state: Remote<State>) {
-    asked.value = undefined;
-    effect.value = value;
-    state.reload();
-  }
 }
 
 /** What is decided now: the proof that the switch works. */
@@ -76,7 +72,7 @@ function EffectNotice({ effect }: { effect: Effect }) {
   const { target, off, decision, error, ms } = effect;
   const name = labelOf({ provider: target.provider, model: target.sample });
   return (
-    <div class="notice effect" role="status">
+    <div class="notice switch-effect" role="status">
       <p>
         {labelOf(target)} is switched {off ? "off" : "on"}.{" "}
         {decision !== undefined && (
@@ -95,11 +91,12 @@ function EffectNotice({ effect }: { effect: Effect }) {
 function Providers({ state, ask }: { state: State; ask: (target: Target) => void }) {
   const text = useSignal("");
   const onlyOff = useSignal(false);
-  const current = useSignal(state);
-  current.value = state;
-  const shown = useComputed(() => filtered(current.value.providers, text.value, onlyOff.value));
+  const shown = useMemo(
+    () => filtered(state.providers, text.value, onlyOff.value),
+    [state.providers, text.value, onlyOff.value],
+  );
   const by = useMemo(() => switchedOffBy(state.changes), [state.changes]);
-  const count = shown.value.reduce((sum, { models }) => sum + models.length, 0);
+  const count = shown.reduce((sum, { models }) => sum + models.length, 0);
   const off = state.providers.reduce((sum, one) => sum + one.kill_switch_disabled_count, 0);
   return (
     <>
@@ -127,7 +124,7 @@ function Providers({ state, ask }: { state: State; ask: (target: Target) => void
       </div>
       {may("DisableModelByName") && <ByName ask={ask} />}
       {count === 0 && <Nothing filter={text.value} onlyOff={onlyOff.value} />}
-      {limited(shown.value, MOST).map((provider) => (
+      {limited(shown, MOST).map((provider) => (
         <ProviderPanel
           key={provider.provider}
           provider={provider}

@@ -18,6 +18,8 @@ export function SwitchDialog(props: {
 }) {
   const { target, close, done } = props;
   const off = !target.off;
+  // The contract takes no reason for switching a provider on.
+  const asksWhy = off || target.model !== "";
   const [reason, setReason] = useState<Reason | "">("");
   const [note, setNote] = useState("");
   const task = useTask();
@@ -25,7 +27,6 @@ export function SwitchDialog(props: {
   const title = `${verb} ${labelOf(target)}`;
   const run = (add: boolean) =>
     task.run(async () => {
-      if (reason === "") return;
       if (add) await addToCatalog(target);
       done(await carryOut({ target, off, reason, note: note.trim() }));
     });
@@ -42,7 +43,7 @@ export function SwitchDialog(props: {
       >
         <div class="text">
           <Meaning target={target} />
-          <Why reason={reason} setReason={setReason} off={off} />
+          {asksWhy && <Why reason={reason} setReason={setReason} off={off} />}
           {target.model !== "" && <Note note={note} setNote={setNote} />}
           {error !== undefined && <ErrorBox error={error} />}
           {addable && (
@@ -61,7 +62,7 @@ export function SwitchDialog(props: {
           <button
             type="submit"
             class={off ? "danger primary" : "primary"}
-            disabled={reason === "" || task.running.value}
+            disabled={(asksWhy && reason === "") || task.running.value}
           >
             {task.running.value ? "Switching…" : verb}
           </button>

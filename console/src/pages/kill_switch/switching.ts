@@ -19,7 +19,8 @@ export interface Effect {
 export interface Order {
   readonly target: Target;
   readonly off: boolean;
-  readonly reason: Reason;
+  /** Empty only for switching a provider on. */
+  readonly reason: Reason | "";
   readonly note: string;
 }
 
@@ -47,13 +48,18 @@ async function write({ target, off, reason, note }: Order): Promise<number | und
   if (model === "") {
     const path = { provider };
     const sent = off
-      ? await api.send("DisableProvider", { path, body: { reason } })
+      ? await api.send("DisableProvider", { path, body: { reason: given(reason) } })
       : await api.send("EnableProvider", { path });
     return sent.revision;
   }
-  const body = { ...(provider === "" ? {} : { provider }), model, reason, note };
+  const body = { ...(provider === "" ? {} : { provider }), model, reason: given(reason), note };
   const sent = await api.send(off ? "DisableModelByName" : "EnableModelByName", { body });
   return sent.revision;
+}
+
+function given(reason: Reason | ""): Reason {
+  if (reason === "") throw new Error("a switch needs a reason");
+  return reason;
 }
 
 /** Whether the caller may switch a target. */

@@ -4,12 +4,15 @@ import type { AnswerOf, Schemas } from "../../api/types";
 import { href } from "../../router";
 import { api, may } from "../../session";
 import { Empty, ErrorBox, Loaded } from "../../ui/feedback";
-import { words } from "../../ui/format";
-import { useRemote, useTask } from "../../ui/remote";
+import { age, integer, words } from "../../ui/format";
+import { now, useRemote, useTask } from "../../ui/remote";
 import { TestOutcome } from "./siem";
 
 type Rule = Schemas["AlertRule"];
+type Health = Schemas["AlertRuleHealth"];
 type Results = AnswerOf<"TestAlertRules">["results"];
+
+const EVERY_MS = 5_000;
 
 export function Alerts() {
   const remote = useRemote("org-policy", (signal) => api.call("GetOrgPolicy", { signal }));
@@ -17,6 +20,12 @@ export function Alerts() {
 }
 
 function Rules({ rules }: { rules: readonly Rule[] }) {
+  const health = useRemote(
+    "alert-health",
+    async (signal): Promise<AnswerOf<"GetAlertHealth">> =>
+      may("GetAlertHealth") ? api.call("GetAlertHealth", { signal }) : { rules: [] },
+    EVERY_MS,
+  );
   const results = useSignal<Results>([]);
   const task = useTask();
   const test = (name?: string) =>
@@ -47,31 +56,83 @@ function Rules({ rules }: { rules: readonly Rule[] }) {
         )}
       </div>
       {task.error.value !== undefined && <ErrorBox error={task.error.value} />}
+      {health.error.value !== undefined && (
+        <ErrorBox error={health.error.value} retry={() => health.reload()} />
+      )}
       <div class="cards">
         {rules.map((rule, index) => (
-          <section class="panel connector" aria-label={rule.name} key={index}>
-            <header>
-              <h3>{rule.name}</h3>
-            </header>
-            <p>{conditionOf(rule)}</p>
-            <p class="soft small">To {receiverOf(rule)}</p>
-            {may("TestAlertRules") && (
-              <button
-                type="button"
-                disabled={task.running.value}
-                onClick={() => void test(rule.name)}
-              >
-                Send a test message
-              </button>
-            )}
-            {results.value
-              .filter(({ name }) => name === rule.name)
-              .map(({ success, error }, at) => (
-                <TestOutcome key={at} success={success} error={error} />
-              ))}
-          </section>
+          <RuleCard
+            key={index}
+            rule={rule}
+            health={health.value.value?.rules.find(({ name }) => name === rule.name)}
+            results={results.value.filter(({ name }) => name === rule.name)}
+            running={task.running.value}
+            test={() => void test(rule.name)}
+          />
         ))}
       </div>
+    </>
+  );
+}
+
+function RuleCard(props: {
+  rule: Rule;
+  health: Health | undefined;
+  results: Results;
+  running: boolean;
+  test: () => void;
+}) {
+  const { rule, health, results, running, test } = props;
+  return (
+    <section class="panel connector" aria-label={rule.name}>
+      <header>
+        <h3>{rule.name}</h3>
+        <HealthBadge health={health} />
+      </header>
+      <p>{conditionOf(rule)}</p>
+      <p class="soft small">To {receiverOf(rule)}</p>
+      <HealthNote health={health} />
+      {may("TestAlertRules") && (
+        <button type="button" disabled={running} onClick={test}>
+          Send a test message
+        </button>
+      )}
+      {results.map(({ success, error }, index) => (
+        <TestOutcome key={index} success={success} error={error} />
+      ))}
+    </section>
+  );
+}
+
+const HEALTH: Readonly<Record<string, readonly [tone: string, label: string]>> = {
+  ok: ["good", "Delivers"],
+  retrying: ["caution", "Retries"],
+  failed: ["bad", "Has failed"],
+};
+
+function HealthBadge({ health }: { health: Health | undefined }) {
+  if (health === undefined) return null;
+  const [tone, label] = HEALTH[health.status] ?? ["quiet", health.status];
+  return <span class={`badge ${tone}`}>{label}</span>;
+}
+
+/** What a rule has not delivered. */
+function HealthNote({ health }: { health: Health | undefined }) {
+  if (health === undefined) return null;
+  const { queued, queued_since, attempts, dead_letters, last_error } = health;
+  return (
+    <>
+      {queued > 0 && (
+        <p class="small">
+          {integer(queued)} waiting since {age(queued_since, now.value)}
+          {attempts > 0 && `, ${integer(attempts)} failed attempts`}
+        </p>
+      )}
+      {dead_letters > 0 && (
+        <p class="small removed">
+          {integer(dead_letters)} given up: {last_error}
+        </p>
+      )}
     </>
   );
 }

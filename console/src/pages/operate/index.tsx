@@ -7,10 +7,12 @@ import { Tabs } from "../../ui/tabs";
 import { Alerts } from "./alerts";
 import { AuditLog } from "./audit_log";
 import { Backup } from "./backup";
+import { DeadLetters } from "./dead_letters";
 import { KeyPage } from "./key_page";
 import { Keys } from "./keys";
 import { ModelPage } from "./model_page";
 import { Models } from "./models";
+import { Processes } from "./processes";
 import { Siem } from "./siem";
 import "./operate.css";
 
@@ -31,7 +33,14 @@ const PARTS: readonly Part[] = [
   },
   { path: "siem", name: "SIEM", needs: "ListSiemConnectors", view: () => <Siem /> },
   { path: "alerts", name: "Alerts", needs: "GetOrgPolicy", view: () => <Alerts /> },
+  {
+    path: "dead-letters",
+    name: "Dead letters",
+    needs: "ListDeadLetters",
+    view: () => <DeadLetters />,
+  },
   { path: "audit", name: "Audit log", needs: "VerifyRecords", view: () => <AuditLog /> },
+  { path: "processes", name: "Processes", needs: "ListProcesses", view: () => <Processes /> },
   {
     path: "models",
     name: "Models",
@@ -46,7 +55,7 @@ export default function Page() {
   const offered = PARTS.filter((part) => may(part.needs));
   const current = offered.find((part) => part.path === path) ?? offered[0];
   return (
-    <>
+    <div class="operate">
       <div class="page-head">
         <h1>Operate</h1>
       </div>
@@ -59,6 +68,6 @@ export default function Page() {
         }))}
       />
       {current?.view(id)}
-    </>
+    </div>
   );
 }

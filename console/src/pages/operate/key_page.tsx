@@ -90,8 +90,45 @@ const OVERLAPS: readonly (readonly [seconds: number, label: string])[] = [
 
 function Rotate({ apiKey, done }: { apiKey: ApiKey; done: () => void }) {
   const open = useSignal(false);
-  const overlap = useSignal(86_400);
   const secret = useSignal("");
+  return (
+    <>
+      <button type="button" onClick={() => (open.value = true)}>
+        Rotate…
+      </button>
+      {open.value && (
+        <RotateDialog
+          apiKey={apiKey}
+          close={() => (open.value = false)}
+          done={(key) => {
+            open.value = false;
+            secret.value = key;
+          }}
+        />
+      )}
+      {secret.value !== "" && (
+        <SecretDialog
+          title="The new secret"
+          secret={secret.value}
+          {...(isOwn(apiKey) ? { note: "It is your own key: sign in with the new secret." } : {})}
+          close={() => {
+            secret.value = "";
+            // Not before: after the rotation of the own key, any call may end the session.
+            done();
+          }}
+        />
+      )}
+    </>
+  );
+}
+
+function RotateDialog(props: {
+  apiKey: ApiKey;
+  close: () => void;
+  done: (secret: string) => void;
+}) {
+  const { apiKey, close, done } = props;
+  const overlap = useSignal(86_400);
   const task = useTask();
   const id = useId();
   const rotate = (event: SubmitEvent) => {
@@ -99,58 +136,41 @@ function Rotate({ apiKey, done }: { apiKey: ApiKey; done: () => void }) {
     void task.run(async () => {
       const path = { key_id: apiKey.id };
       const { key } = await api.call("RotateApiKey", { path, body: { overlap_s: overlap.value } });
-      open.value = false;
-      secret.value = key;
-      done();
+      done(key);
     });
   };
   return (
-    <>
-      <button type="button" onClick={() => (open.value = true)}>
-        Rotate…
-      </button>
-      {open.value && (
-        <Dialog title={`Rotate ${apiKey.name}`} close={() => (open.value = false)}>
-          <form onSubmit={rotate}>
-            <div class="text">
-              <p>The key gets a new secret. Its role, tenants and owner stay.</p>
-              <div class="field">
-                <label for={id}>How long the old secret stays valid</label>
-                <select
-                  id={id}
-                  value={String(overlap.value)}
-                  onChange={(event) => (overlap.value = Number(event.currentTarget.value))}
-                >
-                  {OVERLAPS.map(([seconds, label]) => (
-                    <option key={seconds} value={String(seconds)}>
-                      {label}
-                    </option>
-                  ))}
-                </select>
-                <p class="help">Its clients must have the new one by then.</p>
-              </div>
-              {task.error.value !== undefined && <ErrorBox error={task.error.value} />}
-            </div>
-            <footer>
-              <button type="button" onClick={() => (open.value = false)}>
-                Cancel
-              </button>
-              <button type="submit" class="primary" disabled={task.running.value}>
-                Rotate
-              </button>
-            </footer>
-          </form>
-        </Dialog>
-      )}
-      {secret.value !== "" && (
-        <SecretDialog
-          title="The new secret"
-          secret={secret.value}
-          {...(isOwn(apiKey) ? { note: "It is your own key: sign in with the new secret." } : {})}
-          close={() => (secret.value = "")}
-        />
-      )}
-    </>
+    <Dialog title={`Rotate ${apiKey.name}`} close={close}>
+      <form onSubmit={rotate}>
+        <div class="text">
+          <p>The key gets a new secret. Its role, tenants and owner stay.</p>
+          <div class="field">
+            <label for={id}>How long the old secret stays valid</label>
+            <select
+              id={id}
+              value={String(overlap.value)}
+              onChange={(event) => (overlap.value = Number(event.currentTarget.value))}
+            >
+              {OVERLAPS.map(([seconds, label]) => (
+                <option key={seconds} value={String(seconds)}>
+                  {label}
+                </option>
+              ))}
+            </select>
+            <p class="help">Its clients must have the new one by then.</p>
+          </div>
+          {task.error.value !== undefined && <ErrorBox error={task.error.value} />}
+        </div>
+        <footer>
+          <button type="button" onClick={close}>
+            Cancel
+          </button>
+          <button type="submit" class="primary" disabled={task.running.value}>
+            Rotate
+          </button>
+        </footer>
+      </form>
+    </Dialog>
   );
 }
 

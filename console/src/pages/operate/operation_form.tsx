@@ -1,10 +1,10 @@
 /** The fields of the body of an operation, with everything that the server says about them. */
-import { ApiError } from "../../api/errors";
+import type { ApiError } from "../../api/errors";
 import type { Operation } from "../../api/types";
 import { type Contract, contract } from "../../forms/contract";
 import { SchemaForm, type Values } from "../../forms/form";
-import { unplaced } from "../../forms/violations";
-import { ErrorBox, Loaded } from "../../ui/feedback";
+import { FormError } from "../../forms/form_error";
+import { Loaded } from "../../ui/feedback";
 import { useRemote } from "../../ui/remote";
 
 export interface OperationFormProps {
@@ -32,7 +32,7 @@ function Fields({
   const names = Object.keys(schema.properties ?? {});
   return (
     <>
-      {error !== undefined && <RestOfError error={error} names={names} />}
+      {error !== undefined && <FormError error={error} names={names} />}
       <SchemaForm
         reader={reader}
         schema={schema}
@@ -43,12 +43,4 @@ function Fields({
       />
     </>
   );
-}
-
-/** An error without what the fields show already. */
-function RestOfError({ error, names }: { error: ApiError; names: readonly string[] }) {
-  const { status, code, message, violations, requestId } = error;
-  const rest = unplaced(violations, names);
-  if (violations.length > 0 && rest.length === 0) return null;
-  return <ErrorBox error={new ApiError(status, code, message, rest, requestId)} />;
 }

@@ -35,7 +35,7 @@ export function FirstSteps() {
             :
           </p>
           <pre tabIndex={0}>{command}</pre>
-          <CopyButton label="Copy the command" text={() => command} />
+          <CopyButton label="Copy the command" done="Copied the command" text={() => command} />
         </li>
         <li>
           Look at what is in force under <a href={href(["policies"])}>Policies</a>, and write your

@@ -1,10 +1,12 @@
 /** Whether records, events and alerts arrive where they should. */
+import { Fragment } from "preact";
 import { href } from "../../router";
 import { api, may } from "../../session";
 import { Loaded } from "../../ui/feedback";
 import { integer } from "../../ui/format";
 import { Badge } from "../../ui/outcome";
 import { useRemote } from "../../ui/remote";
+import { AlertHealth } from "./alert_health";
 import { readMetrics } from "./metrics";
 
 const EVERY_MS = 15_000;
@@ -17,6 +19,7 @@ export function HealthCard({ platform }: { platform: boolean }) {
         <a href={href(["operate", "siem"])}>SIEMs and alerts</a>
       </h2>
       <Connectors />
+      {may("GetAlertHealth") && <AlertHealth />}
       {platform && <Deliveries />}
     </section>
   );
@@ -68,7 +71,7 @@ function Connectors() {
   );
 }
 
-/** What should be zero, and what to do about it if it is not. */
+/** What should be zero, by the name of its metric. */
 const LOSSES: readonly (readonly [metric: string, name: string])[] = [
   ["pdp_alerts_dropped_total", "Alerts dropped"],
   ["pdp_dead_letters", "Dead letters"],
@@ -86,28 +89,31 @@ function Deliveries() {
         const of = (name: string) => sums.get(name) ?? 0;
         const losses = LOSSES.filter(([name]) => of(name) > 0);
         return (
-          <dl class="facts">
-            <dt>Alerts that wait</dt>
-            <dd>{integer(of("pdp_alerts_waiting"))}</dd>
-            <dt>SIEM events that wait</dt>
-            <dd>{integer(of("pdp_siem_waiting"))}</dd>
-            {losses.map(([name, label]) => (
-              <>
-                <dt>{label}</dt>
-                <dd>
-                  <Badge value="high" label={integer(of(name))} />
-                </dd>
-              </>
-            ))}
-            {losses.length === 0 && (
-              <>
-                <dt>Lost</dt>
-                <dd>
-                  <Badge value="low" label="Nothing" />
-                </dd>
-              </>
-            )}
-          </dl>
+          <>
+            <h3>All tenants</h3>
+            <dl class="facts">
+              <dt>Alerts that wait</dt>
+              <dd>{integer(of("pdp_alerts_waiting"))}</dd>
+              <dt>SIEM events that wait</dt>
+              <dd>{integer(of("pdp_siem_waiting"))}</dd>
+              {losses.map(([name, label]) => (
+                <Fragment key={name}>
+                  <dt>{label}</dt>
+                  <dd>
+                    <Badge value="high" label={integer(of(name))} />
+                  </dd>
+                </Fragment>
+              ))}
+              {losses.length === 0 && (
+                <>
+                  <dt>Lost</dt>
+                  <dd>
+                    <Badge value="low" label="Nothing" />
+                  </dd>
+                </>
+              )}
+            </dl>
+          </>
         );
       }}
     </Loaded>

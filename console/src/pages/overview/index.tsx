@@ -2,20 +2,19 @@
 import { go, location } from "../../router";
 import { identity, may } from "../../session";
 import { Ago } from "../decisions/ago";
-import { findPeriod, PERIODS } from "../decisions/periods";
+import { findPeriod, HOUR, PERIODS } from "../decisions/periods";
 import { Charts } from "./charts";
 import { FirstSteps, useNewness } from "./first_steps";
 import { HealthCard } from "./health_card";
 import { LimitsCard } from "./limits_card";
+import { ProcessesCard } from "./processes_card";
 import { useSummary } from "./summary";
 import { TopLists } from "./top_lists";
 import { Totals } from "./totals";
 import "./overview.css";
 
-const DEFAULT = "1h";
-
 export default function Overview() {
-  const period = findPeriod(location.value.query.get("range")) ?? findPeriod(DEFAULT)!;
+  const period = findPeriod(location.value.query.get("range")) ?? HOUR;
   const summary = useSummary(period);
   const isNew = useNewness(summary);
   const updated = summary.updated.value;
@@ -56,6 +55,7 @@ export default function Overview() {
       <div class="overview-cards">
         {!isNew && <TopLists summary={summary} period={period} />}
         {may("GetLimitUsage") && <LimitsCard />}
+        {may("ListProcesses") && <ProcessesCard />}
         {may("GetSiemHealth") && <HealthCard platform={identity.value?.platform === true} />}
       </div>
     </>

@@ -1,62 +1,24 @@
 /** The playground: what would be decided on a request, and why. */
-import { signal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { go, href, location } from "../../router";
-import { identity, tenant } from "../../session";
 import { Progress } from "../../ui/feedback";
-import { changedSections, draft, overlayOf } from "../draft/draft_store";
+import { changedSections, draft } from "../draft/draft_store";
 import { Comparison } from "./comparison";
-import { type Inputs, inputs, inputsOf, type Problems, problemsOf, requestOf } from "./inputs";
+import { inputs, inputsOf } from "./inputs";
 import { RequestForm } from "./request_form";
 import { Result } from "./result";
-import { type Run, simulate } from "./runs";
+import { type Trial, tryDraft, useTrial } from "./trial";
 import "./playground.css";
 
-/** What was tried last, and what came of it. */
-interface Trial {
-  readonly tried: Inputs;
-  readonly now: Run;
-  readonly withDraft: Run | undefined;
-}
-
-/** Whether the draft is tried, too; kept as the inputs are. */
-const tryDraft = signal(false);
-
 export default function Page() {
-  const trial = useSignal<Trial | undefined>(undefined);
-  const running = useSignal(false);
-  const problems = useSignal<Problems>({});
+  const { trial, running, problems, run } = useTrial();
   const results = useRef<HTMLDivElement>(null);
   usePrefill();
-  // What was decided for one tenant says nothing about another.
   useEffect(() => {
-    trial.value = undefined;
-  }, [tenant.value]);
-
-  const run = async () => {
-    if (running.value) return;
-    const tried = inputs.value;
-    const forTenant = tenant.value;
-    problems.value = problemsOf(tried);
-    if (Object.keys(problems.value).length > 0) return;
-    running.value = true;
-    const request = requestOf(tried);
-    const overlay = usable() && draft.value !== undefined ? overlayOf(draft.value) : undefined;
-    const [now, withDraft] = await Promise.all([
-      simulate(request),
-      overlay === undefined ? undefined : simulate(request, overlay),
-    ]);
-    running.value = false;
-    // Neither is shown to whoever signed in meanwhile, nor for another tenant.
-    if (identity.value === undefined || tenant.value !== forTenant) return;
-    trial.value = { tried, now, withDraft };
-    requestAnimationFrame(() =>
-      results.current?.querySelector(".verdict")?.scrollIntoView({ block: "nearest" }),
-    );
-  };
-
+    results.current?.querySelector(".verdict")?.scrollIntoView({ block: "nearest" });
+  }, [trial.value]);
   return (
-    <div onKeyDownCapture={(event) => onEnter(event, run)}>
+    <div class="playground" onKeyDownCapture={(event) => onEnter(event, run)}>
       <div class="page-head">
         <h1>Playground</h1>
         <p class="soft">Nothing here is recorded, and no limit counts it.</p>
@@ -96,11 +58,6 @@ function onEnter(event: KeyboardEvent, run: () => Promise<void>): void {
   event.preventDefault();
   event.stopPropagation();
   void run();
-}
-
-/** Whether the draft is to be tried, and has something to try. */
-function usable(): boolean {
-  return tryDraft.value && changedSections().length > 0;
 }
 
 function DraftToggle() {

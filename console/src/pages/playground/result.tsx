@@ -140,7 +140,7 @@ export function dutyOf(obligation: Obligation): string {
   const count = spans?.length ?? 0;
   switch (type) {
     case "REDACT":
-      return `Redact ${count} ${count === 1 ? "place" : "places"}: ${replacement ?? ""} instead.`;
+      return `Redact ${count} ${count === 1 ? "place" : "places"}, with ${replacement ?? ""} instead.`;
     case "ROUTE_TO":
       return `Send it to the model ${[provider, model].filter(Boolean).join("/")}.`;
     case "PROMPT":

@@ -1,3 +1,12 @@
+{{/* Servers that keep nothing of their own are a Deployment. */}}
+{{- define "pdp.central.kind" -}}
+{{- if and (eq .Values.store.type "postgresql") .Values.records.postgresql.secretName -}}
+Deployment
+{{- else -}}
+StatefulSet
+{{- end -}}
+{{- end }}
+
 {{/* The pod of a central server. */}}
 {{- define "pdp.central.podSpec" -}}
 serviceAccountName: {{ include "pdp.name" . }}
@@ -51,6 +60,11 @@ containers:
         readOnly: true
       {{- end }}
 volumes:
+  {{- if eq (include "pdp.central.kind" .) "Deployment" }}
+  - name: pdp-data
+    emptyDir:
+      sizeLimit: {{ .Values.volume.size }}
+  {{- end }}
   {{- include "pdp.commonVolumes" . | nindent 2 }}
   {{- with .Values.tls.secretName }}
   - name: tls
@@ -87,10 +101,17 @@ volumes:
     secretKeyRef:
       name: {{ .Values.store.postgresql.secretName }}
       key: {{ .Values.store.postgresql.secretKey }}
+{{- end }}
 {{- if .Values.store.postgresql.caSecretName }}
 - name: PGSSLROOTCERT # libpq takes it if the URL has no sslrootcert
   value: /etc/pdp/database/ca.crt
 {{- end }}
+{{- with .Values.records.postgresql.secretName }}
+- name: PDP_AUDIT_URL
+  valueFrom:
+    secretKeyRef:
+      name: {{ . }}
+      key: {{ $.Values.records.postgresql.secretKey }}
 {{- end }}
 {{- with .Values.limits.secretName }}
 - name: PDP_LIMITS_URL

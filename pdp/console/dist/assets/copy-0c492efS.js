@@ -1,1 +1,0 @@
-import{O as e,k as t}from"./format-BUX7v3Ov.js";function n(n){let{label:r,text:i,done:a}=n,o=async()=>{await navigator.clipboard.writeText(i()),e(a??`Copied: ${r}`)};return t(`button`,{type:`button`,onClick:()=>void o(),children:r})}export{n as t};

@@ -7,8 +7,6 @@ import { Reference, Strings } from "./names";
 import { help } from "./schema";
 import { violationsAt } from "./violations";
 
-export { isRecord, type Suggestion, type Suggestions, type Values } from "./fields";
-
 /** The fields of an object. Required ones come first; a field without a value is not sent. */
 export function SchemaForm(props: FormProps) {
   const schema = props.reader.resolve(props.schema);

@@ -1,5 +1,5 @@
 /** The names that entries may refer to: those of the draft and those of the product. */
-import type { Suggestion, Suggestions } from "../../forms/form";
+import type { Suggestion, Suggestions } from "../../forms/fields";
 import { api, may } from "../../session";
 import { type Document, type Entry, entriesOf, isObject } from "./document";
 

@@ -2,7 +2,7 @@
 import { type Signal, useSignal } from "@preact/signals";
 import { useMemo } from "preact/hooks";
 import type { AnswerOf, BodyOf } from "../../api/types";
-import type { Values } from "../../forms/form";
+import type { Values } from "../../forms/fields";
 import { href } from "../../router";
 import { api, may } from "../../session";
 import { Dialog } from "../../ui/dialog";

@@ -3,7 +3,7 @@ import { useSignal } from "@preact/signals";
 import { ApiError } from "../../api/errors";
 import type { BodyOf } from "../../api/types";
 import { type Contract, contract } from "../../forms/contract";
-import type { Values } from "../../forms/form";
+import type { Values } from "../../forms/fields";
 import { go, href } from "../../router";
 import { api, may } from "../../session";
 import { ConfirmButton } from "../../ui/dialog";

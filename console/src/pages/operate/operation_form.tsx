@@ -2,7 +2,8 @@
 import type { ApiError } from "../../api/errors";
 import type { Operation } from "../../api/types";
 import { type Contract, contract } from "../../forms/contract";
-import { SchemaForm, type Values } from "../../forms/form";
+import { SchemaForm } from "../../forms/form";
+import type { Values } from "../../forms/fields";
 import { FormError } from "../../forms/form_error";
 import { Loaded } from "../../ui/feedback";
 import { useRemote } from "../../ui/remote";

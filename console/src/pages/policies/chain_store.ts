@@ -1,7 +1,7 @@
 /** Reads and writes of chains. A chain has no read of its own, so its tag is that of its last change. */
 import type { Answer } from "../../api/client";
 import type { Schemas } from "../../api/types";
-import type { Values } from "../../forms/form";
+import type { Values } from "../../forms/fields";
 import { api } from "../../session";
 import { tagOf } from "./calls";
 import type { Section } from "./types";

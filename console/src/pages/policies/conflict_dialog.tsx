@@ -1,5 +1,5 @@
 /** Somebody else has changed what the user edits: what differs, and whose values count. */
-import type { Values } from "../../forms/form";
+import type { Values } from "../../forms/fields";
 import { Diff } from "../../ui/diff";
 import { Dialog } from "../../ui/dialog";
 import { changedNames, isEmpty } from "./form_values";

@@ -1,6 +1,7 @@
 /** A form of the contract in groups, with everything that the server says about it. */
 import { ApiError } from "../../api/errors";
-import { SchemaForm, type Suggestions, type Values } from "../../forms/form";
+import { SchemaForm } from "../../forms/form";
+import type { Suggestions, Values } from "../../forms/fields";
 import type { Schema, SchemaReader } from "../../forms/schema";
 import { unplaced, violationsAt } from "../../forms/violations";
 import { ErrorBox } from "../../ui/feedback";

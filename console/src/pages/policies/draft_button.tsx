@@ -1,6 +1,6 @@
 /** Puts what is typed in the draft, instead of saving it at once. */
 import { useSignal } from "@preact/signals";
-import type { Suggestions, Values } from "../../forms/form";
+import type { Suggestions, Values } from "../../forms/fields";
 import { href } from "../../router";
 import { may } from "../../session";
 import { ErrorBox } from "../../ui/feedback";

@@ -1,5 +1,5 @@
 /** Names in place of ids: a policy file names the policies of the tenant, because ids differ. */
-import type { Values } from "../../forms/form";
+import type { Values } from "../../forms/fields";
 import { api } from "../../session";
 import { allStaticPolicies } from "./calls";
 

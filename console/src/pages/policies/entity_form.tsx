@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { ApiError } from "../../api/errors";
 import type { Contract } from "../../forms/contract";
-import type { Values } from "../../forms/form";
+import type { Values } from "../../forms/fields";
 import { notify } from "../../ui/feedback";
 import { integer, words } from "../../ui/format";
 import { useTask } from "../../ui/remote";

@@ -2,7 +2,7 @@
 import type { Schemas } from "../../api/types";
 import { signal } from "@preact/signals";
 import type { Contract } from "../../forms/contract";
-import type { Values } from "../../forms/form";
+import type { Values } from "../../forms/fields";
 import type { Schema } from "../../forms/schema";
 import { may } from "../../session";
 import { send } from "./calls";

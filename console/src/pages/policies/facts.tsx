@@ -1,6 +1,6 @@
 /** Values that are shown and not edited. */
 import type { ComponentChildren } from "preact";
-import type { Suggestions } from "../../forms/form";
+import type { Suggestions } from "../../forms/fields";
 import { integer, time, words } from "../../ui/format";
 import { Badge } from "../../ui/outcome";
 import { isEmpty } from "./form_values";

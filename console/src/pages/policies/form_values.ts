@@ -1,5 +1,5 @@
 /** From entities to the values of forms, and from changed values to what an update sends. */
-import type { Values } from "../../forms/form";
+import type { Values } from "../../forms/fields";
 import { choicesOf, type Schema, type SchemaReader, typeOf } from "../../forms/schema";
 import type { Section } from "./types";
 

@@ -1,7 +1,7 @@
 /** The history of one entity: its versions, and every change, each of which can be restored. */
 import { useSignal } from "@preact/signals";
 import { contract } from "../../forms/contract";
-import type { Values } from "../../forms/form";
+import type { Values } from "../../forms/fields";
 import { may } from "../../session";
 import { Empty, Loaded } from "../../ui/feedback";
 import { age, time } from "../../ui/format";

@@ -1,7 +1,7 @@
 /** The form of a new entity: empty, a copy of another, or as the address says. */
 import { useSignal } from "@preact/signals";
 import { contract, type Contract } from "../../forms/contract";
-import type { Values } from "../../forms/form";
+import type { Values } from "../../forms/fields";
 import { choicesOf, type Schema, type SchemaReader, typeOf } from "../../forms/schema";
 import { go, location } from "../../router";
 import { api } from "../../session";

@@ -1,7 +1,7 @@
 /** The tenant's own action for a policy of the product. */
 import { useSignal } from "@preact/signals";
 import { contract } from "../../forms/contract";
-import type { Values } from "../../forms/form";
+import type { Values } from "../../forms/fields";
 import { api, may } from "../../session";
 import { ConfirmButton } from "../../ui/dialog";
 import { Loaded, notify } from "../../ui/feedback";

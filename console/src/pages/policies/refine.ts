@@ -1,5 +1,5 @@
 /** Schemas that are more precise than the contract: for objects that it leaves open. */
-import type { Values } from "../../forms/form";
+import type { Values } from "../../forms/fields";
 import type { Schema } from "../../forms/schema";
 
 /** The places where policies look, in the order in which they are shown. */

@@ -1,6 +1,6 @@
 /** Puts older values in force again, after showing what that changes. */
 import type { Contract } from "../../forms/contract";
-import type { Values } from "../../forms/form";
+import type { Values } from "../../forms/fields";
 import { Diff } from "../../ui/diff";
 import { Dialog } from "../../ui/dialog";
 import { ErrorBox, Loaded, notify } from "../../ui/feedback";

@@ -2,7 +2,7 @@
 import type { FunctionComponent } from "preact";
 import type { Answer } from "../../api/client";
 import type { Operation } from "../../api/types";
-import type { Values } from "../../forms/form";
+import type { Values } from "../../forms/fields";
 import type { Schema, SchemaReader } from "../../forms/schema";
 import type { FileReference } from "./draft_names";
 import type { ReferenceKind } from "./references";

@@ -1,5 +1,5 @@
 /** DLP rules: types of data, and what happens if they are found. */
-import type { Values } from "../../../forms/form";
+import type { Values } from "../../../forms/fields";
 import { choicesOf, type Schema, type SchemaReader } from "../../../forms/schema";
 import { api } from "../../../session";
 import { wholeList } from "../calls";

@@ -1,5 +1,5 @@
 /** Exceptions: policies that are lifted for some requests, for a time, with a reason. */
-import type { Values } from "../../../forms/form";
+import type { Values } from "../../../forms/fields";
 import { wholeList } from "../calls";
 import { ExceptionActions } from "../exception_actions";
 import { ExceptionPreview } from "../exception_preview";

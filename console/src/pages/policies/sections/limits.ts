@@ -1,5 +1,5 @@
 /** Limits of users and groups, with what they have used. */
-import type { Values } from "../../../forms/form";
+import type { Values } from "../../../forms/fields";
 import type { Schema } from "../../../forms/schema";
 import { api, may } from "../../../session";
 import { wholeList } from "../calls";

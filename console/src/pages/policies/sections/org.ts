@@ -1,5 +1,5 @@
 /** The org policy and the settings of the tenant: one entity each. */
-import type { Values } from "../../../forms/form";
+import type { Values } from "../../../forms/fields";
 import type { Schema } from "../../../forms/schema";
 import { AlertTests } from "../alert_tests";
 import { withProperties } from "../refine";

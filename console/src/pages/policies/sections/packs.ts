@@ -1,6 +1,6 @@
 /** Policy packs and their rules. */
 import { ApiError } from "../../../api/errors";
-import type { Values } from "../../../forms/form";
+import type { Values } from "../../../forms/fields";
 import type { Schema, SchemaReader } from "../../../forms/schema";
 import { api } from "../../../session";
 import { tagOf, wholeList } from "../calls";

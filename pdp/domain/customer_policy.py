@@ -51,9 +51,9 @@ _MAX_SHOWN: Final = 64
 _SEGMENT: Final = r"[a-z][a-z0-9_]*"
 _VERB: Final = rf"{_SEGMENT}(?:\.[a-z0-9_]+)*"
 _is_action: Final = re.compile(f"{_SEGMENT}:{_SEGMENT}:{_VERB}").fullmatch
-is_action_pattern: Final = re.compile(
-    rf"(?:{_SEGMENT}|\*):(?:{_SEGMENT}|\*):(?:{_VERB}|\*)"
-).fullmatch
+ACTION_PATTERN: Final = rf"(?:{_SEGMENT}|\*):(?:{_SEGMENT}|\*):(?:{_VERB}|\*)"
+"""The regular expression of a pattern of actions."""
+is_action_pattern: Final = re.compile(ACTION_PATTERN).fullmatch
 _is_plain: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*").fullmatch
 
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pdp.engine.rules.documents import read_rule
+from pdp.engine.rules.documents import CONDITION_NAMES, read_rule
 from pdp.errors import InvalidArgument
 from tests.unit.test_openapi import ROUTES, document_errors
-from tools.openapi.free_form import FREE_FORM_SCHEMAS
+from tools.openapi.free_form import CONDITIONS, FREE_FORM_SCHEMAS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +41,21 @@ def is_refused(conditions: dict[str, Any], action: dict[str, Any]) -> bool:
         ({"intent_complexity": "hard"}, False),
         ({"channel": ["phone"]}, False),
         ({"groups": ["x"]}, False),
+        ({"not_user_groups": ["x"], "not_providers": ["x"], "not_models": ["gpt-*"]}, True),
+        ({"tools": ["sql"], "agent_ids": ["a"], "expression": "batch_size > 1"}, True),
+        ({"tools": "sql"}, False),
+        ({"expression": 1}, False),
+        ({"actions": ["cloud:iam:*", "*:*:delete"]}, True),
+        ({"actions": ["cloud:iam"]}, False),
+        ({"actions": ["Cloud:iam:read"]}, False),
+        (
+            {"schedule": {"days": ["mon"], "from": "22:00", "until": "06:00", "timezone": "UTC"}},
+            True,
+        ),
+        ({"schedule": None}, True),
+        ({"schedule": {"days": ["monday"]}}, False),
+        ({"schedule": {"from": "25:00", "until": "06:00"}}, False),
+        ({"schedule": {"at": "22:00"}}, False),
     ],
 )
 def test_the_schema_of_conditions_matches_the_server(
@@ -87,6 +102,10 @@ def test_the_schema_of_conditions_matches_the_server(
 def test_the_schema_of_actions_matches_the_server(action: dict[str, Any], good: bool) -> None:
     assert (document_errors(action, {"$ref": "#/components/schemas/RuleAction"}) == []) is good
     assert is_refused({}, action) is not good
+
+
+def test_the_schema_of_conditions_has_every_condition_of_the_server() -> None:
+    assert set(CONDITIONS["properties"]) == set(CONDITION_NAMES)
 
 
 def test_every_schema_belongs_to_a_free_form_field() -> None:

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pdp.domain import approval
 from pdp.domain import policy_pack as packs
+from pdp.domain.customer_policy import ACTION_PATTERN
 from pdp.domain.model_catalog import TIERS
 from pdp.domain.usage import MAX_COUNT
+from pdp.engine.rules.expressions import MAX_EXPRESSION
+from pdp.engine.rules.schedules import DAYS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,6 +48,15 @@ _NAMES: Final = {
     "items": {"type": "string", "minLength": 1, "maxLength": _MAX_NAME},
     "maxItems": 1000,
 }
+_ACTION_PATTERNS: Final = {
+    **_NAMES,
+    "items": {
+        "type": "string",
+        "pattern": f"^(?:{ACTION_PATTERN})$",
+        "maxLength": _MAX_NAME,
+    },
+}
+_TIME: Final = {"type": ["string", "null"], "pattern": "^([01][0-9]|2[0-4]):[0-5][0-9]$"}
 _REQUIRED_TEXT: Final = {"type": "string", "pattern": r"\S", "maxLength": _MAX_MESSAGE}
 
 
@@ -55,6 +67,32 @@ def _described(properties: Mapping[str, tuple[str, JsonSchema]]) -> JsonSchema:
     }
 
 
+SCHEDULE: Final[JsonSchema] = {
+    "description": (
+        "The schedule says when a rule holds, by the clock of the server. It has days, or both "
+        "from and until, or all of them."
+    ),
+    **_object(
+        _described(
+            {
+                "days": (
+                    "are the days of the week on which it begins; unset means every day.",
+                    {"type": ["array", "null"], "items": {"enum": [*DAYS]}, "minItems": 1},
+                ),
+                "from": ("is the time of day at which it begins, for instance `22:00`.", _TIME),
+                "until": (
+                    "is the time of day before which it ends; if it is not later than `from`, that "
+                    "is the next day.",
+                    _TIME,
+                ),
+                "timezone": (
+                    "is the time zone, for instance `Europe/Berlin`; unset means UTC.",
+                    _text(_MAX_NAME),
+                ),
+            }
+        )
+    ),
+}
 CONDITIONS: Final = {
     "title": "RuleConditions",
     "description": (
@@ -65,6 +103,7 @@ CONDITIONS: Final = {
         _described(
             {
                 "user_groups": ("names groups; the subject must be in one of them.", _NAMES),
+                "not_user_groups": ("names groups; the subject must be in none of them.", _NAMES),
                 "entity_types": ("names entity types; a finding must have one of them.", _NAMES),
                 "entity_confidence_min": (
                     "is the lowest confidence of that finding.",
@@ -76,7 +115,18 @@ CONDITIONS: Final = {
                     _text(1000),
                 ),
                 "providers": ("names providers; the request must be for one of them.", _NAMES),
-                "models": ("names models; the request must be for one of them.", _NAMES),
+                "not_providers": (
+                    "names providers; the request must be for none of them.",
+                    _NAMES,
+                ),
+                "models": (
+                    "names models, or patterns with `*`; the request must be for one of them.",
+                    _NAMES,
+                ),
+                "not_models": (
+                    "names models, or patterns with `*`; the request must be for none of them.",
+                    _NAMES,
+                ),
                 "user_risk_score_min": (
                     "is the lowest risk score of the subject.",
                     {"type": ["number", "null"]},
@@ -88,6 +138,21 @@ CONDITIONS: Final = {
                 "channel": (
                     "names channels; the request must have one of them.",
                     {"type": ["array", "null"], "items": {"enum": ["interactive", "api"]}},
+                ),
+                "tools": ("names tools; the request must be for one of them.", _NAMES),
+                "actions": (
+                    "are patterns of actions, `domain:scope:verb`; one of them must match that of "
+                    "the request.",
+                    _ACTION_PATTERNS,
+                ),
+                "agent_ids": ("names agents; one of them must have made the request.", _NAMES),
+                "schedule": (
+                    "is when the rule holds.",
+                    {"anyOf": [SCHEDULE, {"type": "null"}]},
+                ),
+                "expression": (
+                    "is a condition that the request must meet, in the language of conditions.",
+                    _text(MAX_EXPRESSION),
                 ),
             }
         )

@@ -6382,6 +6382,8 @@ export interface components {
         RuleConditions: {
             /** @description user_groups names groups; the subject must be in one of them. */
             user_groups?: string[] | null;
+            /** @description not_user_groups names groups; the subject must be in none of them. */
+            not_user_groups?: string[] | null;
             /** @description entity_types names entity types; a finding must have one of them. */
             entity_types?: string[] | null;
             /** @description entity_confidence_min is the lowest confidence of that finding. */
@@ -6390,8 +6392,12 @@ export interface components {
             content_regex?: string | null;
             /** @description providers names providers; the request must be for one of them. */
             providers?: string[] | null;
-            /** @description models names models; the request must be for one of them. */
+            /** @description not_providers names providers; the request must be for none of them. */
+            not_providers?: string[] | null;
+            /** @description models names models, or patterns with `*`; the request must be for one of them. */
             models?: string[] | null;
+            /** @description not_models names models, or patterns with `*`; the request must be for none of them. */
+            not_models?: string[] | null;
             /** @description user_risk_score_min is the lowest risk score of the subject. */
             user_risk_score_min?: number | null;
             /**
@@ -6401,6 +6407,25 @@ export interface components {
             intent_complexity?: "simple" | "medium" | "complex" | "" | null;
             /** @description channel names channels; the request must have one of them. */
             channel?: ("interactive" | "api")[] | null;
+            /** @description tools names tools; the request must be for one of them. */
+            tools?: string[] | null;
+            /** @description actions are patterns of actions, `domain:scope:verb`; one of them must match that of the request. */
+            actions?: string[] | null;
+            /** @description agent_ids names agents; one of them must have made the request. */
+            agent_ids?: string[] | null;
+            /** @description schedule is when the rule holds. */
+            schedule?: {
+                /** @description days are the days of the week on which it begins; unset means every day. */
+                days?: ("mon" | "tue" | "wed" | "thu" | "fri" | "sat" | "sun")[] | null;
+                /** @description from is the time of day at which it begins, for instance `22:00`. */
+                from?: string | null;
+                /** @description until is the time of day before which it ends; if it is not later than `from`, that is the next day. */
+                until?: string | null;
+                /** @description timezone is the time zone, for instance `Europe/Berlin`; unset means UTC. */
+                timezone?: string | null;
+            } | null;
+            /** @description expression is a condition that the request must meet, in the language of conditions. */
+            expression?: string | null;
         };
         /** @description ServerProcess is a process that serves. It is written every 5 seconds. All times are by the clock of the store. */
         ServerProcess: {

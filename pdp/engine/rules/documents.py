@@ -249,6 +249,8 @@ _CONDITIONS: Final[Mapping[str, Parse]] = {
     "schedule": _schedule,
     "expression": _expression,
 }
+CONDITION_NAMES: Final = tuple(_CONDITIONS)
+"""The conditions that a rule may have."""
 
 _message: Final = _text(MAX_MESSAGE)
 

@@ -6,7 +6,7 @@ import { api } from "../../../session";
 import { tagOf, wholeList } from "../calls";
 import { isEmpty } from "../form_values";
 import { PackRules } from "../pack_rules";
-import { narrowed, objectOf, text, texts, withOnly, withProperties } from "../refine";
+import { narrowed, withOnly, withProperties } from "../refine";
 import type { DraftEntry, Entity, Section } from "../types";
 
 /** The fields that a rule has when its pack is created. */
@@ -103,29 +103,6 @@ export const PACKS: Section = {
   empty: "No policy pack yet.",
 };
 
-/** The conditions that rules have besides those whose types the contract lists. */
-const FURTHER_CONDITIONS: Readonly<Record<string, Schema>> = {
-  not_user_groups: texts("The subject must be in none of these groups."),
-  not_providers: texts("The request must be for none of these providers."),
-  not_models: texts("The request must be for none of these models."),
-  tools: texts("The tool of the request must be one of these."),
-  actions: texts("The action of the request must match one of these patterns: domain:scope:verb."),
-  agent_ids: texts("The agent of the request must be one of these."),
-  schedule: objectOf(
-    { description: "When the rule holds." },
-    {
-      days: {
-        type: "array",
-        items: { type: "string", enum: ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] },
-      },
-      from: text("The time of the day at which it begins, such as 22:00.", 5),
-      until: text("The time of the day at which it ends, such as 06:00.", 5),
-      timezone: text("The time zone, such as Europe/Berlin.", 64),
-    },
-  ),
-  expression: text("A condition that the request must meet, in the language of conditions.", 4096),
-};
-
 /** The fields of each type of action. */
 const ACTION_FIELDS: Readonly<Record<string, readonly string[]>> = {
   ALLOW: [],
@@ -147,9 +124,7 @@ function fieldsOfAction(values: Values): readonly string[] {
 }
 
 function refineRule(schema: Schema, reader: SchemaReader): Schema {
-  const conditions = reader.resolve(schema.properties?.["conditions"] ?? {});
   return withProperties(schema, {
-    conditions: withProperties(conditions, FURTHER_CONDITIONS),
     action: reader.resolve(schema.properties?.["action"] ?? {}),
   });
 }

@@ -68,7 +68,7 @@ function report(name: string, times: number[]): void {
 test.each([
   ["the overview", ""],
   ["10,000 decisions", "#/decisions"],
-  ["5,000 static policies", "#/policies/static-policies"],
+  ["5,000 static policies", "#/policies/static"],
 ])("first load of %s", async (name, address) => {
   const times: number[] = [];
   for (let round = 0; round < ROUNDS; round += 1) {
@@ -84,13 +84,8 @@ test.each([
 
 test.each([
   ["scrolling decisions", "#/decisions", ".table .rows", ["scroll", "scroll", "scroll"]],
-  ["scrolling policies", "#/policies/static-policies", ".table .rows", ["scroll", "scroll"]],
-  [
-    "filtering policies",
-    "#/policies/static-policies",
-    'main input[type="search"]',
-    ["4", "49", "499", ""],
-  ],
+  ["scrolling policies", "#/policies/static", ".table .rows", ["scroll", "scroll"]],
+  ["filtering policies", "#/policies/static", 'main input[type="search"]', ["4", "49", "499", ""]],
 ])("%s", async (name, address, selector, actions) => {
   const visit = await Visit.open(browser, server, address);
   await visit.settle();

@@ -120,6 +120,8 @@ export class Visit {
     const directory = process.env["PDP_TEST_PICTURES"] === undefined ? ARTIFACTS : PICTURES;
     await mkdir(directory, { recursive: true });
     await this.page.emulateMedia({ colorScheme: "light", reducedMotion: "reduce" });
+    for (const notice of await this.page.getByRole("button", { name: "Dismiss" }).all())
+      await notice.click();
     await this.page.evaluate(() => window.scrollTo(0, 0));
     await this.page.screenshot({ path: `${directory}console-${name}.png` });
   }

@@ -14,11 +14,11 @@ export interface Remote<T> {
 
 /**
  * Loads a value when the component appears, when `key` or the tenant changes, and every
- * `everyMs` milliseconds while the page is visible.
+ * `everyMs` milliseconds while the page is visible. `load` may `show` a part before the rest is there.
  */
 export function useRemote<T>(
   key: string,
-  load: (signal: AbortSignal) => Promise<T>,
+  load: (signal: AbortSignal, show: (part: T) => void) => Promise<T>,
   everyMs = 0,
 ): Remote<T> {
   const value = useSignal<T | undefined>(undefined);
@@ -40,7 +40,9 @@ export function useRemote<T>(
     const once = async () => {
       loading.value = true;
       try {
-        const loaded = await latest.current(controller.signal);
+        const loaded = await latest.current(controller.signal, (part) => {
+          if (!controller.signal.aborted) value.value ??= part;
+        });
         if (controller.signal.aborted) return;
         value.value = loaded;
         error.value = undefined;

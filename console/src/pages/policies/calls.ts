@@ -33,13 +33,17 @@ export function wholeList(
   return async (signal) => rows((await send(operation, { signal })).value as never) as Entity[];
 }
 
-/** Reads all pages of the static policies, several at a time. */
-export async function allStaticPolicies(signal: AbortSignal): Promise<readonly Entity[]> {
+/** Reads all pages of the static policies, several at a time. `show` gets the first of several. */
+export async function allStaticPolicies(
+  signal: AbortSignal,
+  show: (part: readonly Entity[]) => void = () => undefined,
+): Promise<readonly Entity[]> {
   const page = (number: number) =>
     api.call("ListStaticPolicies", { query: { page: number, page_size: PAGE_SIZE }, signal });
   const first = await page(1);
   const count = first.pagination?.total_pages ?? 1;
   const pages = [first.policies];
+  if (count > 1) show(first.policies);
   for (let start = 2; start <= count; start += CONCURRENT_PAGES) {
     const length = Math.min(CONCURRENT_PAGES, count - start + 1);
     const numbers = Array.from({ length }, (_one, index) => start + index);

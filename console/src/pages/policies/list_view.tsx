@@ -14,7 +14,10 @@ import type { ColumnSpec, Entity, Section } from "./types";
 const ROOT = "policies";
 
 export function ListView({ section }: { section: Section }) {
-  const remote = useRemote(`list ${section.path}`, (signal) => section.list?.(signal) ?? none());
+  const remote = useRemote<readonly Entity[]>(
+    `list ${section.path}`,
+    (signal, show) => section.list?.(signal, show) ?? none(),
+  );
   const { create } = section.operations;
   const Tools = section.tools;
   return (
@@ -32,7 +35,14 @@ export function ListView({ section }: { section: Section }) {
       </div>
       <p class="soft">{section.about}</p>
       <Loaded remote={remote}>
-        {(rows) => <FilteredTable key={section.path} section={section} rows={rows} />}
+        {(rows) => (
+          <FilteredTable
+            key={section.path}
+            section={section}
+            rows={rows}
+            complete={!remote.loading.value && remote.error.value === undefined}
+          />
+        )}
       </Loaded>
     </>
   );
@@ -42,7 +52,14 @@ async function none(): Promise<readonly Entity[]> {
   return [];
 }
 
-function FilteredTable({ section, rows }: { section: Section; rows: readonly Entity[] }) {
+interface FilteredTableProps {
+  readonly section: Section;
+  readonly rows: readonly Entity[];
+  /** Whether these are all rows; more may still be on their way. */
+  readonly complete: boolean;
+}
+
+function FilteredTable({ section, rows, complete }: FilteredTableProps) {
   const { text, chosen } = useFilter(section);
   const indexed = useMemo(() => haystacks(rows, section), [rows, section]);
   const found = useMemo(
@@ -76,6 +93,7 @@ function FilteredTable({ section, rows }: { section: Section; rows: readonly Ent
           {found.value.length === rows.length
             ? integer(rows.length)
             : `${integer(found.value.length)} of ${integer(rows.length)}`}
+          {complete ? "" : ", and more"}
         </p>
       </div>
       {found.value.length === 0 ? (

@@ -106,7 +106,10 @@ export interface Section {
   readonly idField: string;
   readonly nameField: string;
   /** Reads the whole list. */
-  readonly list?: (signal: AbortSignal) => Promise<readonly Entity[]>;
+  readonly list?: (
+    signal: AbortSignal,
+    show: (part: readonly Entity[]) => void,
+  ) => Promise<readonly Entity[]>;
   readonly columns: readonly ColumnSpec[];
   readonly facets: readonly { readonly field: string; readonly label: string }[];
   readonly groups: readonly FieldGroup[];

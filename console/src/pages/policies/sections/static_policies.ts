@@ -1,4 +1,5 @@
 /** Static policies: patterns with an action; those of the product can be overridden. */
+import type { AnswerOf } from "../../../api/types";
 import type { Schema } from "../../../forms/schema";
 import { api, may } from "../../../session";
 import { allStaticPolicies } from "../calls";
@@ -14,22 +15,27 @@ export function withPlaces(schema: Schema): Schema {
   return withProperties(schema, { scope_actions: actionsByPlace(STATIC_ACTIONS) });
 }
 
+type Override = AnswerOf<"ListStaticPolicyOverrides">["overrides"][number];
+
 /** Reads all policies, with the tenant's overrides of those of the product. */
-async function list(signal: AbortSignal): Promise<readonly Entity[]> {
-  const [policies, overrides] = await Promise.all([
-    allStaticPolicies(signal),
-    may("ListStaticPolicyOverrides")
-      ? api.call("ListStaticPolicyOverrides", { signal }).then((answer) => answer.overrides)
-      : [],
-  ]);
+async function list(
+  signal: AbortSignal,
+  show: (part: readonly Entity[]) => void,
+): Promise<readonly Entity[]> {
+  const overrides = may("ListStaticPolicyOverrides")
+    ? (await api.call("ListStaticPolicyOverrides", { signal })).overrides
+    : [];
   const byPolicy = new Map(overrides.map((one) => [one.policy_id, one]));
-  return policies.map((policy) => {
-    const override = byPolicy.get(String(policy["id"]));
-    const origin = policy["system"] === true ? "product" : "own";
-    return override === undefined
-      ? { ...policy, origin }
-      : { ...policy, origin: "overridden", action: override.override_action };
-  });
+  const marked = (policies: readonly Entity[]) => policies.map((one) => withOrigin(one, byPolicy));
+  return marked(await allStaticPolicies(signal, (part) => show(marked(part))));
+}
+
+function withOrigin(policy: Entity, overrides: ReadonlyMap<string, Override>): Entity {
+  const override = overrides.get(String(policy["id"]));
+  const origin = policy["system"] === true ? "product" : "own";
+  return override === undefined
+    ? { ...policy, origin }
+    : { ...policy, origin: "overridden", action: override.override_action };
 }
 
 export const STATIC_POLICIES: Section = {

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("SECURITY.md", "docs/faults.md")
-NAMED = re.compile(r"`((?:unit|e2e|contract)/test_\w+\.py(?:::\w+)*)`")
+NAMED = re.compile(r"`((?:unit|e2e|contract)/test_\w+\.py(?:::\w+)*|console/e2e/\w+\.test\.ts)`")
 NO_CLAIM = {"| **cannot** | |"}
 
 
@@ -44,7 +44,7 @@ def test_every_row_names_tests_that_exist(page: str) -> None:
     missing = []
     for reference in {match for row in rows for match in NAMED.findall(row)}:
         file, _, name = reference.partition("::")
-        path = ROOT / "tests" / file
+        path = ROOT / file if file.startswith("console/") else ROOT / "tests" / file
         if not path.exists() or (name and name not in names_in(path)):
             missing.append(reference)
     assert missing == []

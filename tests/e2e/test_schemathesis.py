@@ -46,7 +46,7 @@ EXCEPTION = r"(policies|dlp_rules|rules)(\[\d+\])?|everyone|valid_until|values|v
 PAYLOAD = r"payload(\.body)?|content|arguments(_json)?|action|tool|entities"
 
 CHECKED_IN_CODE = {
-    "CreateApiKey": r"name|expires_at|tenants",
+    "CreateApiKey": r"name|expires_at|tenants|owner",
     "CreateComplianceBundle": r"rule_ids\[\d+\]",
     "CreateDlpRule": r"(config_json|scope_actions)(\..*)?",
     "CreateException": EXCEPTION,
@@ -59,18 +59,21 @@ CHECKED_IN_CODE = {
     "CreateUserGroup": r"bundle_ids\[\d+\]|dlp_rules\[\d+\]\.rule_id",
     "Decide": PAYLOAD,
     "DisableModelByName": r"provider",
+    "DiscardDeadLetters": r"all",
     "EnableModelByName": r"provider",
     "ExportPolicyFile": r"revision",
     "ImportPolicyFile": r"policies\..*",
     "PutCustomerPolicy": r".*",  # the whole document is the customer's
     "ReorderPolicyRules": r"rules(\[\d+\].*)?",
-    "Replay": r"revision|cursor|overlay\..*|requests\[\d+\]\.payload",
+    "Replay": r"revision|cursor|overlay\..*|recorded\.(since|until|outcomes|(user|customer|policy)_id)|requests\[\d+\]\.payload",
     "ReplaceOrgPolicyChain": r"packs\[\d+\]\.(id|sequence)",
     "ReplaceUserPolicyChain": r"packs\[\d+\]\.(id|sequence)",
+    "RetryDeadLetters": r"all",
     "RollbackPolicyFile": r"revision",
     "Simulate": rf"overlay\..*|request\.({PAYLOAD})",
     "SimulatePolicy": r"overlay\..*|provider|prompt|user_id|user_groups|user_risk_score",
     "SimulatePolicyChain": r"overlay\..*",
+    "SummarizeRecords": r"until",
     "UpdateComplianceBundle": r"rule_ids\[\d+\]",
     "UpdateDlpRule": r"(config_json|scope_actions)(\..*)?",
     "UpdateException": EXCEPTION,

@@ -11,7 +11,9 @@
 `integrations` connect the client to other packages. `make generate` generates `_gen`.
 """
 
-from pdp_client._gen.pdp.v1.api_key_pb2 import *  # noqa: F403 - the package exports these modules
+from pdp_client._gen.pdp.v1.access_pb2 import *  # noqa: F403 - the package exports these modules
+from pdp_client._gen.pdp.v1.access_pb2_grpc import *  # noqa: F403
+from pdp_client._gen.pdp.v1.api_key_pb2 import *  # noqa: F403
 from pdp_client._gen.pdp.v1.api_key_pb2_grpc import *  # noqa: F403
 from pdp_client._gen.pdp.v1.approval_pb2 import *  # noqa: F403
 from pdp_client._gen.pdp.v1.approval_pb2_grpc import *  # noqa: F403
@@ -44,6 +46,8 @@ from pdp_client._gen.pdp.v1.policy_pack_pb2 import *  # noqa: F403
 from pdp_client._gen.pdp.v1.policy_pack_pb2_grpc import *  # noqa: F403
 from pdp_client._gen.pdp.v1.policy_pb2 import *  # noqa: F403
 from pdp_client._gen.pdp.v1.policy_pb2_grpc import *  # noqa: F403
+from pdp_client._gen.pdp.v1.process_pb2 import *  # noqa: F403
+from pdp_client._gen.pdp.v1.process_pb2_grpc import *  # noqa: F403
 from pdp_client._gen.pdp.v1.scope_pb2 import *  # noqa: F403
 from pdp_client._gen.pdp.v1.siem_pb2 import *  # noqa: F403
 from pdp_client._gen.pdp.v1.siem_pb2_grpc import *  # noqa: F403

@@ -65,7 +65,10 @@ CHECKED_IN_CODE = {
     "ImportPolicyFile": r"policies\..*",
     "PutCustomerPolicy": r".*",  # the whole document is the customer's
     "ReorderPolicyRules": r"rules(\[\d+\].*)?",
-    "Replay": r"revision|cursor|overlay\..*|recorded\.(since|until|outcomes|(user|customer|policy)_id)|requests\[\d+\]\.payload",
+    "Replay": (
+        r"revision|cursor|overlay\..*|requests\[\d+\]\.payload"
+        r"|recorded\.(since|until|outcomes|(user|customer|policy)_id)"
+    ),
     "ReplaceOrgPolicyChain": r"packs\[\d+\]\.(id|sequence)",
     "ReplaceUserPolicyChain": r"packs\[\d+\]\.(id|sequence)",
     "RetryDeadLetters": r"all",

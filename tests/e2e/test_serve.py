@@ -55,6 +55,7 @@ class TestStart:
         assert announcement["grpc"].startswith("127.0.0.1:")
         assert announcement["http"].startswith("http://127.0.0.1:")
         assert announcement["docs"] == f"{announcement['http']}/docs"
+        assert announcement["console"] == f"{announcement['http']}/console/"
         assert announcement["database"] == f"sqlite:///{server.data_dir}/pdp.db"
         assert announcement["system_policies"] >= 40
         assert announcement["revision"] >= announcement["system_policies"]
@@ -88,7 +89,13 @@ class TestStart:
         assert process.wait(TIMEOUT_S) == 0
         os.close(ours)
         text = shown.decode()
-        for part in ("is SERVING", "gRPC      127.0.0.1:", "Docs      http://", "DEVELOPMENT MODE"):
+        for part in (
+            "is SERVING",
+            "gRPC      127.0.0.1:",
+            "Docs      http://",
+            "Console   http://",
+            "DEVELOPMENT MODE",
+        ):
             assert part in text
 
     @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"])

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pdp.config import Settings
 
 DOCS_PATH: Final = "/docs"
+CONSOLE_PATH: Final = "/console/"
 
 _BEGIN: Final = time.monotonic()
 _LOUD: Final = (
@@ -64,7 +65,7 @@ def announce(settings: Settings, up: Mapping[str, Any]) -> None:
     facts = {
         "grpc": up["grpc_address"],
         "http": url,
-        "docs": url if http.startswith("unix:") else url + DOCS_PATH,
+        **_pages(settings, url),
         **_policies(settings, up),
         "workers": settings.workers,
         "tls": settings.tls_cert_file is not None,
@@ -76,6 +77,18 @@ def announce(settings: Settings, up: Mapping[str, Any]) -> None:
     # One write: the thread that writes logs must not write between two lines.
     sys.stderr.write("\n".join(lines) + "\n")
     sys.stderr.flush()
+
+
+def _pages(settings: Settings, url: str) -> dict[str, str]:
+    """Returns the addresses of the pages for people."""
+    if url.startswith("unix:"):
+        return {"docs": url}
+    # A follower has no policies of its own to show.
+    has_console = settings.console == "on" and not settings.follow
+    return {
+        "docs": url + DOCS_PATH,
+        **({"console": url + CONSOLE_PATH} if has_console else {}),
+    }
 
 
 def _policies(settings: Settings, up: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,6 +139,8 @@ def _drawn(facts: Mapping[str, Any], _auth: str, warnings: Sequence[str]) -> lis
         f"  HTTP      {facts['http']}",
         f"  Docs      {facts['docs']}",
     ]
+    if "console" in facts:
+        lines.append(f"  Console   {facts['console']}")
     if "follows" in facts:
         lines.append(f"  Policies  those of {facts['follows']}")
     else:

@@ -236,7 +236,8 @@ image: ## Build the container image; PYTHON_IMAGE=NAME@sha256:… pins its base,
 
 .PHONY: clean
 clean: ## Remove what was built and installed; keeps var/
-	rm -rf $(VENV) $(BUF_DIR)/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(BUF_DIR)/node_modules console/node_modules console/artifacts build dist \
+	  .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .PHONY: help
 help: ## List the targets

@@ -43,7 +43,26 @@ WORDS: Final = ("if", "when", "where")
 
 _SENTENCE: Final = re.compile(r"[A-Za-z]+ [a-z]+ [a-z]+")
 _WORD: Final = re.compile(r"[A-Za-z']+")
+_C_LIKE: Final = frozenset({".ts", ".tsx", ".mjs", ".go", ".java"})
+"""Files of languages that write comments and strings as C does."""
+
+_C_PROSE: Final = re.compile(
+    r"""
+    (?P<comment>/\*.*?\*/|//[^\n]*(?:\n\s*//[^\n]*)*)
+    |(?P<text>"(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\.)*`)
+    |(?<==)>|>(?P<content>[^<>{}()=;]+)[<{]
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+"""Comments, strings, and the text between the tags of JSX."""
+
 _FENCE: Final = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+
+
+_GENERATED: Final = re.compile(
+    r"_gen/|^LICENSE|^clients/(go|typescript/src)/gen/|^console/src/api/(contract|operations)\.ts$"
+)
+"""Files that are not the project's own words."""
 
 
 class Passage(NamedTuple):
@@ -67,11 +86,10 @@ def files() -> list[Path]:
         text=True,
         check=True,
     ).stdout.splitlines()
-    own = (ROOT / name for name in listed if "_gen/" not in name and not name.startswith("LICENSE"))
+    own = (ROOT / name for name in listed if not _GENERATED.search(name))
+    kinds = {".py", ".md", ".proto", *_C_LIKE}
     return [
-        path
-        for path in own
-        if path.suffix in {".py", ".md", ".proto"} and path.exists() and path != Path(__file__)
+        path for path in own if path.suffix in kinds and path.exists() and path != Path(__file__)
     ]
 
 
@@ -86,8 +104,17 @@ def passages(path: Path) -> Iterator[Passage]:
             _, slashes, comment = line.partition("//")
             if slashes:
                 yield Passage(number, comment)
+    elif path.suffix in _C_LIKE:
+        yield from _c_like(text)
     else:
         yield from _python(text)
+
+
+def _c_like(text: str) -> Iterator[Passage]:
+    for match in _C_PROSE.finditer(text):
+        prose = match["comment"] or match["text"] or match["content"] or ""
+        if match["comment"] or _SENTENCE.search(prose):
+            yield Passage(text.count("\n", 0, match.start()) + 1, prose)
 
 
 def _python(text: str) -> Iterator[Passage]:
@@ -105,7 +132,9 @@ def offences(path: Path) -> Iterator[str]:
     for passage in passages(path):
         # A phrase may be broken over two lines.
         flat = re.sub(
-            r"\s+(?:#|//)?\s*", lambda gap: " " if "\n" not in gap.group() else "\n", passage.text
+            r"\s+(?:#|//|\*(?!/))?\s*",
+            lambda gap: " " if "\n" not in gap.group() else "\n",
+            passage.text,
         )
         for phrase, advice in BANNED.items():
             for match in re.finditer(phrase.replace(" ", r"\s"), flat, re.IGNORECASE):
@@ -134,8 +163,13 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = [path for path in files() if any(path.is_relative_to(root) for root in roots)]
     problems = [each for path in chosen for each in offences(path)]
     print("\n".join(problems)) if problems else None
-    for suffix, name in ((".py", "code"), (".proto", "contracts"), (".md", "pages")):
-        of_kind = [path for path in chosen if path.suffix == suffix]
+    for suffixes, name in (
+        ({".py"}, "code"),
+        (_C_LIKE, "console and clients"),
+        ({".proto"}, "contracts"),
+        ({".md"}, "pages"),
+    ):
+        of_kind = [path for path in chosen if path.suffix in suffixes]
         if of_kind:
             print(f"{name}: {ratios(of_kind)}")
     if problems:

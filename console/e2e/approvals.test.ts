@@ -118,7 +118,7 @@ describe("approvals", () => {
     await visit.close();
   });
 
-  test("nobody approves an own request, and a key of nobody is told why it cannot", async () => {
+  test("a person cannot approve an own request, and a key without a person gets the reason", async () => {
     const held = heldBy(await ask("logs"));
     const visit = await Visit.open(browser, server, `#/approvals/${held.id}`, { key: ann });
     visit.expect(/403/);

@@ -274,7 +274,7 @@ describe("ways into a draft, and what stops it", () => {
     await visit.close();
   });
 
-  test("an editor is refused what only an admin may change, and is told so", async () => {
+  test("an editor sees why only an admin may make a change", async () => {
     const { server } = ours;
     const key = await server.createKey("editor", TENANT);
     const visit = await Visit.open(browser, server, "#/draft", { key });

@@ -5,7 +5,7 @@ import type { Browser } from "playwright-core";
 import { startBrowser, Visit } from "./support/browser";
 import { Server } from "./support/server";
 
-/** A SIEM that accepts whatever comes, unless it is told to refuse. */
+/** A SIEM that accepts everything, unless `refuses` is set. */
 class Collector {
   refuses = false;
   accepted = 0;
@@ -114,7 +114,7 @@ describe("operating", () => {
     await visit.close();
   });
 
-  test("whoever rotates the own key gets its new secret before the old one ends the session", async () => {
+  test("a user who rotates the own key gets the new secret before the old one ends the session", async () => {
     const own = await server.createKey("admin");
     const { name } = await server.call<{ name: string }>("GET", "/v1/whoami", undefined, own);
     const address = `#/operate/keys/${name.replace("key:", "")}`;

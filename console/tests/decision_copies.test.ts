@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { describe, expect, test } from "vitest";
 import { asCurl, asPdpDecide, asTestCase } from "../src/pages/decisions/copies";
-import { isPlain, safeJson, shellWord, yaml } from "../src/pages/decisions/escapes";
+import { isPlain, safeJson, shellWord, yaml } from "../src/ui/escapes";
 import { missingParts, requestOf } from "../src/pages/decisions/request_of";
 import { recordOf } from "./records";
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { HOUR } from "../src/pages/decisions/periods";
+import { HOUR } from "../src/model/periods";
 import { type LimitUsage, nearest } from "../src/pages/overview/limits";
 import { parseMetrics } from "../src/pages/overview/metrics";
 import {

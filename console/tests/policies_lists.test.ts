@@ -61,7 +61,7 @@ test("an item moves within its list, and never out of it", () => {
   expect(items).toEqual(["a", "b", "c"]);
 });
 
-test("equal names are told apart by their ids, and equal ids are one", () => {
+test("equal names differ by their ids, and equal ids are one", () => {
   expect(
     distinct([
       { value: "1", label: "Card" },

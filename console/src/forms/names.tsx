@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import { attributes, type ControlProps, type Suggestion } from "./fields";
 
-/** A list of short texts: one a line, with suggestions where the product knows the names. */
+/** A list of short texts: one a line, with suggestions if the product knows the names. */
 export function Strings(props: ControlProps) {
   const { value, onChange, name, suggestions, id } = props;
   const items = Array.isArray(value) ? (value as unknown[]).map(String) : [];

@@ -1,4 +1,4 @@
-/** What the user is told: errors, progress, empty lists, short notices. */
+/** What the user sees of work: errors, progress, empty lists, short notices. */
 import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import type { ApiError } from "../api/errors";

@@ -8,11 +8,11 @@ import {
   withEntries,
   withEntry,
   withoutEntry,
-} from "../../src/pages/draft/document";
+} from "../../src/draft/document";
 import { entryOf, summaryOf, valuesOf } from "../../src/pages/draft/entry_form";
 import { problemOf } from "../../src/pages/draft/problems";
-import { withRenamed } from "../../src/pages/draft/references";
-import { entryName } from "../../src/pages/draft/sections";
+import { withRenamed } from "../../src/draft/references";
+import { entryName } from "../../src/draft/sections";
 import { document, numbers } from "./generated";
 
 const BASE = {

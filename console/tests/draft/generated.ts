@@ -1,5 +1,5 @@
 /** Random documents for tests that state a law, from a seed: each failure can be repeated. */
-import type { Document, Entry } from "../../src/pages/draft/document";
+import type { Document, Entry } from "../../src/draft/document";
 
 /** Returns a source of numbers from 0 to `below` - 1; the same for the same seed. */
 export function numbers(seed: number): (below: number) => number {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { BodyOf } from "../../src/api/types";
-import type { Draft } from "../../src/pages/draft/draft_store";
+import type { Draft } from "../../src/draft/draft_store";
 import { lastRun, type Selection, startReplay, stopReplay } from "../../src/pages/draft/replay_run";
 import { identity, signOut, tenant, type Identity } from "../../src/session";
 

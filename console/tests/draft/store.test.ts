@@ -16,7 +16,7 @@ const IN_FORCE = {
 async function load() {
   vi.resetModules();
   const session = await import("../../src/session");
-  const store = await import("../../src/pages/draft/draft_store");
+  const store = await import("../../src/draft/draft_store");
   const signIn = (name: string) => {
     session.identity.value = { kind: "api_key", name, tenant_id: "acme" } as Identity;
   };

@@ -1,12 +1,13 @@
 /** One approval: what is asked, by whom and why it is held; and the answer. */
+import { Ago } from "../../ui/ago";
 import { api, may } from "../../session";
 import { href } from "../../router";
 import { Loaded } from "../../ui/feedback";
-import { age, time, words } from "../../ui/format";
+import { time, words } from "../../ui/format";
 import { Redacted } from "../../ui/highlight";
 import { Matches } from "../../ui/matches";
 import { Badge } from "../../ui/outcome";
-import { now, type Remote, useRemote } from "../../ui/remote";
+import { type Remote, useRemote } from "../../ui/remote";
 import { AnswerForm } from "./answer_form";
 import { Countdown } from "./lists";
 import { type Approval, isOpen, requesterOf, toneOf } from "./states";
@@ -124,7 +125,9 @@ function Facts({ approval }: { approval: Approval }) {
       <Fact name="Caller" value={approval.asked_by} />
       <Fact name="Customer" value={record?.customer_id ?? ""} />
       <dt>Asked</dt>
-      <dd title={time(approval.created_at)}>{age(approval.created_at, now.value)}</dd>
+      <dd>
+        <Ago time={approval.created_at} />
+      </dd>
       <dt>{isOpen(approval) ? "Ends in" : "Ended"}</dt>
       <dd>
         {isOpen(approval) ? <Countdown until={approval.expires_at} /> : time(approval.expires_at)}

@@ -1,10 +1,12 @@
 /** What waits, and what was answered. */
+import { FilterField, wordMatcher } from "../../ui/text_filter";
+import { Ago } from "../../ui/ago";
 import { useSignal } from "@preact/signals";
 import { useMemo } from "preact/hooks";
 import { api } from "../../session";
 import { href } from "../../router";
 import { Empty, Loaded } from "../../ui/feedback";
-import { age, time, words } from "../../ui/format";
+import { time, words } from "../../ui/format";
 import { now, useRemote } from "../../ui/remote";
 import { type Column, Table } from "../../ui/table";
 import { type Approval, countdown, requesterOf, subjectOf, toneOf } from "./states";
@@ -45,7 +47,7 @@ const WAITING: readonly Column<Approval>[] = [
   {
     name: "Asked",
     width: "7rem",
-    cell: ({ created_at }) => <span title={time(created_at)}>{age(created_at, now.value)}</span>,
+    cell: ({ created_at }) => <Ago time={created_at} />,
     wide: true,
   },
   { name: "Ends in", width: "7rem", cell: (row) => <Countdown until={row.expires_at} /> },
@@ -89,14 +91,7 @@ export function History() {
             ))}
           </select>
         </label>
-        <label>
-          Filter
-          <input
-            type="search"
-            value={text.value}
-            onInput={(event) => (text.value = event.currentTarget.value)}
-          />
-        </label>
+        <FilterField value={text.value} onChange={(next) => (text.value = next)} />
       </div>
       <Loaded remote={remote}>
         {(approvals) => <Closed approvals={approvals} filter={text.value} />}
@@ -125,20 +120,12 @@ function Closed({ approvals, filter }: { approvals: readonly Approval[]; filter:
 }
 
 function filteredBy(approvals: readonly Approval[], filter: string): readonly Approval[] {
-  const part = filter.trim().toLowerCase();
-  if (part === "") return approvals;
-  return approvals.filter((approval) =>
-    [
-      requesterOf(approval),
-      subjectOf(approval),
-      approval.message,
-      approval.answered_by ?? "",
-      approval.answer_reason ?? "",
-    ]
-      .join("\n")
-      .toLowerCase()
-      .includes(part),
-  );
+  const matches = wordMatcher(filter);
+  return approvals.filter((approval) => {
+    const { message, answered_by, answer_reason } = approval;
+    const asked = [requesterOf(approval), subjectOf(approval), message];
+    return matches([...asked, answered_by ?? "", answer_reason ?? ""].join("\n").toLowerCase());
+  });
 }
 
 const CLOSED: readonly Column<Approval>[] = [
@@ -163,7 +150,7 @@ const CLOSED: readonly Column<Approval>[] = [
   {
     name: "Asked",
     width: "7rem",
-    cell: ({ created_at }) => <span title={time(created_at)}>{age(created_at, now.value)}</span>,
+    cell: ({ created_at }) => <Ago time={created_at} />,
     wide: true,
   },
 ];

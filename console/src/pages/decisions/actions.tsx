@@ -5,7 +5,7 @@ import { api, may } from "../../session";
 import { ErrorBox, Progress } from "../../ui/feedback";
 import { Badge } from "../../ui/outcome";
 import { useTask } from "../../ui/remote";
-import { draft, overlayOf } from "../draft/draft_store";
+import { draft, overlayOf } from "../../draft/draft_store";
 import { CopyButtons } from "./copy_buttons";
 import { playgroundHref, policyHref } from "./links";
 import type { DecisionRecord } from "./rows";

@@ -1,5 +1,5 @@
 /** A decision as a command and as a test case. No copy has a credential. */
-import { isPlain, safeJson, shellWord, yaml } from "./escapes";
+import { isPlain, safeJson, shellWord, yaml } from "../../ui/escapes";
 import { type DecideRequest, isRedacted, requestOf } from "./request_of";
 import type { DecisionRecord } from "./rows";
 

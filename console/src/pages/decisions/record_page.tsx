@@ -7,7 +7,7 @@ import { time } from "../../ui/format";
 import { Badge } from "../../ui/outcome";
 import { useRemote } from "../../ui/remote";
 import { Actions } from "./actions";
-import { Ago } from "./ago";
+import { Ago } from "../../ui/ago";
 import { AskedSection } from "./asked";
 import { ChangesSince } from "./changes_since";
 import { addressQuery, filtersOf } from "./filters";
@@ -101,7 +101,7 @@ function Story({ record }: { record: DecisionRecord }) {
         <p class="lead">{reason(record)}</p>
         {record.message !== "" && (
           <p>
-            <span class="soft">The caller was told:</span> {record.message}
+            <span class="soft">Message to the caller:</span> {record.message}
           </p>
         )}
         <p class="badges">

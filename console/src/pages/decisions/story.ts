@@ -142,7 +142,7 @@ function sentence(text: string): string {
 }
 
 export interface Finding {
-  /** Where it is: the text, or a place in the arguments. */
+  /** The place of the finding: the text, or a pointer into the arguments. */
   readonly place: string;
   readonly start: number;
   readonly end: number;

@@ -3,9 +3,9 @@ import { computed } from "@preact/signals";
 import type { AnswerOf } from "../../api/types";
 import { ApiError } from "../../api/errors";
 import { api } from "../../session";
-import { type Document, isObject } from "./document";
-import { currentTenant, discardDraft, type Draft, touchedPolicies } from "./draft_store";
-import { kept } from "./kept";
+import { type Document, isObject } from "../../draft/document";
+import { currentTenant, discardDraft, type Draft, touchedPolicies } from "../../draft/draft_store";
+import { kept } from "../../draft/kept";
 import { type Remark, remarksOf } from "./problems";
 
 export type ServerChange = AnswerOf<"ImportPolicyFile">["changes"][number];

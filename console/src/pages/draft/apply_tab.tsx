@@ -7,8 +7,8 @@ import { useTask } from "../../ui/remote";
 import { applyDraft } from "./applied";
 import { checkDraft, checkOf, lastCheck } from "./check";
 import { DraftCheck } from "./check_tab";
-import { changedSections, type Draft, nameDraft } from "./draft_store";
-import { sectionOf } from "./sections";
+import { changedSections, type Draft, nameDraft } from "../../draft/draft_store";
+import { sectionOf } from "../../draft/sections";
 
 const MAX_SUMMARY = 1024;
 

@@ -6,8 +6,8 @@ import { Diff, DifferenceList } from "../../ui/diff";
 import { Empty } from "../../ui/feedback";
 import { integer } from "../../ui/format";
 import type { ServerChange } from "./applied";
-import type { Change, EntryChange } from "./document";
-import { isSection, sectionOf } from "./sections";
+import type { Change, EntryChange } from "../../draft/document";
+import { isSection, sectionOf } from "../../draft/sections";
 
 const TONES: Record<string, string> = { added: "good", changed: "caution", removed: "bad" };
 

@@ -1,18 +1,20 @@
 /** What the draft changes, policy by policy. */
+import { FilterField, wordMatcher } from "../../ui/text_filter";
 import { useState } from "preact/hooks";
 import { href } from "../../router";
 import { Empty, notify } from "../../ui/feedback";
 import { integer } from "../../ui/format";
 import { ChangeCard, Stepwise, titleOf } from "./change_view";
-import type { EntryChange } from "./document";
-import { draftChanges, undoEntry } from "./draft_store";
-import { sectionOf } from "./sections";
+import type { EntryChange } from "../../draft/document";
+import { draftChanges, undoEntry } from "../../draft/draft_store";
+import { sectionOf } from "../../draft/sections";
 
 export function ChangesTab() {
   const [filter, setFilter] = useState("");
   const changes = draftChanges.value;
+  const matches = wordMatcher(filter);
   const found = changes.filter(({ section, name }) =>
-    `${sectionOf(section).title} ${name}`.toLowerCase().includes(filter.toLowerCase()),
+    matches(`${sectionOf(section).title} ${name}`.toLowerCase()),
   );
   if (changes.length === 0) {
     return (
@@ -29,14 +31,7 @@ export function ChangesTab() {
     <>
       {changes.length > 5 && (
         <div class="toolbar">
-          <label>
-            Filter
-            <input
-              type="search"
-              value={filter}
-              onInput={(event) => setFilter(event.currentTarget.value)}
-            />
-          </label>
+          <FilterField value={filter} onChange={setFilter} />
           <p class="soft small" role="status">
             {integer(found.length)} of {integer(changes.length)} changes
           </p>

@@ -3,9 +3,9 @@ import type { ApiError, Violation } from "../../api/errors";
 import { api } from "../../session";
 import { asApiError } from "../../ui/remote";
 import type { ServerChange } from "./applied";
-import { type Document, findEntry } from "./document";
-import { type Draft, touchedPolicies } from "./draft_store";
-import { ofSession } from "./kept";
+import { type Document, findEntry } from "../../draft/document";
+import { type Draft, touchedPolicies } from "../../draft/draft_store";
+import { ofSession } from "../../draft/kept";
 import { type Problem, problemOf, type Remark, remarksOf } from "./problems";
 
 export interface Check {

@@ -7,7 +7,7 @@ import { integer } from "../../ui/format";
 import { ServerChanges } from "./change_view";
 import { type Check, checkDraft, checkOf, lastCheck } from "./check";
 import { Conflict } from "./conflict";
-import { changedSections, type Draft } from "./draft_store";
+import { changedSections, type Draft } from "../../draft/draft_store";
 import { ProblemList, Remarks } from "./problem_view";
 
 export function CheckTab({ draft }: { draft: Draft }) {

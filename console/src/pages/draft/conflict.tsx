@@ -6,7 +6,7 @@ import { Loaded, notify } from "../../ui/feedback";
 import { integer, time, words } from "../../ui/format";
 import { useRemote } from "../../ui/remote";
 import { ChangeCard, sectionTitle, Stepwise, titleOf } from "./change_view";
-import { allChanges, type Document } from "./document";
+import { allChanges, type Document } from "../../draft/document";
 import {
   type Conflict as EntryConflict,
   conflictKey,
@@ -15,7 +15,7 @@ import {
   resolve,
   type Side,
 } from "./draft_merge";
-import { type Draft, exportPolicies, replaceDraft } from "./draft_store";
+import { type Draft, exportPolicies, replaceDraft } from "../../draft/draft_store";
 import type { AnswerOf } from "../../api/types";
 
 type LoggedChange = AnswerOf<"ListChanges">["changes"][number];

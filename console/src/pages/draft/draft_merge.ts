@@ -1,8 +1,15 @@
 /**
  * The merge of a draft with what others have changed meanwhile: three documents, entry by entry.
  */
-import { byName, type Document, type Entry, isObject, same, withEntries } from "./document";
-import { SECTIONS } from "./sections";
+import {
+  byName,
+  type Document,
+  type Entry,
+  isObject,
+  same,
+  withEntries,
+} from "../../draft/document";
+import { SECTIONS } from "../../draft/sections";
 
 /** A policy that both sides have changed, each in another way. Undefined means that there is none. */
 export interface Conflict {
@@ -18,7 +25,7 @@ export interface Conflict {
 export type Side = "mine" | "theirs" | "both";
 
 export interface Merge {
-  /** The merged policies; where there are conflicts, they have what others have made. */
+  /** The merged policies. A policy in conflict is as others have made it. */
   readonly document: Document;
   readonly conflicts: readonly Conflict[];
 }

@@ -4,7 +4,7 @@ import { may } from "../../session";
 import { Empty, ErrorBox } from "../../ui/feedback";
 import { integer } from "../../ui/format";
 import { Badge, OUTCOMES } from "../../ui/outcome";
-import { changedSections, type Draft } from "./draft_store";
+import { changedSections, type Draft } from "../../draft/draft_store";
 import { EffectReport } from "./effect_report";
 import {
   lastRun,

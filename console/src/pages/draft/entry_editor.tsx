@@ -11,18 +11,18 @@ import { Diff } from "../../ui/diff";
 import { Empty, ErrorBox, Loaded, notify } from "../../ui/feedback";
 import { useRemote, useTask } from "../../ui/remote";
 import { checkEntry, problemsOf } from "./check";
-import { type Entry, findEntry } from "./document";
+import { type Entry, findEntry } from "../../draft/document";
 import {
   changedSections,
   currentDraft,
   type Draft,
   removeEntry,
   replaceEntry,
-} from "./draft_store";
+} from "../../draft/draft_store";
 import { entryOf, schemaOf, valuesOf } from "./entry_form";
 import type { Problem } from "./problems";
-import { withRenamed } from "./references";
-import { entryName, isSingle, sectionOf } from "./sections";
+import { withRenamed } from "../../draft/references";
+import { entryName, isSingle, sectionOf } from "../../draft/sections";
 import { productNames, suggestionsOf } from "./suggestions";
 
 interface Props {

@@ -15,14 +15,14 @@ import {
   draftIsStored,
   type Draft,
   touchedPolicies,
-} from "./draft_store";
+} from "../../draft/draft_store";
 import { EffectTab } from "./effect_tab";
 import { EntryEditor } from "./entry_editor";
 import { EntryList, SectionList } from "./policies_tab";
 import { SectionJson } from "./section_json";
-import { isSection, isSingle, sectionOf } from "./sections";
+import { isSection, isSingle, sectionOf } from "../../draft/sections";
 import { StartPage } from "./start";
-import { withoutWebhooks } from "./webhooks";
+import { withoutWebhooks } from "../../draft/webhooks";
 import "./draft.css";
 
 export default function Page() {

@@ -1,14 +1,15 @@
 /** All policies of the draft: the sections, and the entries of one. */
+import { FilterField, wordMatcher } from "../../ui/text_filter";
 import { useMemo, useState } from "preact/hooks";
 import { href } from "../../router";
 import { Empty, notify } from "../../ui/feedback";
 import { integer } from "../../ui/format";
 import { Table } from "../../ui/table";
 import { ChangeBadge, entryAddress } from "./change_view";
-import { type Change, changesOf, entriesOf, type Entry } from "./document";
-import { type Draft, removeEntry, undoEntry } from "./draft_store";
+import { type Change, changesOf, entriesOf, type Entry } from "../../draft/document";
+import { type Draft, removeEntry, undoEntry } from "../../draft/draft_store";
 import { summaryOf } from "./entry_form";
-import { entryName, isSingle, sectionOf, SECTIONS } from "./sections";
+import { entryName, isSingle, sectionOf, SECTIONS } from "../../draft/sections";
 
 /** The sections, with how many policies they have and how many the draft changes. */
 export function SectionList({ draft }: { draft: Draft }) {
@@ -69,11 +70,10 @@ interface Row {
 export function EntryList({ draft, section }: { draft: Draft; section: string }) {
   const [filter, setFilter] = useState("");
   const rows = useMemo(() => rowsOf(draft, section), [draft, section]);
-  const wanted = filter.toLowerCase();
-  const found = useMemo(
-    () => rows.filter(({ name, summary }) => `${name} ${summary}`.toLowerCase().includes(wanted)),
-    [rows, wanted],
-  );
+  const found = useMemo(() => {
+    const matches = wordMatcher(filter);
+    return rows.filter(({ name, summary }) => matches(`${name} ${summary}`.toLowerCase()));
+  }, [rows, filter]);
   const { title, about } = sectionOf(section);
   return (
     <>
@@ -98,14 +98,7 @@ export function EntryList({ draft, section }: { draft: Draft; section: string })
       ) : (
         <>
           <div class="toolbar">
-            <label>
-              Filter
-              <input
-                type="search"
-                value={filter}
-                onInput={(event) => setFilter(event.currentTarget.value)}
-              />
-            </label>
+            <FilterField value={filter} onChange={setFilter} />
             <p class="soft small" role="status">
               {integer(found.length)} of {integer(rows.length)}
             </p>

@@ -2,10 +2,10 @@
 import type { Violation } from "../../api/errors";
 import type { Schemas } from "../../api/types";
 import { normalPath } from "../../forms/violations";
-import { type Document, entriesOf } from "./document";
-import { entryName, isSection, isSingle } from "./sections";
+import { type Document, entriesOf } from "../../draft/document";
+import { entryName, isSection, isSingle } from "../../draft/sections";
 
-/** What is wrong, and where in the policies. */
+/** What is wrong in a policy, and its place. */
 export interface Problem {
   readonly section: string;
   /** The name of the entry; undefined if it is about the section as a whole. */
@@ -27,7 +27,7 @@ export function problemOf({ field, reason }: Violation, policies: Document): Pro
   return { section, name: entryName(section, entry), field: rest, reason };
 }
 
-/** Something that the server says, and where it belongs. */
+/** Something that the server says about an entry. */
 export interface Remark {
   /** What the server says. */
   readonly message: string;

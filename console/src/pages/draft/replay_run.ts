@@ -4,8 +4,8 @@ import type { ApiError } from "../../api/errors";
 import type { BodyOf } from "../../api/types";
 import { api, identity } from "../../session";
 import { asApiError } from "../../ui/remote";
-import { currentTenant, type Draft, overlayOf } from "./draft_store";
-import { ofSession } from "./kept";
+import { currentTenant, type Draft, overlayOf } from "../../draft/draft_store";
+import { ofSession } from "../../draft/kept";
 import { EXAMPLES, NOTHING, plus, type Total } from "./replay_total";
 
 type Outcomes = NonNullable<NonNullable<BodyOf<"Replay">["recorded"]>["outcomes"]>;

@@ -6,7 +6,7 @@ import { api, may } from "../../session";
 import { Empty, ErrorBox, Loaded } from "../../ui/feedback";
 import { time, words } from "../../ui/format";
 import { useRemote, useTask } from "../../ui/remote";
-import { startDraft } from "./draft_store";
+import { startDraft } from "../../draft/draft_store";
 import { RollbackButton } from "./rollback";
 
 type LoggedChange = AnswerOf<"ListChanges">["changes"][number];

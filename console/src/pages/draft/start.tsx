@@ -6,8 +6,8 @@ import { Editor } from "../../ui/editor";
 import { ErrorBox } from "../../ui/feedback";
 import { useTask } from "../../ui/remote";
 import { AppliedList } from "./applied_list";
-import { readPolicyFile } from "./document";
-import { currentTenant, replaceSections, startDraft } from "./draft_store";
+import { readPolicyFile } from "../../draft/document";
+import { currentTenant, replaceSections, startDraft } from "../../draft/draft_store";
 import { Revisions } from "./revisions";
 
 export function StartPage({ step }: { step: string }) {

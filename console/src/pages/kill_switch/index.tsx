@@ -1,4 +1,5 @@
 /** The kill switch: stops a model or a provider for all tenants. */
+import { FilterField } from "../../ui/text_filter";
 import { useSignal } from "@preact/signals";
 import { useMemo } from "preact/hooks";
 import { api, may } from "../../session";
@@ -101,15 +102,11 @@ function Providers({ state, ask }: { state: State; ask: (target: Target) => void
   return (
     <>
       <div class="toolbar">
-        <label>
-          Filter
-          <input
-            type="search"
-            placeholder="gpt"
-            value={text.value}
-            onInput={(event) => (text.value = event.currentTarget.value)}
-          />
-        </label>
+        <FilterField
+          value={text.value}
+          onChange={(next) => (text.value = next)}
+          placeholder="gpt"
+        />
         <label class="check">
           <input
             type="checkbox"

@@ -1,4 +1,5 @@
 /** Which models are switched off, and who did it. */
+import { wordMatcher } from "../../ui/text_filter";
 import type { AnswerOf, Schemas } from "../../api/types";
 
 export type Provider = AnswerOf<"ListProviderKillSwitches">[number];
@@ -58,14 +59,13 @@ export function filtered(
   text: string,
   onlyOff: boolean,
 ): readonly Provider[] {
-  const parts = text.toLowerCase().split(/\s+/).filter(Boolean);
-  if (parts.length === 0 && !onlyOff) return providers;
+  if (text.trim() === "" && !onlyOff) return providers;
+  const matches = wordMatcher(text);
   return providers.flatMap((provider) => {
     const models = provider.models.filter((model) => {
       if (onlyOff && !model.kill_switch_active) return false;
       const names = [model.provider, model.display_name, ...model.covered_names, model.model_id];
-      const all = names.join(" ").toLowerCase();
-      return parts.every((part) => all.includes(part));
+      return matches(names.join(" ").toLowerCase());
     });
     return models.length === 0 ? [] : [{ ...provider, models }];
   });

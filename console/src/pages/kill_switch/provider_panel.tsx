@@ -1,6 +1,7 @@
 /** A provider with its models, each with its switch. */
-import { age, integer, time, words } from "../../ui/format";
-import { now } from "../../ui/remote";
+import { Ago } from "../../ui/ago";
+import { integer, time, words } from "../../ui/format";
+
 import {
   type Change,
   type Model,
@@ -70,7 +71,7 @@ function OffNote({ model, change }: { model: Model; change: Change | undefined }
     <p class="small">
       Off since{" "}
       <span title={time(model.kill_switch_disabled_at)}>
-        {age(model.kill_switch_disabled_at, now.value)}
+        <Ago time={model.kill_switch_disabled_at} />
       </span>
       {change !== undefined && <> by {change.actor}</>}: {words(model.disabled_reason ?? "")}
       {note !== "" && `, ${note}`}

@@ -1,11 +1,12 @@
 /** Alert rules: which decisions are reported to whom, and a test of each. */
+import { Ago } from "../../ui/ago";
 import { useSignal } from "@preact/signals";
 import type { AnswerOf, Schemas } from "../../api/types";
 import { href } from "../../router";
 import { api, may } from "../../session";
 import { Empty, ErrorBox, Loaded } from "../../ui/feedback";
-import { age, integer, words } from "../../ui/format";
-import { now, useRemote, useTask } from "../../ui/remote";
+import { integer, words } from "../../ui/format";
+import { useRemote, useTask } from "../../ui/remote";
 import { TestOutcome } from "./siem";
 
 type Rule = Schemas["AlertRule"];
@@ -124,7 +125,7 @@ function HealthNote({ health }: { health: Health | undefined }) {
     <>
       {queued > 0 && (
         <p class="small">
-          {integer(queued)} waiting since {age(queued_since, now.value)}
+          {integer(queued)} waiting since <Ago time={queued_since} />
           {attempts > 0 && `, ${integer(attempts)} failed attempts`}
         </p>
       )}

@@ -1,12 +1,13 @@
 /** One API key: what it may do, its secrets, rotation and revocation. */
+import { Ago } from "../../ui/ago";
 import { useSignal } from "@preact/signals";
 import { useId } from "preact/hooks";
 import { go, href } from "../../router";
 import { api, identity, may } from "../../session";
 import { ConfirmButton, Dialog } from "../../ui/dialog";
 import { ErrorBox, Loaded, notify } from "../../ui/feedback";
-import { age, time } from "../../ui/format";
-import { now, useRemote, useTask } from "../../ui/remote";
+import { time } from "../../ui/format";
+import { useRemote, useTask } from "../../ui/remote";
 import { type ApiKey, Expiry, tenantsOf } from "./keys";
 import { SecretDialog } from "./secret_dialog";
 
@@ -67,7 +68,9 @@ function Details({ apiKey, reload }: { apiKey: ApiKey; reload: () => void }) {
               <td>
                 <code>{secret.prefix}</code>
               </td>
-              <td title={time(secret.created_at)}>{age(secret.created_at, now.value)}</td>
+              <td>
+                <Ago time={secret.created_at} />
+              </td>
               <td>
                 {secret.expires_at === null ? "The key expires" : <Expiry at={secret.expires_at} />}
               </td>

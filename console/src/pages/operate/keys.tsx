@@ -1,4 +1,6 @@
 /** API keys: who may call the server, as what. */
+import { FilterField, wordMatcher } from "../../ui/text_filter";
+import { Ago } from "../../ui/ago";
 import { type Signal, useSignal } from "@preact/signals";
 import { useMemo } from "preact/hooks";
 import type { AnswerOf, BodyOf } from "../../api/types";
@@ -7,7 +9,7 @@ import { href } from "../../router";
 import { api, may } from "../../session";
 import { Dialog } from "../../ui/dialog";
 import { Empty, Loaded } from "../../ui/feedback";
-import { age, time } from "../../ui/format";
+import { time } from "../../ui/format";
 import { now, type Remote, useRemote, useTask } from "../../ui/remote";
 import { type Column, Table } from "../../ui/table";
 import { OperationForm } from "./operation_form";
@@ -22,14 +24,7 @@ export function Keys() {
   return (
     <>
       <div class="toolbar">
-        <label>
-          Filter
-          <input
-            type="search"
-            value={text.value}
-            onInput={(event) => (text.value = event.currentTarget.value)}
-          />
-        </label>
+        <FilterField value={text.value} onChange={(next) => (text.value = next)} />
         {may("CreateApiKey") && (
           <button type="button" class="primary end" onClick={() => (creating.value = true)}>
             New key
@@ -44,9 +39,9 @@ export function Keys() {
 
 function KeyTable({ keys, filter }: { keys: readonly ApiKey[]; filter: string }) {
   const shown = useMemo(() => {
-    const part = filter.trim().toLowerCase();
+    const matches = wordMatcher(filter);
     const newestFirst = [...keys].reverse();
-    return newestFirst.filter((key) => part === "" || searchable(key).includes(part));
+    return newestFirst.filter((key) => matches(searchable(key)));
   }, [keys, filter]);
   if (keys.length === 0) {
     return (
@@ -85,7 +80,7 @@ const COLUMNS: readonly Column<ApiKey>[] = [
   {
     name: "Created",
     width: "6.5rem",
-    cell: ({ created_at }) => <span title={time(created_at)}>{age(created_at, now.value)}</span>,
+    cell: ({ created_at }) => <Ago time={created_at} />,
     wide: true,
   },
   { name: "Expires", width: "6.5rem", cell: (key) => <Expiry at={key.expires_at} /> },
@@ -101,7 +96,7 @@ export function Expiry({ at }: { at: string | null }) {
   const over = Date.parse(at) <= now.value;
   return (
     <span class={over ? "expired" : ""} title={time(at)}>
-      {over ? "Expired" : age(at, now.value)}
+      {over ? "Expired" : <Ago time={at} />}
     </span>
   );
 }

@@ -10,8 +10,8 @@ import { ConfirmButton } from "../../ui/dialog";
 import { ErrorBox, Loaded, notify } from "../../ui/feedback";
 import { time, words } from "../../ui/format";
 import { useRemote, useTask } from "../../ui/remote";
-import { ConflictDialog } from "../policies/conflict_dialog";
-import { changedNames, formValues, updateBody } from "../policies/form_values";
+import { ConflictDialog } from "../../forms/conflict_dialog";
+import { changedNames, formValues, updateBody } from "../../forms/values";
 import { type Model, StateBadge } from "./models";
 import { OperationForm } from "./operation_form";
 

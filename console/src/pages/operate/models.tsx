@@ -1,4 +1,5 @@
 /** The catalog of models: which models there are, and by which names. */
+import { FilterField, wordMatcher } from "../../ui/text_filter";
 import { type Signal, useSignal } from "@preact/signals";
 import { useMemo } from "preact/hooks";
 import type { AnswerOf, BodyOf } from "../../api/types";
@@ -21,14 +22,7 @@ export function Models() {
   return (
     <>
       <div class="toolbar">
-        <label>
-          Filter
-          <input
-            type="search"
-            value={text.value}
-            onInput={(event) => (text.value = event.currentTarget.value)}
-          />
-        </label>
+        <FilterField value={text.value} onChange={(next) => (text.value = next)} />
         {may("CreateModelConfig") && (
           <button type="button" class="primary end" onClick={() => (creating.value = true)}>
             New model
@@ -45,11 +39,10 @@ export function Models() {
 
 function ModelTable({ models, filter }: { models: readonly Model[]; filter: string }) {
   const shown = useMemo(() => {
-    const parts = filter.toLowerCase().split(/\s+/).filter(Boolean);
+    const matches = wordMatcher(filter);
     return models.filter((model) => {
       const names = [model.provider, model.model_id, model.display_name, model.tier ?? ""];
-      const all = [...names, ...(model.aliases ?? [])].join("\n").toLowerCase();
-      return parts.every((part) => all.includes(part));
+      return matches([...names, ...(model.aliases ?? [])].join("\n").toLowerCase());
     });
   }, [models, filter]);
   if (models.length === 0) return <Empty title="The catalog has no models.">Add one.</Empty>;

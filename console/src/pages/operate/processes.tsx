@@ -1,9 +1,10 @@
 /** The processes that serve: whether each is alive, and by which policies it decides. */
+import { Ago } from "../../ui/ago";
 import type { AnswerOf } from "../../api/types";
 import { api } from "../../session";
 import { Empty, Loaded } from "../../ui/feedback";
-import { age, integer, time, words } from "../../ui/format";
-import { now, useRemote } from "../../ui/remote";
+import { integer, words } from "../../ui/format";
+import { useRemote } from "../../ui/remote";
 import { type Column, Table } from "../../ui/table";
 
 type Processes = AnswerOf<"ListProcesses">;
@@ -91,13 +92,13 @@ function columnsOf(newest: number): readonly Column<Process>[] {
     {
       name: "Started",
       width: "6.5rem",
-      cell: ({ started_at }) => <span title={time(started_at)}>{age(started_at, now.value)}</span>,
+      cell: ({ started_at }) => <Ago time={started_at} />,
       wide: true,
     },
     {
       name: "Seen",
       width: "5.5rem",
-      cell: ({ seen_at }) => <span title={time(seen_at)}>{age(seen_at, now.value)}</span>,
+      cell: ({ seen_at }) => <Ago time={seen_at} />,
       wide: true,
     },
   ];

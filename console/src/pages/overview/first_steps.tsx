@@ -3,7 +3,7 @@ import { href } from "../../router";
 import { api, identity, may, tenant } from "../../session";
 import { CopyButton } from "../../ui/copy";
 import { useRemote } from "../../ui/remote";
-import { shellWord } from "../decisions/escapes";
+import { shellWord } from "../../ui/escapes";
 import type { LiveSummary } from "./summary";
 
 /** Returns whether nothing was ever decided, as far as the server knows. */

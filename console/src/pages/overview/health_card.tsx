@@ -1,4 +1,4 @@
-/** Whether records, events and alerts arrive where they should. */
+/** The health of what takes records, events and alerts. */
 import { Fragment } from "preact";
 import { href } from "../../router";
 import { api, may } from "../../session";

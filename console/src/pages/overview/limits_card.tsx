@@ -4,7 +4,7 @@ import { api } from "../../session";
 import { Loaded } from "../../ui/feedback";
 import { Badge } from "../../ui/outcome";
 import { useRemote } from "../../ui/remote";
-import { Ago } from "../decisions/ago";
+import { Ago } from "../../ui/ago";
 import { type LimitUsage, NEAR, nearest, type Nearness } from "./limits";
 
 const EVERY_MS = 15_000;

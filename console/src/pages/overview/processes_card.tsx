@@ -5,7 +5,7 @@ import { Loaded } from "../../ui/feedback";
 import { integer, words } from "../../ui/format";
 import { Badge } from "../../ui/outcome";
 import { useRemote } from "../../ui/remote";
-import { Ago } from "../decisions/ago";
+import { Ago } from "../../ui/ago";
 
 type Processes = AnswerOf<"ListProcesses">;
 type Process = Processes["processes"][number];

@@ -5,7 +5,7 @@ import { api, may } from "../../session";
 import { OUTCOMES, RISK_LEVELS } from "../../ui/outcome";
 import { type Remote, useRemote } from "../../ui/remote";
 import type { Series } from "../../ui/chart";
-import type { Period } from "../decisions/periods";
+import type { Period } from "../../model/periods";
 
 export type Summary = AnswerOf<"SummarizeRecords">;
 type Bucket = Summary["buckets"][number];
@@ -79,7 +79,7 @@ export function timesOf(summary: Summary): number[] {
   return summary.buckets.map(startOf);
 }
 
-/** Colours that can be told apart in one chart. */
+/** Colours that differ enough for one chart. */
 const OUTCOME_COLOURS: Readonly<Record<string, string>> = {
   ALLOW: "--good",
   WARN: "--caution",

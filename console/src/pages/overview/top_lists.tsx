@@ -2,7 +2,7 @@
 import { href } from "../../router";
 import { integer } from "../../ui/format";
 import { policyHref } from "../decisions/links";
-import type { Period } from "../decisions/periods";
+import type { Period } from "../../model/periods";
 import { layerName } from "../decisions/story";
 import type { LiveSummary, Summary } from "./summary";
 

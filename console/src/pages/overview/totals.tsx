@@ -3,7 +3,7 @@ import type { ComponentChildren } from "preact";
 import { href } from "../../router";
 import { compact, duration, integer } from "../../ui/format";
 import { Loaded } from "../../ui/feedback";
-import type { Period } from "../decisions/periods";
+import type { Period } from "../../model/periods";
 import { latencySeries, latest, type LiveSummary, type Summary, totalsOf } from "./summary";
 
 export function Totals({ summary, period }: { summary: LiveSummary; period: Period }) {

@@ -2,7 +2,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import { go, href, location } from "../../router";
 import { Progress } from "../../ui/feedback";
-import { changedSections, draft } from "../draft/draft_store";
+import { changedSections, draft } from "../../draft/draft_store";
 import { Comparison } from "./comparison";
 import { inputs, inputsOf } from "./inputs";
 import { RequestForm } from "./request_form";

@@ -19,7 +19,7 @@ export interface Place {
   readonly title: string;
 }
 
-/** How a match ends that says where it is; see `Match.reason` of the contract. */
+/** The end of the reason of a match that has a place; see `Match.reason` of the contract. */
 const LOCATION =
   /\b(the key of )?(?:the text|arguments at (.*)), (\d+) to (\d+)(?:, at confidence [\d.e-]+)?(?:, as the request says)?$/s;
 

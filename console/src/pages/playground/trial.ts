@@ -1,8 +1,8 @@
 /** Trying the inputs: as the policies are, and with the draft. */
 import { type Signal, signal, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { identity, tenant } from "../../session";
-import { changedSections, draft, overlayOf } from "../draft/draft_store";
+import { tenant } from "../../session";
+import { changedSections, draft, overlayOf } from "../../draft/draft_store";
 import { type Inputs, inputs, type Problems, problemsOf, requestOf } from "./inputs";
 import { type Run, simulate } from "./runs";
 
@@ -41,8 +41,7 @@ export function useTrial(): Trying {
     const forTenant = tenant.value;
     const done = await tryOnce(inputs.value);
     running.value = false;
-    // Whoever signed in meanwhile is not shown it.
-    if (identity.value !== undefined && tenant.value === forTenant) trial.value = done;
+    if (tenant.value === forTenant) trial.value = done;
   };
   return { trial, running, problems, run };
 }

@@ -17,7 +17,7 @@ import {
   USER,
   writeChain,
 } from "./chain_store";
-import { ConflictDialog } from "./conflict_dialog";
+import { ConflictDialog } from "../../forms/conflict_dialog";
 import { DraftButton } from "./draft_button";
 import { saved } from "./entity_form";
 import { keepWarnings } from "./entity_store";

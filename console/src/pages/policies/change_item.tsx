@@ -1,10 +1,11 @@
 /** One entry of the change log: who, when, what, and the values before and after. */
+import { Ago } from "../../ui/ago";
 import type { ComponentChildren } from "preact";
 import { useSignal } from "@preact/signals";
 import { href } from "../../router";
 import { Diff } from "../../ui/diff";
-import { age, integer, time, words } from "../../ui/format";
-import { now } from "../../ui/remote";
+import { integer, time, words } from "../../ui/format";
+
 import { Badge } from "../../ui/outcome";
 import { type Change, withoutBookkeeping } from "./changes";
 import { sectionOfKind } from "./sections";
@@ -38,7 +39,7 @@ export function ChangeItem({ change, named, children }: ChangeItemProps) {
         </span>
         <span class="soft small">
           <time dateTime={change.at ?? ""} title={time(change.at)}>
-            {age(change.at, now.value)}
+            <Ago time={change.at} />
           </time>
           {" · "}
           {time(change.at)} · revision {integer(change.revision)}

@@ -5,7 +5,7 @@ import type { Suggestions, Values } from "../../forms/fields";
 import type { Schema, SchemaReader } from "../../forms/schema";
 import { unplaced, violationsAt } from "../../forms/violations";
 import { ErrorBox } from "../../ui/feedback";
-import { isEmpty } from "./form_values";
+import { isEmpty } from "../../forms/values";
 import type { FieldGroup } from "./types";
 
 export interface ContractFormProps {

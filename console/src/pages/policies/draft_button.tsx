@@ -5,7 +5,7 @@ import { href } from "../../router";
 import { may } from "../../session";
 import { ErrorBox } from "../../ui/feedback";
 import { useTask } from "../../ui/remote";
-import { currentDraft, putEntry, replaceEntry, startDraft } from "../draft/draft_store";
+import { currentDraft, putEntry, replaceEntry, startDraft } from "../../draft/draft_store";
 import { withNames } from "./draft_names";
 import { withIds } from "./references";
 import type { Entity, Section } from "./types";

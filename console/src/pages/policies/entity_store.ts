@@ -6,7 +6,7 @@ import type { Values } from "../../forms/fields";
 import type { Schema } from "../../forms/schema";
 import { may } from "../../session";
 import { send } from "./calls";
-import { formValues } from "./form_values";
+import { formValues } from "../../forms/values";
 import type { Entity, Loaded, Section } from "./types";
 
 export type Warning = Schemas["WriteWarning"];

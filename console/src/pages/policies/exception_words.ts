@@ -30,7 +30,7 @@ export function forWhom(exception: Entity): string {
   return names.length === 0 ? "all, for single values" : names.join(", ");
 }
 
-/** Returns what an exception lifts: names where it has names, counts where it has ids. */
+/** Returns what an exception lifts, by names; of ids, it says how many there are. */
 export function whatItLifts(exception: Entity): string {
   const parts = TARGETS.flatMap((field) => {
     const values = list(exception[field]);

@@ -3,7 +3,7 @@ import type { ComponentChildren } from "preact";
 import type { Suggestions } from "../../forms/fields";
 import { integer, time, words } from "../../ui/format";
 import { Badge } from "../../ui/outcome";
-import { isEmpty } from "./form_values";
+import { isEmpty } from "../../forms/values";
 import { nameOf } from "./references";
 import type { CellKind, ColumnSpec, Entity } from "./types";
 

@@ -1,4 +1,5 @@
 /** The filter of a list: a text over all columns, and facets. */
+import { wordMatcher } from "../../ui/text_filter";
 import { shown } from "./facts";
 import type { Entity, Section } from "./types";
 
@@ -32,13 +33,12 @@ export function filtered(
   text: string,
   chosen: Facets,
 ): readonly Entity[] {
-  const words = text.toLowerCase().split(/\s+/).filter(Boolean);
+  const matches = wordMatcher(text);
   const facets = Object.entries(chosen).filter(([, value]) => value !== "");
   return indexed
     .filter(
       ({ row, text: hay }) =>
-        words.every((word) => hay.includes(word)) &&
-        facets.every(([field, value]) => facetValue(row[field]) === value),
+        matches(hay) && facets.every(([field, value]) => facetValue(row[field]) === value),
     )
     .map(({ row }) => row);
 }

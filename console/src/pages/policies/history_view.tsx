@@ -1,11 +1,12 @@
 /** The history of one entity: its versions, and every change, each of which can be restored. */
+import { Ago } from "../../ui/ago";
 import { useSignal } from "@preact/signals";
 import { contract } from "../../forms/contract";
 import type { Values } from "../../forms/fields";
 import { may } from "../../session";
 import { Empty, Loaded } from "../../ui/feedback";
-import { age, time } from "../../ui/format";
-import { now, useRemote, useTask } from "../../ui/remote";
+import { time } from "../../ui/format";
+import { useRemote, useTask } from "../../ui/remote";
 import { ErrorBox } from "../../ui/feedback";
 import { ChangeItem } from "./change_item";
 import { type Change, type ChangeQuery, readChanges } from "./changes";
@@ -69,7 +70,7 @@ function Versions({ section, id, offer }: PartProps) {
       <Loaded remote={remote}>
         {(versions: readonly Version[]) =>
           versions.length === 0 ? (
-            <p class="soft">There are no versions: nobody has changed it.</p>
+            <p class="soft">There are no versions, because it has never been changed.</p>
           ) : (
             <ol class="changes">
               {versions.map((version, index) => (
@@ -80,7 +81,7 @@ function Versions({ section, id, offer }: PartProps) {
                       {index === 0 && <span class="soft"> · the latest</span>}
                     </span>
                     <span class="soft small">
-                      {age(version.at, now.value)} · {time(version.at)}
+                      <Ago time={version.at} /> · {time(version.at)}
                     </span>
                   </div>
                   {version.summary !== "" && <p class="change-summary">{version.summary}</p>}

@@ -151,7 +151,7 @@ function View({ path, rest }: { path: string; rest: readonly string[] }): Compon
 }
 
 function SectionView({ section, id, tab }: { section: Section; id: string; tab: string }) {
-  // Tabs of a section with one entity stand where the ids of others do.
+  // A section with one entity has its tabs in place of ids.
   if (section.single !== undefined)
     return <EntityView key={section.path} section={section} id={section.single} tab={id} />;
   if (id === "") return <ListView key={section.path} section={section} />;

@@ -1,8 +1,9 @@
 /** What a limit has left. */
+import { Ago } from "../../ui/ago";
 import { api, may } from "../../session";
 import { Loaded } from "../../ui/feedback";
-import { age, integer } from "../../ui/format";
-import { now, useRemote } from "../../ui/remote";
+import { integer } from "../../ui/format";
+import { useRemote } from "../../ui/remote";
 import type { EntityProps } from "./types";
 import { BOUNDS, boundName, share } from "./usage";
 
@@ -65,7 +66,7 @@ function Usage({ id }: { id: string }) {
                           </>
                         )}
                       </td>
-                      <td>{part === undefined ? "" : age(one.resets_at, now.value)}</td>
+                      <td>{part === undefined ? "" : <Ago time={one.resets_at} />}</td>
                     </tr>
                   );
                 })}

@@ -1,4 +1,5 @@
 /** The list of a section: filter, facets, counts, and a table of any length. */
+import { FilterField } from "../../ui/text_filter";
 import { computed, useSignal } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { go, href, location } from "../../router";
@@ -70,16 +71,7 @@ function FilteredTable({ section, rows, complete }: FilteredTableProps) {
   return (
     <>
       <div class="toolbar">
-        <label>
-          Filter
-          <input
-            type="search"
-            autocomplete="off"
-            spellcheck={false}
-            value={text.value}
-            onInput={(event) => (text.value = event.currentTarget.value)}
-          />
-        </label>
+        <FilterField value={text.value} onChange={(next) => (text.value = next)} />
         {section.facets.map(({ field, label }) => (
           <FacetField
             key={field}

@@ -12,7 +12,7 @@ import { DraftButton } from "./draft_button";
 import { saved } from "./entity_form";
 import { formPlan, type FormPlan, partsOf, readEntity, writeEntity } from "./entity_store";
 import { Crumbs } from "./entity_view";
-import { changedNames, formValues } from "./form_values";
+import { changedNames, formValues } from "../../forms/values";
 import { useNames, withIds } from "./references";
 import { useUnsavedWarning } from "./unsaved";
 import type { Section } from "./types";

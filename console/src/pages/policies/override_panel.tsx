@@ -11,7 +11,7 @@ import { DraftButton } from "./draft_button";
 import { saved } from "./entity_form";
 import { addressOf, keepWarnings } from "./entity_store";
 import { ReadOnlyFields } from "./facts";
-import { changedNames, formValues } from "./form_values";
+import { changedNames, formValues } from "../../forms/values";
 import { withPlaces } from "./sections/static_policies";
 import type { EntityProps, Section } from "./types";
 

@@ -7,7 +7,7 @@ import { ErrorBox, Loaded, notify } from "../../ui/feedback";
 import { useRemote, useTask } from "../../ui/remote";
 import { saved } from "./entity_form";
 import { formPlan, readEntity, writeEntity } from "./entity_store";
-import { changedNames, isEmpty, updateBody } from "./form_values";
+import { changedNames, isEmpty, updateBody } from "../../forms/values";
 import type { Section } from "./types";
 
 export interface RestoreDialogProps {

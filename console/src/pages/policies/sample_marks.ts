@@ -10,7 +10,7 @@ export interface Range {
 
 export interface Line {
   readonly text: string;
-  /** Where it begins, in UTF-16 units. */
+  /** The offset of its beginning, in UTF-16 units. */
   readonly start: number;
 }
 

@@ -34,7 +34,7 @@ const CONFIGURATION: Readonly<Record<string, Schema>> = {
   entities: texts("Type ner: what to find, such as PERSON. Otherwise the entity type is used."),
   labels: texts("Type llm: what to find, in free words. Otherwise the entity type is used."),
   replacement: text("What replaces a finding: [REDACTED] if unset. {entity_type} is its type."),
-  message: text("What the user is told if the rule blocks or prompts.", 2048),
+  message: text("The message to the user if the rule blocks or prompts.", 2048),
 };
 
 const OF_ALL_TYPES = ["replacement", "message"];

@@ -4,7 +4,7 @@ import type { Values } from "../../../forms/fields";
 import type { Schema, SchemaReader } from "../../../forms/schema";
 import { api } from "../../../session";
 import { tagOf, wholeList } from "../calls";
-import { isEmpty } from "../form_values";
+import { isEmpty } from "../../../forms/values";
 import { PackRules } from "../pack_rules";
 import { narrowed, withOnly, withProperties } from "../refine";
 import type { DraftEntry, Entity, Section } from "../types";

@@ -1,6 +1,6 @@
 /** What the tab keeps for the user who is signed in: in memory and in the session storage. */
 import { effect, signal, type ReadonlySignal, type Signal } from "@preact/signals";
-import { identity } from "../../session";
+import { identity } from "../session";
 
 export interface Kept<T> {
   readonly value: ReadonlySignal<T>;
@@ -60,7 +60,7 @@ export function kept<T>(
   return { value, isStored, set };
 }
 
-/** Returns a signal that is emptied when the session ends, so that nobody else sees its value. */
+/** Returns a signal that is emptied when the session ends, so that no other user sees its value. */
 export function ofSession<T>(): Signal<T | undefined> {
   const value = signal<T | undefined>(undefined);
   effect(() => {

@@ -1,6 +1,6 @@
 /** The sections of a policy file: what their entries are, and how they are named. */
-import type { Operation } from "../../api/types";
-import type { Schema } from "../../forms/schema";
+import type { Operation } from "../api/types";
+import type { Schema } from "../forms/schema";
 import type { Entry } from "./document";
 
 export interface Section {

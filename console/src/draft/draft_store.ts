@@ -6,8 +6,8 @@
  * references in place of the URLs of webhooks, and a URL that the user types is not stored.
  */
 import { computed } from "@preact/signals";
-import type { BodyOf } from "../../api/types";
-import { api, identity, tenant } from "../../session";
+import type { BodyOf } from "../api/types";
+import { api, identity, tenant } from "../session";
 import {
   allChanges,
   type Document,

@@ -1,8 +1,8 @@
 /** Somebody else has changed what the user edits: what differs, and whose values count. */
-import type { Values } from "../../forms/fields";
-import { Diff } from "../../ui/diff";
-import { Dialog } from "../../ui/dialog";
-import { changedNames, isEmpty } from "./form_values";
+import type { Values } from "./fields";
+import { Diff } from "../ui/diff";
+import { Dialog } from "../ui/dialog";
+import { changedNames, isEmpty } from "./values";
 
 export interface ConflictDialogProps {
   /** The values that the user has started from. */

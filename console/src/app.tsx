@@ -1,10 +1,10 @@
-import { lazyPage } from "./ui/lazy_page";
 import { PAGES } from "./pages";
 import { location } from "./router";
+import { identity } from "./session";
 import { Shell } from "./shell";
 import { SignIn } from "./sign_in";
-import { identity } from "./session";
 import { Notices } from "./ui/feedback";
+import { lazyPage } from "./ui/lazy_page";
 
 const VIEWS = new Map(PAGES.map((page) => [page.path, lazyPage(page.load)]));
 

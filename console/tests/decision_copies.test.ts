@@ -1,8 +1,8 @@
 import { execFileSync } from "node:child_process";
 import { describe, expect, test } from "vitest";
 import { asCurl, asPdpDecide, asTestCase } from "../src/pages/decisions/copies";
-import { isPlain, safeJson, shellWord, yaml } from "../src/ui/escapes";
 import { missingParts, requestOf } from "../src/pages/decisions/request_of";
+import { isPlain, safeJson, shellWord, yaml } from "../src/ui/escapes";
 import { recordOf } from "./records";
 
 const HOSTILE = [

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { matchedSpans } from "../src/pages/decisions/places";
+import { decidingMatch, rowOf } from "../src/pages/decisions/rows";
 import {
   findingsOf,
   headline,
@@ -8,7 +9,6 @@ import {
   reason,
   storyOf,
 } from "../src/pages/decisions/story";
-import { decidingMatch, rowOf } from "../src/pages/decisions/rows";
 import { recordOf } from "./records";
 
 const match = (members: object) => ({ ...recordOf().matches[0]!, ...members });

@@ -2,8 +2,8 @@ import { render } from "preact";
 import { act } from "preact/test-utils";
 import { afterEach, describe, expect, test } from "vitest";
 import { contractOf } from "../src/forms/contract";
-import { SchemaForm } from "../src/forms/form";
 import type { Values } from "../src/forms/fields";
+import { SchemaForm } from "../src/forms/form";
 import type { Schema } from "../src/forms/schema";
 
 const SCHEMA: Schema = {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import type { Schemas } from "../src/api/types";
 import { rulesOf } from "../src/pages/policies/dlp_tools";
 import { forWhom, standing, whatItLifts } from "../src/pages/policies/exception_words";
 import { shown } from "../src/pages/policies/facts";
@@ -7,7 +8,6 @@ import { moved } from "../src/pages/policies/ordered_list";
 import { distinct, withIds } from "../src/pages/policies/references";
 import { linesOf, marksOf } from "../src/pages/policies/sample_marks";
 import { boundName, fullest, share } from "../src/pages/policies/usage";
-import type { Schemas } from "../src/api/types";
 
 describe("the filter of a list", () => {
   const rows = [

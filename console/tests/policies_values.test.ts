@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { mineOver } from "../src/forms/conflict_dialog";
 import { contractOf } from "../src/forms/contract";
 import type { OpenApi } from "../src/forms/schema";
-import { mineOver } from "../src/forms/conflict_dialog";
-import { formPlan } from "../src/pages/policies/entity_store";
 import { changedNames, equal, updateBody } from "../src/forms/values";
+import { formPlan } from "../src/pages/policies/entity_store";
 import { queryValues } from "../src/pages/policies/new_view";
 import { restoredValues } from "../src/pages/policies/restore_dialog";
 import { SECTIONS, sectionAt } from "../src/pages/policies/sections";

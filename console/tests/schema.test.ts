@@ -1,8 +1,8 @@
 // @vitest-environment node
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import type { Operation } from "../src/api/types";
 import { OPERATIONS } from "../src/api/operations";
+import type { Operation } from "../src/api/types";
 import { contractOf } from "../src/forms/contract";
 import { choicesOf, help, type OpenApi, typeOf } from "../src/forms/schema";
 

@@ -1,7 +1,7 @@
 /** Somebody else has changed what the user edits: what differs, and whose values count. */
-import type { Values } from "./fields";
-import { Diff } from "../ui/diff";
 import { Dialog } from "../ui/dialog";
+import { Diff } from "../ui/diff";
+import type { Values } from "./fields";
 import { changedNames, isEmpty } from "./values";
 
 export interface ConflictDialogProps {

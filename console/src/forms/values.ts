@@ -1,7 +1,7 @@
 /** From entities to the values of forms, and from changed values to what an update sends. */
+import type { Section } from "../pages/policies/types";
 import type { Values } from "./fields";
 import { choicesOf, type Schema, type SchemaReader, typeOf } from "./schema";
-import type { Section } from "../pages/policies/types";
 
 /** Returns whether a value says nothing: forms show such fields as not set. */
 export function isEmpty(value: unknown): boolean {

@@ -1,9 +1,9 @@
 /** Pages are loaded when they are shown first. */
 import type { FunctionComponent } from "preact";
 import { useEffect, useState } from "preact/hooks";
+import type { ApiError } from "../api/errors";
 import { ErrorBox, Progress } from "./feedback";
 import { asApiError } from "./remote";
-import type { ApiError } from "../api/errors";
 
 export interface PageModule {
   readonly default: FunctionComponent;

@@ -1,5 +1,6 @@
 /** The policies that matched in a decision, and why. */
 import type { Schemas } from "../api/types";
+import { layerName } from "../model/layers";
 import { words } from "./format";
 import { Badge } from "./outcome";
 
@@ -22,7 +23,7 @@ export function Matches({ matches }: { matches: readonly Match[] }) {
           {matches.map((match, index) => (
             <tr key={index}>
               <td title={match.policy_id}>{match.name === "" ? match.policy_id : match.name}</td>
-              <td>{words(match.layer)}</td>
+              <td>{layerName(match.layer)}</td>
               <td>
                 <Badge value={match.action} label={words(match.action)} />
               </td>

@@ -1,6 +1,8 @@
 /** Outcomes and risk levels, in colours and in words. */
 
-const TONES: Record<string, string> = {
+export type Tone = "good" | "caution" | "bad" | "info" | "special" | "quiet";
+
+const TONES: Readonly<Record<string, Tone>> = {
   ALLOW: "good",
   WARN: "caution",
   ALLOW_WITH_OVERRIDE: "caution",
@@ -32,11 +34,15 @@ export const OUTCOMES = [
 
 export const RISK_LEVELS = ["none", "low", "medium", "high", "critical"] as const;
 
-/** An outcome, an action or a risk level as a coloured word. */
-export function Badge({ value, label }: { value: string; label?: string }) {
-  return (
-    <span class={`badge ${TONES[value] ?? TONES[value.toUpperCase()] ?? "quiet"}`}>
-      {label ?? value}
-    </span>
-  );
+export interface BadgeProps {
+  readonly value: string;
+  readonly label?: string;
+  /** The colour; by default that of the outcome, the action or the risk level. */
+  readonly tone?: Tone;
+}
+
+/** An outcome, an action, a risk level or a state as a coloured word. */
+export function Badge({ value, label, tone }: BadgeProps) {
+  const colour = tone ?? TONES[value] ?? TONES[value.toUpperCase()] ?? "quiet";
+  return <span class={`badge ${colour}`}>{label ?? value}</span>;
 }

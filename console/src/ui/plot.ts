@@ -1,7 +1,7 @@
 /** uPlot, set up for the console. A chunk of its own: most pages need none. */
 import uPlot from "uplot";
-import "uplot/dist/uPlot.min.css";
 import type { ChartProps } from "./chart";
+import "uplot/dist/uPlot.min.css";
 
 /** Returns the data of a chart; of a stacked one, the running totals. */
 export function dataOf({ times, series, stacked }: ChartProps): uPlot.AlignedData {

@@ -9,10 +9,10 @@ import {
   withEntry,
   withoutEntry,
 } from "../../src/draft/document";
-import { entryOf, summaryOf, valuesOf } from "../../src/pages/draft/entry_form";
-import { problemOf } from "../../src/pages/draft/problems";
 import { withRenamed } from "../../src/draft/references";
 import { entryName } from "../../src/draft/sections";
+import { entryOf, summaryOf, valuesOf } from "../../src/pages/draft/entry_form";
+import { problemOf } from "../../src/pages/draft/problems";
 import { document, numbers } from "./generated";
 
 const BASE = {

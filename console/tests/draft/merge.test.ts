@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { allChanges, byName, findEntry } from "../../src/draft/document";
-import { conflictKey, merge, resolve, type Side } from "../../src/pages/draft/draft_merge";
 import { SECTIONS } from "../../src/draft/sections";
+import { conflictKey, merge, resolve, type Side } from "../../src/pages/draft/draft_merge";
 import { document, numbers } from "./generated";
 
 const SEEDS = Array.from({ length: 100 }, (_, index) => index);

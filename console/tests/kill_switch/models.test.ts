@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { targetOf } from "../../src/pages/kill_switch/by_name";
 import {
   type Change,
   filtered,
@@ -9,7 +10,6 @@ import {
   switchedOffBy,
 } from "../../src/pages/kill_switch/models";
 import { entryOf } from "../../src/pages/kill_switch/switching";
-import { targetOf } from "../../src/pages/kill_switch/by_name";
 
 function provider(name: string, models: Record<string, boolean>): Provider {
   const list = Object.entries(models).map(([model_id, off]) => ({

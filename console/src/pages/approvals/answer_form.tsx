@@ -1,9 +1,9 @@
 /** Answers an approval: yes, no, or not any more. */
 import { useSignal } from "@preact/signals";
 import { useId } from "preact/hooks";
-import { api, identity, may } from "../../session";
 import { FormError } from "../../forms/form_error";
 import { violationsAt } from "../../forms/violations";
+import { api, identity, may } from "../../session";
 import { ConfirmButton } from "../../ui/dialog";
 import { ErrorBox, notify } from "../../ui/feedback";
 import { type Remote, useTask } from "../../ui/remote";

@@ -1,7 +1,8 @@
 /** One approval: what is asked, by whom and why it is held; and the answer. */
-import { Ago } from "../../ui/ago";
-import { api, may } from "../../session";
+import { layerName } from "../../model/layers";
 import { href } from "../../router";
+import { api, may } from "../../session";
+import { Ago } from "../../ui/ago";
 import { Loaded } from "../../ui/feedback";
 import { time, words } from "../../ui/format";
 import { Redacted } from "../../ui/highlight";
@@ -38,7 +39,7 @@ function Details({ approval, remote }: { approval: Approval; remote: Remote<Appr
     <>
       <div class="page-head">
         <h1>{message === "" ? "Approval" : message}</h1>
-        <span class={`badge ${toneOf(state)}`}>{words(state)}</span>
+        <Badge value={state} label={words(state)} tone={toneOf(state)} />
       </div>
       <div class="approval">
         <div>
@@ -99,7 +100,7 @@ function Rules({ approval }: { approval: Approval }) {
       {approval.rules.map((rule) => (
         <li key={rule.policy_id}>
           <strong>{rule.name === "" ? rule.policy_id : rule.name}</strong>{" "}
-          <span class="soft">{words(rule.layer)}</span>
+          <span class="soft">{layerName(rule.layer)}</span>
           <br />
           {rule.approved_by ? (
             <>Approved by {rule.approved_by}</>

@@ -1,8 +1,8 @@
 /** Approvals: requests that wait for a second person. */
 import { href, location } from "../../router";
+import { Tabs } from "../../ui/tabs";
 import { ApprovalPage } from "./approval_page";
 import { History, Waiting } from "./lists";
-import { Tabs } from "../../ui/tabs";
 import "./approvals.css";
 
 export default function Page() {

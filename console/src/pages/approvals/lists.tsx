@@ -1,14 +1,15 @@
 /** What waits, and what was answered. */
-import { FilterField, wordMatcher } from "../../ui/text_filter";
-import { Ago } from "../../ui/ago";
 import { useSignal } from "@preact/signals";
 import { useMemo } from "preact/hooks";
-import { api } from "../../session";
 import { href } from "../../router";
+import { api } from "../../session";
+import { Ago } from "../../ui/ago";
 import { Empty, Loaded } from "../../ui/feedback";
 import { time, words } from "../../ui/format";
+import { Badge } from "../../ui/outcome";
 import { now, useRemote } from "../../ui/remote";
 import { type Column, Table } from "../../ui/table";
+import { FilterField, wordMatcher } from "../../ui/text_filter";
 import { type Approval, countdown, requesterOf, subjectOf, toneOf } from "./states";
 
 const EVERY_MS = 3_000;
@@ -134,7 +135,7 @@ const CLOSED: readonly Column<Approval>[] = [
   {
     name: "State",
     width: "7rem",
-    cell: ({ state }) => <span class={`badge ${toneOf(state)}`}>{words(state)}</span>,
+    cell: ({ state }) => <Badge value={state} label={words(state)} tone={toneOf(state)} />,
   },
   {
     name: "Answered by",

@@ -1,9 +1,10 @@
 /** The states of approvals, and how long they last. */
 import type { AnswerOf } from "../../api/types";
+import type { Tone } from "../../ui/outcome";
 
 export type Approval = AnswerOf<"GetApproval">;
 
-const TONES: Readonly<Record<string, string>> = {
+const TONES: Readonly<Record<string, Tone>> = {
   pending: "caution",
   approved: "good",
   used: "good",
@@ -11,7 +12,7 @@ const TONES: Readonly<Record<string, string>> = {
 };
 
 /** Returns the colour of a state. */
-export function toneOf(state: string): string {
+export function toneOf(state: string): Tone {
   return TONES[state] ?? "quiet";
 }
 

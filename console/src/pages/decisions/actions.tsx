@@ -1,15 +1,15 @@
 /** What can be done with a decision: decide again with other policies, try it, copy it. */
 import { useSignal } from "@preact/signals";
 import type { AnswerOf, BodyOf } from "../../api/types";
+import { draft, overlayOf } from "../../draft/draft_store";
+import { layerName, policyHref } from "../../model/layers";
 import { api, may } from "../../session";
 import { ErrorBox, Progress } from "../../ui/feedback";
 import { Badge } from "../../ui/outcome";
 import { useTask } from "../../ui/remote";
-import { draft, overlayOf } from "../../draft/draft_store";
 import { CopyButtons } from "./copy_buttons";
-import { playgroundHref, policyHref } from "./links";
+import { playgroundHref } from "./links";
 import type { DecisionRecord } from "./rows";
-import { layerName } from "./story";
 
 type Overlay = NonNullable<BodyOf<"Replay">["overlay"]>;
 type Replayed = AnswerOf<"Replay">;

@@ -1,8 +1,8 @@
 /** The filters of the list. They are in force as soon as they are changed. */
+import { PERIODS } from "../../model/periods";
 import { OUTCOMES, RISK_LEVELS } from "../../ui/outcome";
 import { Choices } from "./choices";
 import { type Filters, TEXT_FILTERS, type TextFilter, valuesOf, withFilter } from "./filters";
-import { PERIODS } from "../../model/periods";
 
 /** The text filters that are always shown; the rest is behind "More filters". */
 const FIRST: readonly TextFilter[] = ["user_id", "agent_id", "model"];

@@ -1,7 +1,7 @@
 /** The filters of the list of decisions. The address keeps them, so that a list can be shared. */
 import type { QueryOf } from "../../api/types";
-import { OUTCOMES, RISK_LEVELS } from "../../ui/outcome";
 import { findPeriod } from "../../model/periods";
+import { OUTCOMES, RISK_LEVELS } from "../../ui/outcome";
 
 /** Filters that are one text each, by the name of the query parameter. */
 export const TEXT_FILTERS = {

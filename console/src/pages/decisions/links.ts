@@ -1,29 +1,7 @@
 /** Addresses of what a decision names: policies, approvals, the playground. */
+import { policyHref } from "../../model/layers";
 import { href } from "../../router";
 import { type DecisionRecord, type Match } from "./rows";
-
-/** Returns the address of the policy of a match; undefined if it has no page. */
-export function policyHref(layer: string, policyId: string): string | undefined {
-  if (policyId === "") return undefined;
-  switch (layer) {
-    case "kill_switch":
-      return href(["kill-switch"]);
-    case "static":
-      return href(["policies", "static", policyId]);
-    case "dlp":
-      return href(["policies", "dlp", policyId]);
-    case "customer":
-      return href(["policies", "customers", policyId]);
-    case "limits":
-      return href(["policies", "limits", policyId]);
-    case "chain":
-      return href(["policies", "packs"]);
-    case "org":
-      return href(["policies", "org-policy"]);
-    default:
-      return undefined;
-  }
-}
 
 export function matchHref(match: Match): string | undefined {
   return policyHref(match.layer, match.policy_id);

@@ -1,7 +1,7 @@
 /** Where in a redacted text the policies matched. The server counts places before redaction. */
+import { layerName } from "../../model/layers";
 import { REPLACEMENT, type Span } from "../../ui/highlight";
 import type { DecisionRecord } from "./rows";
-import { layerName } from "./story";
 
 interface Range {
   readonly start: number;

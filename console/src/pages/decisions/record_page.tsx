@@ -2,20 +2,20 @@
 import { useEffect } from "preact/hooks";
 import { go, href, location } from "../../router";
 import { api } from "../../session";
+import { Ago } from "../../ui/ago";
 import { Empty, ErrorBox, Progress } from "../../ui/feedback";
 import { time } from "../../ui/format";
 import { Badge } from "../../ui/outcome";
 import { useRemote } from "../../ui/remote";
 import { Actions } from "./actions";
-import { Ago } from "../../ui/ago";
 import { AskedSection } from "./asked";
 import { ChangesSince } from "./changes_since";
+import { DutiesSection } from "./duties";
 import { addressQuery, filtersOf } from "./filters";
 import { neighboursOf } from "./neighbours";
 import type { DecisionRecord } from "./rows";
 import { headline, question, reason } from "./story";
 import { DetailsSection, FindingsSection, LayersSection, RiskSection } from "./story_sections";
-import { DutiesSection } from "./duties";
 
 export function RecordPage({ id }: { id: string }) {
   const record = useRemote(`record ${id}`, (signal) =>
@@ -106,14 +106,14 @@ function Story({ record }: { record: DecisionRecord }) {
         )}
         <p class="badges">
           <Badge value={record.outcome} />
-          {record.reason_code !== "" && <Badge value="quiet" label={record.reason_code} />}
+          {record.reason_code !== "" && <Badge value={record.reason_code} tone="quiet" />}
           <Badge
             value={record.risk?.level ?? "none"}
             label={`Risk ${record.risk?.score ?? 0} of 100, ${record.risk?.level ?? "none"}`}
           />
-          {record.pii_detected && <Badge value="quiet" label="Personal data" />}
-          {record.incomplete && <Badge value="high" label="Incomplete" />}
-          {record.stale === true && <Badge value="medium" label="Stale policies" />}
+          {record.pii_detected && <Badge value="Personal data" tone="quiet" />}
+          {record.incomplete && <Badge value="Incomplete" tone="bad" />}
+          {record.stale === true && <Badge value="Stale policies" tone="caution" />}
           <span class="soft">
             {time(record.time)} · <Ago time={record.time} />
           </span>

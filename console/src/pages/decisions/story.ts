@@ -1,4 +1,5 @@
 /** A decision in words: what happened, and which layer said what. */
+import { LAYERS, layerName } from "../../model/layers";
 import { duration } from "../../ui/format";
 import {
   type DecisionRecord,
@@ -24,40 +25,6 @@ const VERDICTS: Readonly<Record<string, string>> = {
 
 export function verdict(outcome: string): string {
   return VERDICTS[outcome] ?? outcome;
-}
-
-interface LayerWords {
-  readonly name: string;
-  /** One policy of the layer, in a sentence. */
-  readonly one: string;
-  readonly purpose: string;
-}
-
-/** The layers in the order in which they are asked. */
-const LAYERS: Readonly<Record<string, LayerWords>> = {
-  kill_switch: {
-    name: "Kill switch",
-    one: "the kill switch of",
-    purpose: "stops models that are switched off",
-  },
-  limits: { name: "Limits", one: "the limit", purpose: "stops who has used up a limit" },
-  customer: {
-    name: "Customer policy",
-    one: "the customer policy",
-    purpose: "the policy of the customer that is named",
-  },
-  static: {
-    name: "Static policies",
-    one: "the static policy",
-    purpose: "patterns of the system and of the tenant",
-  },
-  chain: { name: "Policy chains", one: "the rule", purpose: "rules of packs, in their order" },
-  dlp: { name: "DLP rules", one: "the DLP rule", purpose: "what detectors find" },
-  org: { name: "Org policy", one: "the org policy", purpose: "blocks by risk" },
-};
-
-export function layerName(layer: string): string {
-  return LAYERS[layer]?.name ?? layer;
 }
 
 /** What one layer said. */

@@ -1,4 +1,5 @@
 /** The parts of the story: what each layer said, the risk, the findings, the details. */
+import { layerName } from "../../model/layers";
 import { href } from "../../router";
 import { may } from "../../session";
 import { duration, time, words } from "../../ui/format";
@@ -6,7 +7,7 @@ import { Badge } from "../../ui/outcome";
 import { Fact } from "./asked";
 import { matchHref } from "./links";
 import { decidingMatch, type DecisionRecord, type Match, matchName } from "./rows";
-import { type Chapter, findingsOf, layerName, storyOf, verdict } from "./story";
+import { type Chapter, findingsOf, storyOf, verdict } from "./story";
 
 const LEVELS_WITHOUT_TIMES: ReadonlySet<string> = new Set(["minimal", "standard"]);
 

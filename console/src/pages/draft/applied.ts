@@ -1,11 +1,11 @@
 /** What was applied in this tab, and how it is taken back. */
 import { computed } from "@preact/signals";
-import type { AnswerOf } from "../../api/types";
 import { ApiError } from "../../api/errors";
-import { api } from "../../session";
+import type { AnswerOf } from "../../api/types";
 import { type Document, isObject } from "../../draft/document";
 import { currentTenant, discardDraft, type Draft, touchedPolicies } from "../../draft/draft_store";
 import { kept } from "../../draft/kept";
+import { api } from "../../session";
 import { type Remark, remarksOf } from "./problems";
 
 export type ServerChange = AnswerOf<"ImportPolicyFile">["changes"][number];

@@ -1,5 +1,7 @@
 /** "Apply": all changes of the draft in one transaction. */
 import { useId, useState } from "preact/hooks";
+import { changedSections, type Draft, nameDraft } from "../../draft/draft_store";
+import { sectionOf } from "../../draft/sections";
 import { go } from "../../router";
 import { may } from "../../session";
 import { Empty, ErrorBox, notify } from "../../ui/feedback";
@@ -7,8 +9,6 @@ import { useTask } from "../../ui/remote";
 import { applyDraft } from "./applied";
 import { checkDraft, checkOf, lastCheck } from "./check";
 import { DraftCheck } from "./check_tab";
-import { changedSections, type Draft, nameDraft } from "../../draft/draft_store";
-import { sectionOf } from "../../draft/sections";
 
 const MAX_SUMMARY = 1024;
 

@@ -1,21 +1,22 @@
 /** Changes of policies, as people read them. */
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
+import type { Change, EntryChange } from "../../draft/document";
+import { isSection, sectionOf } from "../../draft/sections";
 import { href } from "../../router";
 import { Diff, DifferenceList } from "../../ui/diff";
 import { Empty } from "../../ui/feedback";
 import { integer } from "../../ui/format";
+import { Badge, type Tone } from "../../ui/outcome";
 import type { ServerChange } from "./applied";
-import type { Change, EntryChange } from "../../draft/document";
-import { isSection, sectionOf } from "../../draft/sections";
 
-const TONES: Record<string, string> = { added: "good", changed: "caution", removed: "bad" };
+const TONES: Readonly<Record<string, Tone>> = { added: "good", changed: "caution", removed: "bad" };
 
 /** How many changes are shown at once; more of them can be asked for. */
 const STEP = 50;
 
 export function ChangeBadge({ change }: { change: Change | string }) {
-  return <span class={`badge ${TONES[change] ?? "quiet"}`}>{change}</span>;
+  return <Badge value={change} tone={TONES[change] ?? "quiet"} />;
 }
 
 /** The name of an entry; of a section with one entry, the name of the section. */

@@ -1,13 +1,13 @@
 /** What the draft changes, policy by policy. */
-import { FilterField, wordMatcher } from "../../ui/text_filter";
 import { useState } from "preact/hooks";
-import { href } from "../../router";
-import { Empty, notify } from "../../ui/feedback";
-import { integer } from "../../ui/format";
-import { ChangeCard, Stepwise, titleOf } from "./change_view";
 import type { EntryChange } from "../../draft/document";
 import { draftChanges, undoEntry } from "../../draft/draft_store";
 import { sectionOf } from "../../draft/sections";
+import { href } from "../../router";
+import { Empty, notify } from "../../ui/feedback";
+import { integer } from "../../ui/format";
+import { FilterField, wordMatcher } from "../../ui/text_filter";
+import { ChangeCard, Stepwise, titleOf } from "./change_view";
 
 export function ChangesTab() {
   const [filter, setFilter] = useState("");

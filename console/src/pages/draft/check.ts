@@ -1,11 +1,11 @@
 /** The server's opinion about a draft, before it is applied. */
 import type { ApiError, Violation } from "../../api/errors";
-import { api } from "../../session";
-import { asApiError } from "../../ui/remote";
-import type { ServerChange } from "./applied";
 import { type Document, findEntry } from "../../draft/document";
 import { type Draft, touchedPolicies } from "../../draft/draft_store";
 import { ofSession } from "../../draft/kept";
+import { api } from "../../session";
+import { asApiError } from "../../ui/remote";
+import type { ServerChange } from "./applied";
 import { type Problem, problemOf, type Remark, remarksOf } from "./problems";
 
 export interface Check {

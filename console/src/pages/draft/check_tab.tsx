@@ -1,13 +1,13 @@
 /** "Check": what the server would change, what it warns of, and what it refuses. */
 import { useEffect, useState } from "preact/hooks";
 import type { ApiError } from "../../api/errors";
+import { changedSections, type Draft } from "../../draft/draft_store";
 import { may } from "../../session";
 import { Empty, ErrorBox, Progress } from "../../ui/feedback";
 import { integer } from "../../ui/format";
 import { ServerChanges } from "./change_view";
 import { type Check, checkDraft, checkOf, lastCheck } from "./check";
 import { Conflict } from "./conflict";
-import { changedSections, type Draft } from "../../draft/draft_store";
 import { ProblemList, Remarks } from "./problem_view";
 
 export function CheckTab({ draft }: { draft: Draft }) {

@@ -1,12 +1,14 @@
 /** Others have changed policies since the draft was started: what they did, and how to go on. */
 import { useMemo, useState } from "preact/hooks";
+import type { AnswerOf } from "../../api/types";
+import { allChanges, type Document } from "../../draft/document";
+import { type Draft, exportPolicies, replaceDraft } from "../../draft/draft_store";
 import { api, may } from "../../session";
 import { Diff } from "../../ui/diff";
 import { Loaded, notify } from "../../ui/feedback";
 import { integer, time, words } from "../../ui/format";
 import { useRemote } from "../../ui/remote";
 import { ChangeCard, sectionTitle, Stepwise, titleOf } from "./change_view";
-import { allChanges, type Document } from "../../draft/document";
 import {
   type Conflict as EntryConflict,
   conflictKey,
@@ -15,8 +17,6 @@ import {
   resolve,
   type Side,
 } from "./draft_merge";
-import { type Draft, exportPolicies, replaceDraft } from "../../draft/draft_store";
-import type { AnswerOf } from "../../api/types";
 
 type LoggedChange = AnswerOf<"ListChanges">["changes"][number];
 

@@ -1,7 +1,8 @@
 /** What a replay has found, in words. */
+import { layerName } from "../../model/layers";
 import { href } from "../../router";
 import { Empty } from "../../ui/feedback";
-import { integer, time, words } from "../../ui/format";
+import { integer, time } from "../../ui/format";
 import { Badge } from "../../ui/outcome";
 import { Coverage } from "./coverage";
 import { PERIODS, type ReplayRun } from "./replay_run";
@@ -127,7 +128,7 @@ function Policies({ policies }: { policies: ChangeTotal["policies"] }) {
           <tr key={`${policy.layer} ${policy.policy_id} ${policy.effect}`}>
             <th scope="row">
               {policy.name === "" ? policy.policy_id : policy.name}{" "}
-              <span class="soft small">{words(policy.layer)}</span>
+              <span class="soft small">{layerName(policy.layer)}</span>
             </th>
             <td>{effectOf(policy)}</td>
             <td class="numeric">{integer(policy.count)}</td>

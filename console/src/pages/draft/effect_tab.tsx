@@ -1,10 +1,10 @@
 /** "What would change": the draft on recorded decisions. */
 import { useState } from "preact/hooks";
+import { changedSections, type Draft } from "../../draft/draft_store";
 import { may } from "../../session";
 import { Empty, ErrorBox } from "../../ui/feedback";
 import { integer } from "../../ui/format";
 import { Badge, OUTCOMES } from "../../ui/outcome";
-import { changedSections, type Draft } from "../../draft/draft_store";
 import { EffectReport } from "./effect_report";
 import {
   lastRun,

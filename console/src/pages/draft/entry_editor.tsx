@@ -1,6 +1,16 @@
 /** The form of one policy of the draft. */
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { ApiError, Violation } from "../../api/errors";
+import { type Entry, findEntry } from "../../draft/document";
+import {
+  changedSections,
+  currentDraft,
+  type Draft,
+  removeEntry,
+  replaceEntry,
+} from "../../draft/draft_store";
+import { withRenamed } from "../../draft/references";
+import { entryName, isSingle, sectionOf } from "../../draft/sections";
 import { type Contract, contract } from "../../forms/contract";
 import { SchemaForm } from "../../forms/form";
 import type { Schema } from "../../forms/schema";
@@ -11,18 +21,8 @@ import { Diff } from "../../ui/diff";
 import { Empty, ErrorBox, Loaded, notify } from "../../ui/feedback";
 import { useRemote, useTask } from "../../ui/remote";
 import { checkEntry, problemsOf } from "./check";
-import { type Entry, findEntry } from "../../draft/document";
-import {
-  changedSections,
-  currentDraft,
-  type Draft,
-  removeEntry,
-  replaceEntry,
-} from "../../draft/draft_store";
 import { entryOf, schemaOf, valuesOf } from "./entry_form";
 import type { Problem } from "./problems";
-import { withRenamed } from "../../draft/references";
-import { entryName, isSingle, sectionOf } from "../../draft/sections";
 import { productNames, suggestionsOf } from "./suggestions";
 
 interface Props {

@@ -1,8 +1,8 @@
 /** The form of an entry: its schema, and its values. */
-import type { Contract } from "../../forms/contract";
-import type { Schema } from "../../forms/schema";
 import { type Entry, isObject } from "../../draft/document";
 import { sectionOf } from "../../draft/sections";
+import type { Contract } from "../../forms/contract";
+import type { Schema } from "../../forms/schema";
 
 const CHAINS: readonly string[] = ["chain", "user_chains"];
 

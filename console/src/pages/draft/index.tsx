@@ -1,4 +1,14 @@
 /** The page of the draft: "change with confidence". */
+import {
+  discardDraft,
+  draft,
+  draftChanges,
+  draftIsStored,
+  type Draft,
+  touchedPolicies,
+} from "../../draft/draft_store";
+import { isSection, isSingle, sectionOf } from "../../draft/sections";
+import { withoutWebhooks } from "../../draft/webhooks";
 import { href, location } from "../../router";
 import { may } from "../../session";
 import { CopyButton } from "../../ui/copy";
@@ -8,21 +18,11 @@ import { AppliedList } from "./applied_list";
 import { ApplyTab } from "./apply_tab";
 import { ChangesTab } from "./changes_tab";
 import { CheckTab } from "./check_tab";
-import {
-  discardDraft,
-  draft,
-  draftChanges,
-  draftIsStored,
-  type Draft,
-  touchedPolicies,
-} from "../../draft/draft_store";
 import { EffectTab } from "./effect_tab";
 import { EntryEditor } from "./entry_editor";
 import { EntryList, SectionList } from "./policies_tab";
 import { SectionJson } from "./section_json";
-import { isSection, isSingle, sectionOf } from "../../draft/sections";
 import { StartPage } from "./start";
-import { withoutWebhooks } from "../../draft/webhooks";
 import "./draft.css";
 
 export default function Page() {

@@ -1,15 +1,15 @@
 /** All policies of the draft: the sections, and the entries of one. */
-import { FilterField, wordMatcher } from "../../ui/text_filter";
 import { useMemo, useState } from "preact/hooks";
+import { type Change, changesOf, entriesOf, type Entry } from "../../draft/document";
+import { type Draft, removeEntry, undoEntry } from "../../draft/draft_store";
+import { entryName, isSingle, sectionOf, SECTIONS } from "../../draft/sections";
 import { href } from "../../router";
 import { Empty, notify } from "../../ui/feedback";
 import { integer } from "../../ui/format";
 import { Table } from "../../ui/table";
+import { FilterField, wordMatcher } from "../../ui/text_filter";
 import { ChangeBadge, entryAddress } from "./change_view";
-import { type Change, changesOf, entriesOf, type Entry } from "../../draft/document";
-import { type Draft, removeEntry, undoEntry } from "../../draft/draft_store";
 import { summaryOf } from "./entry_form";
-import { entryName, isSingle, sectionOf, SECTIONS } from "../../draft/sections";
 
 /** The sections, with how many policies they have and how many the draft changes. */
 export function SectionList({ draft }: { draft: Draft }) {

@@ -1,11 +1,11 @@
 /** What the server says about policies of the draft, with links to their entries. */
 import type { ComponentChildren } from "preact";
-import { href } from "../../router";
-import { entryAddress, sectionTitle, titleOf } from "./change_view";
 import { findEntry } from "../../draft/document";
 import { draft } from "../../draft/draft_store";
-import type { Problem, Remark } from "./problems";
 import { isSingle } from "../../draft/sections";
+import { href } from "../../router";
+import { entryAddress, sectionTitle, titleOf } from "./change_view";
+import type { Problem, Remark } from "./problems";
 
 export function Remarks({ remarks }: { remarks: readonly Remark[] }) {
   if (remarks.length === 0) return null;

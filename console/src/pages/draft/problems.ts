@@ -1,9 +1,9 @@
 /** Which entry a violation or a warning of the server is about. */
 import type { Violation } from "../../api/errors";
 import type { Schemas } from "../../api/types";
-import { normalPath } from "../../forms/violations";
 import { type Document, entriesOf } from "../../draft/document";
 import { entryName, isSection, isSingle } from "../../draft/sections";
+import { normalPath } from "../../forms/violations";
 
 /** What is wrong in a policy, and its place. */
 export interface Problem {

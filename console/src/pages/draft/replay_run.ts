@@ -2,10 +2,10 @@
 import { effect } from "@preact/signals";
 import type { ApiError } from "../../api/errors";
 import type { BodyOf } from "../../api/types";
-import { api, identity } from "../../session";
-import { asApiError } from "../../ui/remote";
 import { currentTenant, type Draft, overlayOf } from "../../draft/draft_store";
 import { ofSession } from "../../draft/kept";
+import { api, identity } from "../../session";
+import { asApiError } from "../../ui/remote";
 import { EXAMPLES, NOTHING, plus, type Total } from "./replay_total";
 
 type Outcomes = NonNullable<NonNullable<BodyOf<"Replay">["recorded"]>["outcomes"]>;

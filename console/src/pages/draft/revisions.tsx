@@ -1,12 +1,12 @@
 /** The revisions of the tenant's policies: who made them, and how to return to them. */
 import { useState } from "preact/hooks";
 import type { AnswerOf } from "../../api/types";
+import { startDraft } from "../../draft/draft_store";
 import { go } from "../../router";
 import { api, may } from "../../session";
 import { Empty, ErrorBox, Loaded } from "../../ui/feedback";
 import { time, words } from "../../ui/format";
 import { useRemote, useTask } from "../../ui/remote";
-import { startDraft } from "../../draft/draft_store";
 import { RollbackButton } from "./rollback";
 
 type LoggedChange = AnswerOf<"ListChanges">["changes"][number];

@@ -1,11 +1,11 @@
 /** A whole section as JSON. */
 import { useState } from "preact/hooks";
-import { go, href } from "../../router";
-import { Editor } from "../../ui/editor";
-import { notify } from "../../ui/feedback";
 import { entriesOf, readSection } from "../../draft/document";
 import { type Draft, replaceSections } from "../../draft/draft_store";
 import { isSingle, sectionOf } from "../../draft/sections";
+import { go, href } from "../../router";
+import { Editor } from "../../ui/editor";
+import { notify } from "../../ui/feedback";
 
 export function SectionJson({ draft, section }: { draft: Draft; section: string }) {
   const [text, setText] = useState(() => JSON.stringify(valueOf(draft, section), null, 2));

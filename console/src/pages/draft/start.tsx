@@ -1,13 +1,13 @@
 /** What is shown if there is no draft: what a draft is, and the ways to begin one. */
 import { useState } from "preact/hooks";
+import { readPolicyFile } from "../../draft/document";
+import { currentTenant, replaceSections, startDraft } from "../../draft/draft_store";
 import { go, href } from "../../router";
 import { may } from "../../session";
 import { Editor } from "../../ui/editor";
 import { ErrorBox } from "../../ui/feedback";
 import { useTask } from "../../ui/remote";
 import { AppliedList } from "./applied_list";
-import { readPolicyFile } from "../../draft/document";
-import { currentTenant, replaceSections, startDraft } from "../../draft/draft_store";
 import { Revisions } from "./revisions";
 
 export function StartPage({ step }: { step: string }) {

@@ -1,7 +1,7 @@
 /** The names that entries may refer to: those of the draft and those of the product. */
+import { type Document, type Entry, entriesOf, isObject } from "../../draft/document";
 import type { Suggestion, Suggestions } from "../../forms/fields";
 import { api, may } from "../../session";
-import { type Document, type Entry, entriesOf, isObject } from "../../draft/document";
 
 /** Names of the product's policies, which a policy file does not have. */
 export interface ProductNames {

@@ -1,5 +1,4 @@
 /** The kill switch: stops a model or a provider for all tenants. */
-import { FilterField } from "../../ui/text_filter";
 import { useSignal } from "@preact/signals";
 import { useMemo } from "preact/hooks";
 import { api, may } from "../../session";
@@ -7,6 +6,8 @@ import { Empty, ErrorBox, Loaded } from "../../ui/feedback";
 import { integer } from "../../ui/format";
 import { Badge } from "../../ui/outcome";
 import { useRemote } from "../../ui/remote";
+import { FilterField } from "../../ui/text_filter";
+import { ByName } from "./by_name";
 import {
   type Change,
   filtered,
@@ -15,7 +16,6 @@ import {
   switchedOffBy,
   type Target,
 } from "./models";
-import { ByName } from "./by_name";
 import { ProviderPanel } from "./provider_panel";
 import { SwitchDialog } from "./switch_dialog";
 import type { Effect } from "./switching";

@@ -1,6 +1,6 @@
 /** Which models are switched off, and who did it. */
-import { wordMatcher } from "../../ui/text_filter";
 import type { AnswerOf, Schemas } from "../../api/types";
+import { wordMatcher } from "../../ui/text_filter";
 
 export type Provider = AnswerOf<"ListProviderKillSwitches">[number];
 export type Model = Schemas["KillSwitchState"];

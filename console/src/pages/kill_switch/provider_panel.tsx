@@ -1,6 +1,7 @@
 /** A provider with its models, each with its switch. */
 import { Ago } from "../../ui/ago";
 import { integer, time, words } from "../../ui/format";
+import { Badge } from "../../ui/outcome";
 
 import {
   type Change,
@@ -84,7 +85,7 @@ function Switch(props: { target: Target; ask: (target: Target) => void; large?: 
   const { target, ask, large } = props;
   const state = target.off ? "Off" : "On";
   if (!maySwitch(target)) {
-    return <span class={`badge ${target.off ? "bad" : "good"}`}>{state}</span>;
+    return <Badge value={state} tone={target.off ? "bad" : "good"} />;
   }
   return (
     <button

@@ -1,11 +1,12 @@
 /** Alert rules: which decisions are reported to whom, and a test of each. */
-import { Ago } from "../../ui/ago";
 import { useSignal } from "@preact/signals";
 import type { AnswerOf, Schemas } from "../../api/types";
 import { href } from "../../router";
 import { api, may } from "../../session";
+import { Ago } from "../../ui/ago";
 import { Empty, ErrorBox, Loaded } from "../../ui/feedback";
 import { integer, words } from "../../ui/format";
+import { Badge, type Tone } from "../../ui/outcome";
 import { useRemote, useTask } from "../../ui/remote";
 import { TestOutcome } from "./siem";
 
@@ -105,7 +106,7 @@ function RuleCard(props: {
   );
 }
 
-const HEALTH: Readonly<Record<string, readonly [tone: string, label: string]>> = {
+const HEALTH: Readonly<Record<string, readonly [tone: Tone, label: string]>> = {
   ok: ["good", "Delivers"],
   retrying: ["caution", "Retries"],
   failed: ["bad", "Has failed"],
@@ -114,7 +115,7 @@ const HEALTH: Readonly<Record<string, readonly [tone: string, label: string]>> =
 function HealthBadge({ health }: { health: Health | undefined }) {
   if (health === undefined) return null;
   const [tone, label] = HEALTH[health.status] ?? ["quiet", health.status];
-  return <span class={`badge ${tone}`}>{label}</span>;
+  return <Badge value={label} tone={tone} />;
 }
 
 /** What a rule has not delivered. */

@@ -3,9 +3,9 @@ import type { AnswerOf, BodyOf } from "../../api/types";
 import { api, may } from "../../session";
 import { ConfirmButton } from "../../ui/dialog";
 import { Empty, ErrorBox, Loaded, notify } from "../../ui/feedback";
-import { bytes } from "./sizes";
 import { integer, time } from "../../ui/format";
 import { type Remote, type Task, useRemote, useTask } from "../../ui/remote";
+import { bytes } from "./sizes";
 
 type Letters = AnswerOf<"ListDeadLetters">;
 type Group = Letters["groups"][number];

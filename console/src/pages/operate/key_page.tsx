@@ -1,9 +1,9 @@
 /** One API key: what it may do, its secrets, rotation and revocation. */
-import { Ago } from "../../ui/ago";
 import { useSignal } from "@preact/signals";
 import { useId } from "preact/hooks";
 import { go, href } from "../../router";
 import { api, identity, may } from "../../session";
+import { Ago } from "../../ui/ago";
 import { ConfirmButton, Dialog } from "../../ui/dialog";
 import { ErrorBox, Loaded, notify } from "../../ui/feedback";
 import { time } from "../../ui/format";

@@ -1,17 +1,17 @@
 /** API keys: who may call the server, as what. */
-import { FilterField, wordMatcher } from "../../ui/text_filter";
-import { Ago } from "../../ui/ago";
 import { type Signal, useSignal } from "@preact/signals";
 import { useMemo } from "preact/hooks";
 import type { AnswerOf, BodyOf } from "../../api/types";
 import type { Values } from "../../forms/fields";
 import { href } from "../../router";
 import { api, may } from "../../session";
+import { Ago } from "../../ui/ago";
 import { Dialog } from "../../ui/dialog";
 import { Empty, Loaded } from "../../ui/feedback";
 import { time } from "../../ui/format";
 import { now, type Remote, useRemote, useTask } from "../../ui/remote";
 import { type Column, Table } from "../../ui/table";
+import { FilterField, wordMatcher } from "../../ui/text_filter";
 import { OperationForm } from "./operation_form";
 import { SecretDialog } from "./secret_dialog";
 

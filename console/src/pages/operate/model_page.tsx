@@ -2,16 +2,16 @@
 import { useSignal } from "@preact/signals";
 import { ApiError } from "../../api/errors";
 import type { BodyOf } from "../../api/types";
+import { ConflictDialog } from "../../forms/conflict_dialog";
 import { type Contract, contract } from "../../forms/contract";
 import type { Values } from "../../forms/fields";
+import { changedNames, formValues, updateBody } from "../../forms/values";
 import { go, href } from "../../router";
 import { api, may } from "../../session";
 import { ConfirmButton } from "../../ui/dialog";
 import { ErrorBox, Loaded, notify } from "../../ui/feedback";
 import { time, words } from "../../ui/format";
 import { useRemote, useTask } from "../../ui/remote";
-import { ConflictDialog } from "../../forms/conflict_dialog";
-import { changedNames, formValues, updateBody } from "../../forms/values";
 import { type Model, StateBadge } from "./models";
 import { OperationForm } from "./operation_form";
 

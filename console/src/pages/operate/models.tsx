@@ -1,5 +1,4 @@
 /** The catalog of models: which models there are, and by which names. */
-import { FilterField, wordMatcher } from "../../ui/text_filter";
 import { type Signal, useSignal } from "@preact/signals";
 import { useMemo } from "preact/hooks";
 import type { AnswerOf, BodyOf } from "../../api/types";
@@ -11,6 +10,7 @@ import { Empty, Loaded, notify } from "../../ui/feedback";
 import { words } from "../../ui/format";
 import { useRemote, useTask } from "../../ui/remote";
 import { type Column, Table } from "../../ui/table";
+import { FilterField, wordMatcher } from "../../ui/text_filter";
 import { OperationForm } from "./operation_form";
 
 export type Model = AnswerOf<"GetModelConfig">;

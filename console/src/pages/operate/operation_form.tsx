@@ -2,8 +2,8 @@
 import type { ApiError } from "../../api/errors";
 import type { Operation } from "../../api/types";
 import { type Contract, contract } from "../../forms/contract";
-import { SchemaForm } from "../../forms/form";
 import type { Values } from "../../forms/fields";
+import { SchemaForm } from "../../forms/form";
 import { FormError } from "../../forms/form_error";
 import { Loaded } from "../../ui/feedback";
 import { useRemote } from "../../ui/remote";

@@ -4,6 +4,7 @@ import type { AnswerOf, Schemas } from "../../api/types";
 import { api, may } from "../../session";
 import { ErrorBox, Loaded } from "../../ui/feedback";
 import { words } from "../../ui/format";
+import { Badge, type Tone } from "../../ui/outcome";
 import { useRemote, useTask } from "../../ui/remote";
 
 type Connector = Schemas["SiemConnector"];
@@ -11,7 +12,7 @@ type TestResult = AnswerOf<"TestSiemConnector">;
 
 const EVERY_MS = 5_000;
 
-const TONES: Readonly<Record<string, string>> = {
+const TONES: Readonly<Record<string, Tone>> = {
   healthy: "good",
   degraded: "caution",
   error: "bad",
@@ -74,7 +75,7 @@ function ConnectorCard({ connector }: { connector: Connector }) {
     <section class="panel connector" aria-label={display_name}>
       <header>
         <h3>{display_name}</h3>
-        <span class={`badge ${TONES[status] ?? "quiet"}`}>{words(status)}</span>
+        <Badge value={status} label={words(status)} tone={TONES[status] ?? "quiet"} />
       </header>
       {configured && (
         <dl class="facts">

@@ -1,10 +1,10 @@
 /** Whether the alerts of the tenant are delivered, rule by rule. */
+import type { AnswerOf } from "../../api/types";
 import { href } from "../../router";
 import { api } from "../../session";
 import { Loaded } from "../../ui/feedback";
 import { Badge } from "../../ui/outcome";
 import { useRemote } from "../../ui/remote";
-import type { AnswerOf } from "../../api/types";
 
 type Rule = AnswerOf<"GetAlertHealth">["rules"][number];
 

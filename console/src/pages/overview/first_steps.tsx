@@ -2,8 +2,8 @@
 import { href } from "../../router";
 import { api, identity, may, tenant } from "../../session";
 import { CopyButton } from "../../ui/copy";
-import { useRemote } from "../../ui/remote";
 import { shellWord } from "../../ui/escapes";
+import { useRemote } from "../../ui/remote";
 import type { LiveSummary } from "./summary";
 
 /** Returns whether nothing was ever decided, as far as the server knows. */

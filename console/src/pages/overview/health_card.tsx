@@ -100,7 +100,7 @@ function Deliveries() {
                 <Fragment key={name}>
                   <dt>{label}</dt>
                   <dd>
-                    <Badge value="high" label={integer(of(name))} />
+                    <Badge value={integer(of(name))} tone="bad" />
                   </dd>
                 </Fragment>
               ))}
@@ -108,7 +108,7 @@ function Deliveries() {
                 <>
                   <dt>Lost</dt>
                   <dd>
-                    <Badge value="low" label="Nothing" />
+                    <Badge value="Nothing" tone="good" />
                   </dd>
                 </>
               )}

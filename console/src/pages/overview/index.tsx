@@ -1,8 +1,8 @@
 /** The overview: what is decided now, and whether everything works. */
+import { findPeriod, HOUR, PERIODS } from "../../model/periods";
 import { go, location } from "../../router";
 import { identity, may } from "../../session";
 import { Ago } from "../../ui/ago";
-import { findPeriod, HOUR, PERIODS } from "../../model/periods";
 import { Charts } from "./charts";
 import { FirstSteps, useNewness } from "./first_steps";
 import { HealthCard } from "./health_card";

@@ -1,10 +1,10 @@
 /** The limits that are nearest to their bounds. */
 import { href } from "../../router";
 import { api } from "../../session";
+import { Ago } from "../../ui/ago";
 import { Loaded } from "../../ui/feedback";
 import { Badge } from "../../ui/outcome";
 import { useRemote } from "../../ui/remote";
-import { Ago } from "../../ui/ago";
 import { type LimitUsage, NEAR, nearest, type Nearness } from "./limits";
 
 const EVERY_MS = 15_000;
@@ -53,9 +53,9 @@ function BoundItem({ bound }: { bound: Nearness }) {
       <p>
         <a href={href(["policies", "limits", bound.limitId])}>{bound.subject}</a>{" "}
         {bound.share >= 1 ? (
-          <Badge value="bad" label="used up" />
+          <Badge value="used up" tone="bad" />
         ) : (
-          bound.share >= NEAR && <Badge value="medium" label="near" />
+          bound.share >= NEAR && <Badge value="near" tone="caution" />
         )}
       </p>
       <meter

@@ -1,24 +1,17 @@
 /** Every worker and replica: whether it serves, and whether its policies are the newest. */
-import type { AnswerOf } from "../../api/types";
+import { BEAT_MS, isOld, type Process, type Processes, toneOf } from "../../model/processes";
 import { api } from "../../session";
+import { Ago } from "../../ui/ago";
 import { Loaded } from "../../ui/feedback";
 import { integer, words } from "../../ui/format";
 import { Badge } from "../../ui/outcome";
 import { useRemote } from "../../ui/remote";
-import { Ago } from "../../ui/ago";
-
-type Processes = AnswerOf<"ListProcesses">;
-type Process = Processes["processes"][number];
-
-const EVERY_MS = 5_000;
-/** Policies that were not confirmed for this long are a reason to look. */
-const OLD_S = 15;
 
 export function ProcessesCard() {
   const processes = useRemote(
     "processes",
     (signal) => api.call("ListProcesses", { signal }),
-    EVERY_MS,
+    BEAT_MS,
   );
   return (
     <section class="panel">
@@ -59,12 +52,6 @@ function ProcessTable({ value }: { value: Processes }) {
   );
 }
 
-const TONES: Readonly<Record<string, string>> = {
-  serving: "low",
-  draining: "medium",
-  lost: "high",
-};
-
 function ProcessRow({ process, newest }: { process: Process; newest: number }) {
   const behind = newest - process.revision;
   return (
@@ -78,7 +65,7 @@ function ProcessRow({ process, newest }: { process: Process; newest: number }) {
         </span>
       </th>
       <td>
-        <Badge value={TONES[process.state] ?? "quiet"} label={words(process.state)} />
+        <Badge value={process.state} label={words(process.state)} tone={toneOf(process)} />
         <br />
         <span class="soft small">
           seen <Ago time={process.seen_at} />
@@ -87,7 +74,7 @@ function ProcessRow({ process, newest }: { process: Process; newest: number }) {
       <td class="numeric">
         {integer(process.revision)}{" "}
         {behind > 0 && isOld(process) && (
-          <Badge value="medium" label={`${integer(behind)} behind`} />
+          <Badge value={`${integer(behind)} behind`} tone="caution" />
         )}
         <br />
         <span class={isOld(process) ? "removed small" : "soft small"}>
@@ -96,14 +83,6 @@ function ProcessRow({ process, newest }: { process: Process; newest: number }) {
       </td>
     </tr>
   );
-}
-
-/**
- * Whether a process does not serve by the policies in force. A revision that is a little behind is
- * no sign of it: a process writes every 5 seconds by which one it decides.
- */
-function isOld({ state, policies_age_seconds: age }: Process): boolean {
-  return state === "lost" || age > OLD_S;
 }
 
 function seconds(value: number): string {

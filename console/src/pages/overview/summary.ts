@@ -1,11 +1,11 @@
 /** The summary of a period, loaded again every few seconds. */
 import { type Signal, useSignal } from "@preact/signals";
 import type { AnswerOf } from "../../api/types";
+import type { Period } from "../../model/periods";
 import { api, may } from "../../session";
+import type { Series } from "../../ui/chart";
 import { OUTCOMES, RISK_LEVELS } from "../../ui/outcome";
 import { type Remote, useRemote } from "../../ui/remote";
-import type { Series } from "../../ui/chart";
-import type { Period } from "../../model/periods";
 
 export type Summary = AnswerOf<"SummarizeRecords">;
 type Bucket = Summary["buckets"][number];

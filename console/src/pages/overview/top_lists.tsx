@@ -1,9 +1,8 @@
 /** What is most frequent: policies, users, agents, models. Each row leads to its decisions. */
+import { layerName, policyHref } from "../../model/layers";
+import type { Period } from "../../model/periods";
 import { href } from "../../router";
 import { integer } from "../../ui/format";
-import { policyHref } from "../decisions/links";
-import type { Period } from "../../model/periods";
-import { layerName } from "../decisions/story";
 import type { LiveSummary, Summary } from "./summary";
 
 interface TopRow {

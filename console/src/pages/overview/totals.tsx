@@ -1,9 +1,9 @@
 /** The figures of the period at a glance. */
 import type { ComponentChildren } from "preact";
-import { href } from "../../router";
-import { compact, duration, integer } from "../../ui/format";
-import { Loaded } from "../../ui/feedback";
 import type { Period } from "../../model/periods";
+import { href } from "../../router";
+import { Loaded } from "../../ui/feedback";
+import { compact, duration, integer } from "../../ui/format";
 import { latencySeries, latest, type LiveSummary, type Summary, totalsOf } from "./summary";
 
 export function Totals({ summary, period }: { summary: LiveSummary; period: Period }) {

@@ -1,8 +1,8 @@
 /** The playground: what would be decided on a request, and why. */
 import { useEffect, useRef } from "preact/hooks";
+import { changedSections, draft } from "../../draft/draft_store";
 import { go, href, location } from "../../router";
 import { Progress } from "../../ui/feedback";
-import { changedSections, draft } from "../../draft/draft_store";
 import { Comparison } from "./comparison";
 import { inputs, inputsOf } from "./inputs";
 import { RequestForm } from "./request_form";

@@ -1,8 +1,8 @@
 /** Where a decision found something in a request. */
 import type { Schemas } from "../../api/types";
 import type { Mark } from "../../ui/editor";
-import type { Span } from "../../ui/highlight";
 import { words } from "../../ui/format";
+import type { Span } from "../../ui/highlight";
 import { JsonSource } from "./json_source";
 
 type Decision = Schemas["DecideResponse"];

@@ -1,6 +1,6 @@
 /** What to try: a text, a document or the call of a tool, and who sends it. */
-import { useId } from "preact/hooks";
 import type { ComponentChildren } from "preact";
+import { useId } from "preact/hooks";
 import { Editor } from "../../ui/editor";
 import { FORMATS, type Inputs, inputs, type Kind, type Problems } from "./inputs";
 

@@ -1,9 +1,10 @@
 /** One run of a request, and how two runs differ. */
 import type { ApiError } from "../../api/errors";
 import type { Schemas } from "../../api/types";
+import { layerName } from "../../model/layers";
 import { api } from "../../session";
-import { asApiError } from "../../ui/remote";
 import { words } from "../../ui/format";
+import { asApiError } from "../../ui/remote";
 import type { DecideRequest } from "./inputs";
 
 export type Answer = Schemas["SimulateResponse"];
@@ -54,7 +55,7 @@ function factsOf({ decision, layers }: Answer): ReadonlyMap<string, string> {
   facts.set("Reason", decision.reason_code);
   facts.set("Message", decision.message);
   facts.set("Risk", String(decision.risk?.score ?? ""));
-  for (const { layer, outcome } of layers) facts.set(`Layer: ${words(layer)}`, outcome);
+  for (const { layer, outcome } of layers) facts.set(`Layer: ${layerName(layer)}`, outcome);
   for (const match of decision.matches) {
     const name = match.name === "" ? match.policy_id : match.name;
     facts.set(`Match: ${name}`, words(match.action));

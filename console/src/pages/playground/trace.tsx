@@ -1,5 +1,6 @@
 /** How the decision came about: what each layer said, and why. */
 import type { Schemas } from "../../api/types";
+import { layerName } from "../../model/layers";
 import { integer, words } from "../../ui/format";
 import { Badge } from "../../ui/outcome";
 
@@ -29,7 +30,7 @@ function LayerStory({ layer, steps }: { layer: Layer; steps: readonly Step[] }) 
   return (
     <li>
       <p class="trace-layer">
-        <strong>{words(layer.layer)}</strong> <Badge value={layer.outcome} />{" "}
+        <strong>{layerName(layer.layer)}</strong> <Badge value={layer.outcome} />{" "}
         <span class="soft">{layer.reason}</span>
       </p>
       {matched.length > 0 && <Steps steps={matched} />}

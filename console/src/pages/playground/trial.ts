@@ -1,8 +1,8 @@
 /** Trying the inputs: as the policies are, and with the draft. */
 import { type Signal, signal, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { tenant } from "../../session";
 import { changedSections, draft, overlayOf } from "../../draft/draft_store";
+import { tenant } from "../../session";
 import { type Inputs, inputs, type Problems, problemsOf, requestOf } from "./inputs";
 import { type Run, simulate } from "./runs";
 

@@ -1,7 +1,7 @@
 /** What can be done with a compliance bundle, and the rules that it has. */
+import type { Schemas } from "../../api/types";
 import { href } from "../../router";
 import { api, may } from "../../session";
-import type { Schemas } from "../../api/types";
 import { ConfirmButton } from "../../ui/dialog";
 import { ErrorBox, notify } from "../../ui/feedback";
 import { integer } from "../../ui/format";
@@ -52,7 +52,7 @@ export function BundleActions({ section, id, entity, reload }: EntityProps) {
           value={active ? "low" : "none"}
           label={active ? "Active for all users" : "Not active"}
         />{" "}
-        {newer && <Badge value="medium" label="A newer definition is available" />}
+        {newer && <Badge value="A newer definition is available" tone="caution" />}
       </p>
       <div class="row-buttons">
         {!active && may("ActivateComplianceBundle") && (

@@ -1,6 +1,7 @@
 /** The packs of one chain and their order. */
 import { useSignal } from "@preact/signals";
 import { ApiError } from "../../api/errors";
+import { ConflictDialog } from "../../forms/conflict_dialog";
 import { href } from "../../router";
 import { may } from "../../session";
 import { ErrorBox, Loaded, notify } from "../../ui/feedback";
@@ -17,7 +18,6 @@ import {
   USER,
   writeChain,
 } from "./chain_store";
-import { ConflictDialog } from "../../forms/conflict_dialog";
 import { DraftButton } from "./draft_button";
 import { saved } from "./entity_form";
 import { keepWarnings } from "./entity_store";

@@ -5,9 +5,9 @@ import { ConfirmButton } from "../../ui/dialog";
 import { Diff } from "../../ui/diff";
 import { Empty, ErrorBox, Loaded, notify } from "../../ui/feedback";
 import { useRemote, useTask } from "../../ui/remote";
+import { writeChain } from "./chain_store";
 import { ChangeItem } from "./change_item";
 import { readChanges } from "./changes";
-import { writeChain } from "./chain_store";
 import { saved } from "./entity_form";
 
 interface ChainBody {

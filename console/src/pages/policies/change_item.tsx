@@ -1,8 +1,8 @@
 /** One entry of the change log: who, when, what, and the values before and after. */
-import { Ago } from "../../ui/ago";
-import type { ComponentChildren } from "preact";
 import { useSignal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
 import { href } from "../../router";
+import { Ago } from "../../ui/ago";
 import { Diff } from "../../ui/diff";
 import { integer, time, words } from "../../ui/format";
 

@@ -1,7 +1,7 @@
 /** The change log: reading its pages, and what differs in an entry. */
 import type { QueryOf, Schemas } from "../../api/types";
-import { api } from "../../session";
 import { isRecord } from "../../forms/fields";
+import { api } from "../../session";
 
 export type Change = Schemas["PolicyChange"];
 export type ChangeQuery = Partial<QueryOf<"ListChanges">>;

@@ -1,11 +1,11 @@
 /** A form of the contract in groups, with everything that the server says about it. */
 import { ApiError } from "../../api/errors";
-import { SchemaForm } from "../../forms/form";
 import type { Suggestions, Values } from "../../forms/fields";
+import { SchemaForm } from "../../forms/form";
 import type { Schema, SchemaReader } from "../../forms/schema";
+import { isEmpty } from "../../forms/values";
 import { unplaced, violationsAt } from "../../forms/violations";
 import { ErrorBox } from "../../ui/feedback";
-import { isEmpty } from "../../forms/values";
 import type { FieldGroup } from "./types";
 
 export interface ContractFormProps {

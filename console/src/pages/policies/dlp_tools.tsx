@@ -1,8 +1,8 @@
 /** Export and import of a tenant's DLP rules. */
 import { useSignal } from "@preact/signals";
 import { useId } from "preact/hooks";
-import type { AnswerOf } from "../../api/types";
 import { ApiError } from "../../api/errors";
+import type { AnswerOf } from "../../api/types";
 import { api, may } from "../../session";
 import { Dialog } from "../../ui/dialog";
 import { ErrorBox } from "../../ui/feedback";

@@ -1,11 +1,11 @@
 /** Puts what is typed in the draft, instead of saving it at once. */
 import { useSignal } from "@preact/signals";
+import { currentDraft, putEntry, replaceEntry, startDraft } from "../../draft/draft_store";
 import type { Suggestions, Values } from "../../forms/fields";
 import { href } from "../../router";
 import { may } from "../../session";
 import { ErrorBox } from "../../ui/feedback";
 import { useTask } from "../../ui/remote";
-import { currentDraft, putEntry, replaceEntry, startDraft } from "../../draft/draft_store";
 import { withNames } from "./draft_names";
 import { withIds } from "./references";
 import type { Entity, Section } from "./types";

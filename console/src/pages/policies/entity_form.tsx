@@ -1,20 +1,20 @@
 /** The form of one entity: edits, saving, and what happens if somebody else has saved meanwhile. */
 import { useSignal } from "@preact/signals";
 import { ApiError } from "../../api/errors";
+import { ConflictDialog } from "../../forms/conflict_dialog";
 import type { Contract } from "../../forms/contract";
 import type { Values } from "../../forms/fields";
+import { changedNames, updateBody } from "../../forms/values";
 import { notify } from "../../ui/feedback";
 import { integer, words } from "../../ui/format";
 import { useTask } from "../../ui/remote";
-import { ConflictDialog } from "../../forms/conflict_dialog";
 import { ContractForm } from "./contract_form";
 import { DraftButton } from "./draft_button";
 import { formPlan, mayEdit, readEntity, writeEntity } from "./entity_store";
 import { ReadOnlyFields } from "./facts";
-import { changedNames, updateBody } from "../../forms/values";
 import { useNames, withIds } from "./references";
-import { useUnsavedWarning } from "./unsaved";
 import type { Entity, Loaded, Section } from "./types";
+import { useUnsavedWarning } from "./unsaved";
 
 export interface EntityFormProps {
   readonly section: Section;

@@ -1,12 +1,12 @@
 /** Reads and writes of single entities, the same for all sections. */
-import type { Schemas } from "../../api/types";
 import { signal } from "@preact/signals";
+import type { Schemas } from "../../api/types";
 import type { Contract } from "../../forms/contract";
 import type { Values } from "../../forms/fields";
 import type { Schema } from "../../forms/schema";
+import { formValues } from "../../forms/values";
 import { may } from "../../session";
 import { send } from "./calls";
-import { formValues } from "../../forms/values";
 import type { Entity, Loaded, Section } from "./types";
 
 export type Warning = Schemas["WriteWarning"];

@@ -1,9 +1,9 @@
 /** Values that are shown and not edited. */
 import type { ComponentChildren } from "preact";
 import type { Suggestions } from "../../forms/fields";
+import { isEmpty } from "../../forms/values";
 import { integer, time, words } from "../../ui/format";
 import { Badge } from "../../ui/outcome";
-import { isEmpty } from "../../forms/values";
 import { nameOf } from "./references";
 import type { CellKind, ColumnSpec, Entity } from "./types";
 

@@ -1,13 +1,13 @@
 /** The history of one entity: its versions, and every change, each of which can be restored. */
-import { Ago } from "../../ui/ago";
 import { useSignal } from "@preact/signals";
 import { contract } from "../../forms/contract";
 import type { Values } from "../../forms/fields";
 import { may } from "../../session";
+import { Ago } from "../../ui/ago";
 import { Empty, Loaded } from "../../ui/feedback";
+import { ErrorBox } from "../../ui/feedback";
 import { time } from "../../ui/format";
 import { useRemote, useTask } from "../../ui/remote";
-import { ErrorBox } from "../../ui/feedback";
 import { ChangeItem } from "./change_item";
 import { type Change, type ChangeQuery, readChanges } from "./changes";
 import { RestoreDialog } from "./restore_dialog";

@@ -13,10 +13,10 @@ import { LintView } from "./lint_view";
 import { ListView } from "./list_view";
 import { MatrixView } from "./matrix_view";
 import { NewView } from "./new_view";
-import "./policies.css";
 import { SECTIONS, sectionAt } from "./sections";
 import { rulesOf } from "./sections/packs";
 import type { Section } from "./types";
+import "./policies.css";
 
 interface Part {
   readonly path: string;

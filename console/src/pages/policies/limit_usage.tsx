@@ -1,6 +1,6 @@
 /** What a limit has left. */
-import { Ago } from "../../ui/ago";
 import { api, may } from "../../session";
+import { Ago } from "../../ui/ago";
 import { Loaded } from "../../ui/feedback";
 import { integer } from "../../ui/format";
 import { useRemote } from "../../ui/remote";

@@ -1,10 +1,10 @@
 /** Policies that do nothing, or less than they seem. */
-import { api, may } from "../../session";
 import type { AnswerOf } from "../../api/types";
+import { api, may } from "../../session";
 import { Empty, Loaded } from "../../ui/feedback";
 import { integer, words } from "../../ui/format";
-import { useRemote } from "../../ui/remote";
 import { Badge } from "../../ui/outcome";
+import { useRemote } from "../../ui/remote";
 import { entityAddress } from "./change_item";
 
 type Findings = AnswerOf<"LintPolicies">;

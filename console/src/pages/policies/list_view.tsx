@@ -1,5 +1,4 @@
 /** The list of a section: filter, facets, counts, and a table of any length. */
-import { FilterField } from "../../ui/text_filter";
 import { computed, useSignal } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { go, href, location } from "../../router";
@@ -8,6 +7,7 @@ import { Empty, Loaded } from "../../ui/feedback";
 import { integer, words } from "../../ui/format";
 import { useRemote } from "../../ui/remote";
 import { Table } from "../../ui/table";
+import { FilterField } from "../../ui/text_filter";
 import { cell } from "./facts";
 import { type Facets, facetValues, filtered, haystacks } from "./filter";
 import type { ColumnSpec, Entity, Section } from "./types";

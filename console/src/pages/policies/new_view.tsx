@@ -3,6 +3,7 @@ import { useSignal } from "@preact/signals";
 import { contract, type Contract } from "../../forms/contract";
 import type { Values } from "../../forms/fields";
 import { choicesOf, type Schema, type SchemaReader, typeOf } from "../../forms/schema";
+import { changedNames, formValues } from "../../forms/values";
 import { go, location } from "../../router";
 import { api } from "../../session";
 import { Loaded, notify } from "../../ui/feedback";
@@ -12,10 +13,9 @@ import { DraftButton } from "./draft_button";
 import { saved } from "./entity_form";
 import { formPlan, type FormPlan, partsOf, readEntity, writeEntity } from "./entity_store";
 import { Crumbs } from "./entity_view";
-import { changedNames, formValues } from "../../forms/values";
 import { useNames, withIds } from "./references";
-import { useUnsavedWarning } from "./unsaved";
 import type { Section } from "./types";
+import { useUnsavedWarning } from "./unsaved";
 
 export function NewView({ section }: { section: Section }) {
   const { query } = location.value;

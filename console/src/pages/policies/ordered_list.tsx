@@ -1,6 +1,6 @@
 /** A list whose order can be changed: by dragging, and by keyboard. */
-import type { ComponentChildren } from "preact";
 import { useSignal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 
 export interface OrderedItem {

@@ -2,6 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { contract } from "../../forms/contract";
 import type { Values } from "../../forms/fields";
+import { changedNames, formValues } from "../../forms/values";
 import { api, may } from "../../session";
 import { ConfirmButton } from "../../ui/dialog";
 import { Loaded, notify } from "../../ui/feedback";
@@ -11,7 +12,6 @@ import { DraftButton } from "./draft_button";
 import { saved } from "./entity_form";
 import { addressOf, keepWarnings } from "./entity_store";
 import { ReadOnlyFields } from "./facts";
-import { changedNames, formValues } from "../../forms/values";
 import { withPlaces } from "./sections/static_policies";
 import type { EntityProps, Section } from "./types";
 

@@ -95,8 +95,8 @@ function RuleLine({ packId, rule, linked }: { packId: string; rule: Rule; linked
           <strong>{rule.name}</strong>
         )}{" "}
         <Badge value={String(action["type"] ?? "")} />
-        {!rule.is_active && <Badge value="none" label="not active" />}
-        {rule.mode === "monitor" && <Badge value="none" label="monitor" />}
+        {!rule.is_active && <Badge value="not active" tone="quiet" />}
+        {rule.mode === "monitor" && <Badge value="monitor" tone="quiet" />}
       </span>
       {rule.description !== "" && <span class="soft small">{rule.description}</span>}
       <span class="soft small">

@@ -1,9 +1,9 @@
 /** Tries a pattern on sample texts while it is written: what it finds is marked in the samples. */
 import { useSignal } from "@preact/signals";
 import { useEffect, useId, useMemo } from "preact/hooks";
+import type { ApiError } from "../../api/errors";
 import type { Schemas } from "../../api/types";
 import { api, may } from "../../session";
-import type { ApiError } from "../../api/errors";
 import { Editor, type Mark } from "../../ui/editor";
 import { integer } from "../../ui/format";
 import { asApiError } from "../../ui/remote";

@@ -1,6 +1,6 @@
 /** Names of what ids stand for: forms offer them, tables and facts show them. */
-import { useEffect } from "preact/hooks";
 import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
 import { isRecord, type Suggestion, type Suggestions, type Values } from "../../forms/fields";
 import { api, may, tenant } from "../../session";
 import { allStaticPolicies } from "./calls";

@@ -1,13 +1,13 @@
 /** Puts older values in force again, after showing what that changes. */
 import type { Contract } from "../../forms/contract";
 import type { Values } from "../../forms/fields";
-import { Diff } from "../../ui/diff";
+import { changedNames, isEmpty, updateBody } from "../../forms/values";
 import { Dialog } from "../../ui/dialog";
+import { Diff } from "../../ui/diff";
 import { ErrorBox, Loaded, notify } from "../../ui/feedback";
 import { useRemote, useTask } from "../../ui/remote";
 import { saved } from "./entity_form";
 import { formPlan, readEntity, writeEntity } from "./entity_store";
-import { changedNames, isEmpty, updateBody } from "../../forms/values";
 import type { Section } from "./types";
 
 export interface RestoreDialogProps {

@@ -1,6 +1,6 @@
 /** The policies of customers: documents, one for each customer. */
-import type { Schema } from "../../../forms/schema";
 import { ApiError } from "../../../api/errors";
+import type { Schema } from "../../../forms/schema";
 import { api } from "../../../session";
 import { send } from "../calls";
 import type { Entity, Section } from "../types";

@@ -1,4 +1,5 @@
 /** All sections with lists or forms, in the order in which they are shown. */
+import type { Section } from "../types";
 import { COMPLIANCE } from "./compliance";
 import { CUSTOMERS } from "./customers";
 import { DLP_RULES } from "./dlp_rules";
@@ -8,7 +9,6 @@ import { LIMITS } from "./limits";
 import { ORG_POLICY, TENANT_SETTINGS } from "./org";
 import { PACKS } from "./packs";
 import { STATIC_POLICIES } from "./static_policies";
-import type { Section } from "../types";
 
 export const SECTIONS: readonly Section[] = [
   STATIC_POLICIES,

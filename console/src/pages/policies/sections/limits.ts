@@ -5,8 +5,8 @@ import { api, may } from "../../../session";
 import { wholeList } from "../calls";
 import { LimitUsage } from "../limit_usage";
 import { withProperties } from "../refine";
-import { BOUNDS, fullest } from "../usage";
 import type { Entity, Section } from "../types";
+import { BOUNDS, fullest } from "../usage";
 
 const readLimits = wholeList("ListLimits");
 

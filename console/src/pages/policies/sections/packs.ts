@@ -2,9 +2,9 @@
 import { ApiError } from "../../../api/errors";
 import type { Values } from "../../../forms/fields";
 import type { Schema, SchemaReader } from "../../../forms/schema";
+import { isEmpty } from "../../../forms/values";
 import { api } from "../../../session";
 import { tagOf, wholeList } from "../calls";
-import { isEmpty } from "../../../forms/values";
 import { PackRules } from "../pack_rules";
 import { narrowed, withOnly, withProperties } from "../refine";
 import type { DraftEntry, Entity, Section } from "../types";

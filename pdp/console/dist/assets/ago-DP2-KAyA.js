@@ -1,0 +1,1 @@
+import{d as e,f as t,g as n,n as r}from"./remote-DYJsi-Y_.js";function i({time:i}){let a=Date.parse(i??``)-r.value,o=a>0&&a<2e3;return e(`span`,{title:n(i),children:o?`now`:t(i,r.value)})}export{i as t};

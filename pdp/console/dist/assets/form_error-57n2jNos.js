@@ -1,0 +1,1 @@
+import{O as e,d as t,o as n}from"./remote-DYJsi-Y_.js";import{n as r}from"./violations-BNv_nduQ.js";function i({error:i,names:a}){let{status:o,code:s,message:c,violations:l,requestId:u}=i,d=r(l,a);return l.length>0&&d.length===0?null:t(n,{error:new e(o,s,c,d,u)})}export{i as t};

@@ -1,1 +1,0 @@
-import{k as e,w as t,x as n}from"./format-4t1op-ZN.js";import{r}from"./tabs-D_f8L6CA.js";function i({error:i,names:a}){let{status:o,code:s,message:c,violations:l,requestId:u}=i,d=r(l,a);return l.length>0&&d.length===0?null:e(t,{error:new n(o,s,c,d,u)})}export{i as t};

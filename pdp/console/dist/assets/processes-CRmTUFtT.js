@@ -1,0 +1,1 @@
+var e=5e3,t={serving:`good`,draining:`caution`,lost:`bad`};function n({state:e}){return t[e]??`quiet`}function r({state:e,policies_age_seconds:t}){return e===`lost`||t>15}export{r as n,n as r,e as t};

@@ -1,0 +1,1 @@
+import{d as e}from"./remote-DYJsi-Y_.js";function t({value:t,onChange:n,placeholder:r=``}){return e(`label`,{children:[`Filter`,e(`input`,{type:`search`,autocomplete:`off`,spellcheck:!1,placeholder:r,value:t,onInput:e=>n(e.currentTarget.value)})]})}function n(e){let t=e.toLowerCase().split(/\s+/).filter(Boolean);return e=>t.every(t=>e.includes(t))}export{n,t};

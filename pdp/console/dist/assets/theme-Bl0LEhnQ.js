@@ -1,1 +1,0 @@
-import{N as e}from"./format-4t1op-ZN.js";var t=[`system`,`light`,`dark`],n=`pdp.theme`,r=e(o());function i(e){r.value=e,localStorage.setItem(n,e),a()}function a(){document.documentElement.dataset.theme=r.value}function o(){let e=localStorage.getItem(n);return t.find(t=>t===e)??`system`}export{r as i,a as n,i as r,t};

@@ -1,0 +1,1 @@
+import{N as e}from"./remote-DYJsi-Y_.js";var t=[`system`,`light`,`dark`],n=`pdp.theme`,r=e(o());function i(e){r.value=e,localStorage.setItem(n,e),a()}function a(){document.documentElement.dataset.theme=r.value}function o(){let e=localStorage.getItem(n);return t.find(t=>t===e)??`system`}export{r as i,a as n,i as r,t};

@@ -1,5 +1,4 @@
 /** From entities to the values of forms, and from changed values to what an update sends. */
-import type { Section } from "../pages/policies/types";
 import type { Values } from "./fields";
 import { choicesOf, type Schema, type SchemaReader, typeOf } from "./schema";
 
@@ -40,24 +39,32 @@ export function changedNames(before: Values, after: Values): string[] {
   return [...names].filter((name) => !equal(before[name], after[name]));
 }
 
+/** How an update takes its fields. */
+export interface UpdateRules {
+  /** Whether an update replaces all fields, also those that it does not send. */
+  readonly whole?: boolean;
+  /** Whether null clears a field. */
+  readonly nullClears?: boolean;
+}
+
 /**
  * Returns the body of an update: the whole form, or only the fields that differ. A field that the
  * user has emptied is sent as what clears it.
  */
 export function updateBody(
-  section: Pick<Section, "whole" | "nullClears">,
+  rules: UpdateRules,
   schema: Schema,
   reader: SchemaReader,
   before: Values,
   after: Values,
 ): Values {
-  if (section.whole === true) return after;
+  if (rules.whole === true) return after;
   return Object.fromEntries(
     changedNames(before, after).map((name) => {
       const property = schema.properties?.[name] ?? {};
       const value = after[name];
       if (!isEmpty(value)) return [name, value];
-      return [name, section.nullClears === true ? null : clearing(reader.resolve(property))];
+      return [name, rules.nullClears === true ? null : clearing(reader.resolve(property))];
     }),
   );
 }

@@ -8,12 +8,12 @@ import { changedNames, updateBody } from "../../forms/values";
 import { notify } from "../../ui/feedback";
 import { integer, words } from "../../ui/format";
 import { useTask } from "../../ui/remote";
-import { ContractForm } from "./contract_form";
 import { DraftButton } from "./draft_button";
 import { formPlan, mayEdit, readEntity, writeEntity } from "./entity_store";
 import { ReadOnlyFields } from "./facts";
 import { useNames, withIds } from "./references";
-import type { Entity, Loaded, Section } from "./types";
+import { SectionForm } from "./section_form";
+import type { Loaded, Section } from "./types";
 import { useUnsavedWarning } from "./unsaved";
 
 export interface EntityFormProps {
@@ -29,7 +29,6 @@ export function EntityForm({ section, id, loaded, contract, onWritten }: EntityF
   const plan = formPlan(section, contract, loaded.entity);
   const values = useSignal<Values>(plan.values);
   const theirs = useSignal<Loaded | undefined>(undefined);
-  const generation = useSignal(0);
   const task = useTask();
   const names = useNames(section.references ?? {});
   const lock = section.lock?.(loaded.entity);
@@ -52,7 +51,6 @@ export function EntityForm({ section, id, loaded, contract, onWritten }: EntityF
       onWritten();
     });
 
-  const Beside = section.beside;
   const all = Object.keys(plan.schema.properties ?? {});
   const editable = mayEdit(section, loaded.entity);
   const locked =
@@ -72,68 +70,49 @@ export function EntityForm({ section, id, loaded, contract, onWritten }: EntityF
         </section>
       )}
       {editable && (
-        <form
-          class={Beside === undefined ? "" : "with-side"}
-          aria-label={`Edit this ${section.one}`}
-          onSubmit={(event) => {
-            event.preventDefault();
-            void write(plan.values, values.value, loaded.etag);
-          }}
+        <SectionForm
+          label={`Edit this ${section.one}`}
+          section={section}
+          reader={reader}
+          plan={plan}
+          values={values}
+          names={names}
+          error={task.error.value}
+          facts={lock === undefined ? {} : loaded.entity}
+          submit={() => void write(plan.values, values.value, loaded.etag)}
         >
-          <div key={generation.value}>
-            <ContractForm
-              reader={reader}
-              schema={section.adapt?.(plan.schema, values.value) ?? plan.schema}
-              groups={section.groups}
-              hidden={plan.hidden}
-              values={values.value}
-              onChange={(next) => (values.value = section.tidy?.(next) ?? next)}
-              error={task.error.value}
-              suggestions={names.suggestions}
-            />
-          </div>
-          {Beside !== undefined && (
-            <aside>
-              <Beside
-                values={{ ...fixedFacts(section, loaded.entity), ...values.value }}
-                change={(next) => {
-                  values.value = next;
-                  generation.value += 1;
-                }}
-              />
-            </aside>
-          )}
-          <div class="save-bar">
-            <button
-              type="submit"
-              class="primary"
-              disabled={changed.length === 0 || task.running.value}
-            >
-              {task.running.value ? "Saving…" : "Save"}
-            </button>
-            <DraftButton
-              section={section}
-              values={values.value}
-              entity={loaded.entity}
-              suggestions={names.suggestions}
-            />
-            {changed.length > 0 && (
+          {(replace) => (
+            <>
               <button
-                type="button"
-                onClick={() => {
-                  values.value = plan.values;
-                  task.error.value = undefined;
-                  generation.value += 1;
-                }}
+                type="submit"
+                class="primary"
+                disabled={changed.length === 0 || task.running.value}
               >
-                Undo changes
+                {task.running.value ? "Saving…" : "Save"}
               </button>
-            )}
-            <span class="soft small" role="status">
-              {changesInWords(changed)}
-            </span>
-          </div>
-        </form>
+              <DraftButton
+                section={section}
+                values={values.value}
+                entity={loaded.entity}
+                suggestions={names.suggestions}
+              />
+              {changed.length > 0 && (
+                <button
+                  type="button"
+                  onClick={() => {
+                    task.error.value = undefined;
+                    replace(plan.values);
+                  }}
+                >
+                  Undo changes
+                </button>
+              )}
+              <span class="soft small" role="status">
+                {changesInWords(changed)}
+              </span>
+            </>
+          )}
+        </SectionForm>
       )}
       {theirs.value !== undefined && (
         <ConflictDialog
@@ -151,11 +130,6 @@ export function EntityForm({ section, id, loaded, contract, onWritten }: EntityF
       )}
     </>
   );
-}
-
-/** Returns what stands beside a form needs to know, and the form does not have. */
-function fixedFacts(section: Section, entity: Entity): Values {
-  return section.lock?.(entity) === undefined ? {} : entity;
 }
 
 function changesInWords(changed: readonly string[]): string {

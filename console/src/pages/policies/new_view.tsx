@@ -8,12 +8,12 @@ import { go, location } from "../../router";
 import { api } from "../../session";
 import { Loaded, notify } from "../../ui/feedback";
 import { useRemote, useTask } from "../../ui/remote";
-import { ContractForm } from "./contract_form";
 import { DraftButton } from "./draft_button";
 import { saved } from "./entity_form";
 import { formPlan, type FormPlan, partsOf, readEntity, writeEntity } from "./entity_store";
 import { Crumbs } from "./entity_view";
 import { useNames, withIds } from "./references";
+import { SectionForm } from "./section_form";
 import type { Section } from "./types";
 import { useUnsavedWarning } from "./unsaved";
 
@@ -111,13 +111,7 @@ function NewForm({ section, contract: document, plan, first }: NewFormProps) {
   const values = useSignal<Values>(first);
   const task = useTask();
   const names = useNames(section.references ?? {});
-  const Beside = section.beside;
-  const generation = useSignal(0);
   useUnsavedWarning(changedNames(first, values.value).length > 0);
-  const replace = (next: Values) => {
-    values.value = next;
-    generation.value += 1;
-  };
   const create = () =>
     task.run(async () => {
       const { id, revision } = await writeEntity(
@@ -130,43 +124,32 @@ function NewForm({ section, contract: document, plan, first }: NewFormProps) {
       go(partsOf(section.path, id), {}, true);
     });
   return (
-    <form
-      class={Beside === undefined ? "" : "with-side"}
-      aria-label={`New ${section.one}`}
-      onSubmit={(event) => {
-        event.preventDefault();
-        void create();
-      }}
-    >
-      <div key={generation.value}>
-        {names.problem !== "" && <p class="soft small">{names.problem}</p>}
-        <ContractForm
-          reader={document.reader}
-          schema={section.adapt?.(plan.schema, values.value) ?? plan.schema}
-          groups={section.groups}
-          hidden={plan.hidden}
-          values={values.value}
-          onChange={(next) => (values.value = section.tidy?.(next) ?? next)}
-          error={task.error.value}
-          suggestions={names.suggestions}
-        />
-      </div>
-      {Beside !== undefined && (
-        <aside>
-          <Beside values={values.value} change={replace} />
-        </aside>
-      )}
-      <div class="save-bar">
-        <button type="submit" class="primary" disabled={task.running.value}>
-          {task.running.value ? "Creating…" : `Create ${section.one}`}
-        </button>
-        <DraftButton
-          section={section}
-          values={values.value}
-          entity={undefined}
-          suggestions={names.suggestions}
-        />
-      </div>
-    </form>
+    <>
+      {names.problem !== "" && <p class="soft small">{names.problem}</p>}
+      <SectionForm
+        label={`New ${section.one}`}
+        section={section}
+        reader={document.reader}
+        plan={plan}
+        values={values}
+        names={names}
+        error={task.error.value}
+        submit={() => void create()}
+      >
+        {() => (
+          <>
+            <button type="submit" class="primary" disabled={task.running.value}>
+              {task.running.value ? "Creating…" : `Create ${section.one}`}
+            </button>
+            <DraftButton
+              section={section}
+              values={values.value}
+              entity={undefined}
+              suggestions={names.suggestions}
+            />
+          </>
+        )}
+      </SectionForm>
+    </>
   );
 }

@@ -12,7 +12,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self
@@ -20,10 +19,10 @@ from typing import Any, Final, Self
 import psycopg
 
 from demo.programs import Unavailable
+from demo.starting import starts
 
 USER: Final = "pdp"
 TIMEOUT_S: Final = 60.0
-_RETRY_S: Final = 0.02
 _AS_POSTGRES: Final = ("setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups")
 
 
@@ -97,16 +96,16 @@ class PostgresServer:
             cwd="/",
         )
         log.close()
-        deadline = time.monotonic() + TIMEOUT_S
-        while True:
-            try:
-                psycopg.connect(self.url()).close()
-            except psycopg.OperationalError:
-                if self._process.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError((self.directory / "log").read_text()) from None
-                time.sleep(_RETRY_S)
-            else:
-                return self
+        if not starts(self._process, self._accepts):
+            raise RuntimeError((self.directory / "log").read_text())
+        return self
+
+    def _accepts(self) -> bool:
+        try:
+            psycopg.connect(self.url()).close()
+        except psycopg.OperationalError:
+            return False
+        return True
 
     def create_database(self) -> str:
         """Creates a database, and returns its URL."""

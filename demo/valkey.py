@@ -5,16 +5,15 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
-import time
 from pathlib import Path
 from typing import Final, Self
 
 from demo.ports import free_port
 from demo.programs import Unavailable
+from demo.starting import starts
 
 NAMES: Final = ("valkey-server", "redis-server")
 TIMEOUT_S: Final = 30.0
-_RETRY_S: Final = 0.02
 
 
 def valkey_program() -> str:
@@ -54,11 +53,8 @@ class ValkeyServer:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        deadline = time.monotonic() + TIMEOUT_S
-        while not self._accepts():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{self.name} does not start")
-            time.sleep(_RETRY_S)
+        if not starts(self._process, self._accepts):
+            raise RuntimeError(f"{self.name} does not start")
         return self
 
     def __exit__(self, *_: object) -> None:

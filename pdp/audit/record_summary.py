@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from pdp.audit.recent_records import ReducedRecord
     from pdp.domain.audit_log import AuditLog
-    from pdp.domain.decision_counts import CountedPeriod
 
 MAX_BUCKETS: Final = 500
 DEFAULT_BUCKETS: Final = 60
@@ -205,10 +204,12 @@ class RecordSummaries:
     def _summary(self, tenant_id: str, parts: Buckets, recent: RecentRecords) -> RecordSummary:
         found = recent.between(parts.start, parts.end)
         self._flush_counts()
-        starts = range(parts.start, parts.end, parts.width)
-        counts = [
-            self._log.counts(tenant_id, since=start, until=start + parts.width) for start in starts
-        ]
+        counted = self._log.bucket_counts(
+            tenant_id, start=parts.start, width=parts.width, number=parts.number
+        )
+        outcomes: dict[int, list[OutcomeCount]] = defaultdict(list)
+        for each in counted.counts:
+            outcomes[each.bucket].append(OutcomeCount(each.outcome, each.made, each.recorded))
         records = found.records
         risk, durations = _by_bucket(parts, records)
         blocked = [each for each in records if each.outcome == _BLOCK]
@@ -219,11 +220,11 @@ class RecordSummaries:
             [
                 SummaryBucket(
                     start,
-                    _outcomes(counts[index]),
+                    outcomes[index],
                     risk[index],
                     *_percentiles(durations[index]),
                 )
-                for index, start in enumerate(starts)
+                for index, start in enumerate(range(parts.start, parts.end, parts.width))
             ],
             _top_policies(records),
             _top_callers(records, blocked, lambda each: each.user_id),
@@ -231,17 +232,8 @@ class RecordSummaries:
             _top_models(records),
             len(records),
             found.complete,
-            counts[0].uncounted_before,
+            counted.uncounted_before,
         )
-
-
-def _outcomes(period: CountedPeriod) -> list[OutcomeCount]:
-    made: Counter[str] = Counter()
-    recorded: Counter[str] = Counter()
-    for each in period.counts:
-        made[each.outcome] += each.made
-        recorded[each.outcome] += each.recorded
-    return [OutcomeCount(name, made[name], recorded[name]) for name in sorted(made)]
 
 
 def _by_bucket(

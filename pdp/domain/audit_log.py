@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from pdp.domain.decision_counts import CountedPeriod, CountKey
+    from pdp.domain.decision_counts import CountedBuckets, CountedPeriod, CountKey
 
 
 class StoredRecord(NamedTuple):
@@ -194,6 +194,19 @@ class AuditLog(Protocol):
             since: the beginning of the period; None for the first decision.
             until: its end, exclusive; None for no end.
             outcomes: count only decisions with any of these outcomes; empty for all.
+        """
+
+    def bucket_counts(
+        self, tenant_id: str, *, start: int, width: int, number: int
+    ) -> CountedBuckets:
+        """Returns how many decisions a tenant made in each part of a period, recorded or not.
+
+        Args:
+            tenant_id: the tenant.
+            start: the beginning of the first part, in seconds since the epoch.
+            width: the length of each part, in seconds: whole minutes, or whole hours if counts of
+                the period are kept by the hour.
+            number: how many parts there are.
         """
 
     def last(self) -> int:

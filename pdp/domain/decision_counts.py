@@ -87,6 +87,35 @@ class CountedPeriod(NamedTuple):
         return sum(each.recorded for each in self.counts)
 
 
+class BucketCount(NamedTuple):
+    """The decisions of a part of a period with one outcome.
+
+    Attributes:
+        bucket: the number of the part, from 0.
+        outcome: the name of the outcome.
+        made: how many decisions were made.
+        recorded: how many of them were recorded.
+    """
+
+    bucket: int
+    outcome: str
+    made: int
+    recorded: int
+
+
+class CountedBuckets(NamedTuple):
+    """The decisions of a tenant in the parts of a period.
+
+    Attributes:
+        counts: the decisions, by bucket and outcome; without those of which there are none.
+        uncounted_before: decisions before this time, which are in the period, were not counted;
+            None if all were.
+    """
+
+    counts: Sequence[BucketCount]
+    uncounted_before: float | None
+
+
 def counted_period(
     counts: Sequence[RecordedCount],
     *,

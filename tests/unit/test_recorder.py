@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from pdp.audit.acknowledgements import Acknowledgements
-    from pdp.domain.decision_counts import CountedPeriod, CountKey
+    from pdp.domain.decision_counts import CountedBuckets, CountedPeriod, CountKey
 
 
 class MemoryLog:
@@ -98,6 +98,11 @@ class MemoryLog:
         until: float | None = None,
         outcomes: Sequence[str] = (),
     ) -> CountedPeriod:
+        raise NotImplementedError
+
+    def bucket_counts(
+        self, tenant_id: str, *, start: int, width: int, number: int
+    ) -> CountedBuckets:
         raise NotImplementedError
 
     def checkpoint(self) -> None:

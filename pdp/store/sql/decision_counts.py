@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pdp.domain.decision_counts import CountedPeriod, DecisionCount
+from pdp.domain.decision_counts import BucketCount, CountedBuckets, CountedPeriod, DecisionCount
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -54,6 +54,12 @@ _READ: Final = """
     FROM decision_counts
     WHERE tenant_id = ? AND at > ? - 3600 AND at + width > ? AND at < ?
     GROUP BY level, outcome ORDER BY level, outcome
+"""
+_READ_BUCKETS: Final = """
+    SELECT (at - ?) / ?, outcome, CAST(sum(decisions) AS bigint),
+           CAST(coalesce(sum(decisions) FILTER (WHERE recorded <> 0), 0) AS bigint)
+    FROM decision_counts WHERE tenant_id = ? AND at >= ? AND at < ?
+    GROUP BY 1, 2 ORDER BY 1, 2
 """
 _COUNTED_FROM: Final = "SELECT value FROM progress WHERE name = 'counted_from'"
 _RAISE_COUNTED_FROM: Final = "UPDATE progress SET value = ? WHERE name = 'counted_from'"
@@ -148,5 +154,17 @@ def read(
         None if since is None else min((row[5] for row in rows), default=since),
         None if until is None else max((row[6] for row in rows), default=until),
         removed=sum(row[4] for row in rows),
+        uncounted_before=float(counted_from) if start < counted_from else None,
+    )
+
+
+def read_buckets(
+    execute: Execute, tenant_id: str, *, start: int, width: int, number: int
+) -> CountedBuckets:
+    """Returns the counts of a tenant over time; see `AuditLog.bucket_counts`."""
+    rows = execute(_READ_BUCKETS, start, width, tenant_id, start, start + number * width)
+    [(counted_from,)] = execute(_COUNTED_FROM)
+    return CountedBuckets(
+        [BucketCount(*row) for row in rows],
         uncounted_before=float(counted_from) if start < counted_from else None,
     )

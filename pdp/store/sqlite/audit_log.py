@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sqlite_utils.migrations import Migrations
 
     from pdp.domain.audit_log import RecordFilter, RecordPage, Removal, Retention, Verification
-    from pdp.domain.decision_counts import CountedPeriod, CountKey
+    from pdp.domain.decision_counts import CountedBuckets, CountedPeriod, CountKey
     from pdp.store.hash_chain import Batch
     from pdp.store.sql.dialect import Rows
 
@@ -221,6 +221,15 @@ class SqliteAuditLog:
         with self._read() as connection:
             return decision_counts.read(
                 _runner(connection), tenant_id, since, until, outcomes, oldest_time=_OLDEST_TIME
+            )
+
+    def bucket_counts(
+        self, tenant_id: str, *, start: int, width: int, number: int
+    ) -> CountedBuckets:
+        """See `AuditLog.bucket_counts`."""
+        with self._read() as connection:
+            return decision_counts.read_buckets(
+                _runner(connection), tenant_id, start=start, width=width, number=number
             )
 
     def last(self) -> int:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from pdp.domain.audit_log import RecordFilter, RecordPage, Retention, Verification
-    from pdp.domain.decision_counts import CountedPeriod, CountKey
+    from pdp.domain.decision_counts import CountedBuckets, CountedPeriod, CountKey
     from pdp.store.sql.dialect import Rows
 
 MAX_READERS: Final = 4
@@ -198,6 +198,15 @@ class PostgresAuditLog:
                 _runner(connection), tenant_id, since, until, outcomes, oldest_time=_OLDEST_TIME
             )
 
+    def bucket_counts(
+        self, tenant_id: str, *, start: int, width: int, number: int
+    ) -> CountedBuckets:
+        """See `AuditLog.bucket_counts`."""
+        with self._read() as connection:
+            return decision_counts.read_buckets(
+                _runner(connection), tenant_id, start=start, width=width, number=number
+            )
+
     def last(self) -> int:
         """See `AuditLog.last`."""
         with self._read() as connection:
@@ -225,7 +234,7 @@ class PostgresAuditLog:
                         self._writer.witness(transaction)
             except StoreUnavailable as error:
                 if isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
-                    return Removal()  # somebody reads the day; the next call tries again
+                    return Removal()  # a reader uses the day; the next call tries again
                 raise
             return removal
 

@@ -112,7 +112,7 @@ class RecordMaintenance:
             self._tended_on = today
 
     def _drop(self, day: int) -> bool:
-        """Drops the partitions of a day if they are empty. Returns False if somebody reads them."""
+        """Drops the partitions of a day if they are empty. Returns False if a reader uses them."""
         try:
             with self._transaction() as connection:
                 batches, records = partition("batches", day), partition("records", day)

@@ -60,12 +60,6 @@ _CHAINS: Final = """
 _STRAY_CHAINS: Final = "SELECT chain FROM chains WHERE NOT chain >> 33 = ANY(%s) ORDER BY chain"
 
 
-class _SignedHead(NamedTuple):
-    head: ChainHead
-    public_key: bytes
-    signature: bytes
-
-
 class _PlacedBatch(NamedTuple):
     position: int
     chain: int

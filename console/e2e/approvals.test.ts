@@ -84,7 +84,7 @@ describe("approvals", () => {
     expect(await page.locator("main").textContent()).not.toContain("4111 1111");
     await page.getByText("orders <b>").waitFor();
 
-    // The server demands a reason, and its words stand beside the field.
+    // The server demands a reason, and its words are beside the field.
     visit.expect(/400/);
     await page.getByRole("button", { name: "Approve" }).click();
     await page.locator(".answer .problem").first().waitFor();

@@ -150,7 +150,7 @@ test("from a blocked prompt to a policy in force, and a model that is off", asyn
   expect((await decide("ivy", ["legal"])).allowed).toBe(true);
   expect((await decide("liam", ["sales"])).outcome).toBe("BLOCK");
 
-  // Try it without asking anybody.
+  // Try a prompt without a record.
   await menu.getByRole("link", { name: "Playground" }).click();
   await page
     .getByLabel("Prompt", { exact: true })

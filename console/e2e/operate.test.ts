@@ -69,7 +69,7 @@ describe("operating", () => {
     await page.getByRole("button", { name: "New key" }).click();
     const dialog = page.getByRole("dialog", { name: "New API key" });
 
-    // The server's own words stand beside the field.
+    // The server's own words are beside the field.
     visit.expect(/400/);
     await dialog.getByLabel("Name").fill("gateway <b>");
     await dialog.getByLabel("Expires at").fill("tomorrow");
@@ -261,7 +261,7 @@ describe("operating", () => {
     await form.getByLabel("Tier").selectOption("opus");
     visit.expect(/412/);
     await form.getByRole("button", { name: "Save" }).click();
-    const conflict = page.getByRole("dialog", { name: "Somebody else has changed it" });
+    const conflict = page.getByRole("dialog", { name: "Another user has changed it" });
     await conflict.getByText("Theirs").first().waitFor();
     await visit.inspect("operate-model-conflict");
     await conflict.getByRole("button", { name: "Write mine over it" }).click();

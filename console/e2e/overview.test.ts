@@ -68,11 +68,13 @@ describe("the overview", () => {
     await page.route("**/api/admin/limits/usage", (route) =>
       route.fulfill({
         status: 503,
-        json: { error: { code: "STORE_UNAVAILABLE", message: "the store is away", details: [] } },
+        json: {
+          error: { code: "STORE_UNAVAILABLE", message: "the store is unavailable", details: [] },
+        },
       }),
     );
     await page.reload();
-    await page.getByRole("alert").getByText("the store is away").waitFor();
+    await page.getByRole("alert").getByText("the store is unavailable").waitFor();
     await page.locator(".top-list").getByRole("link", { name: "mallory" }).waitFor();
     expect(await page.getByRole("alert").count()).toBe(1);
     await visit.close();

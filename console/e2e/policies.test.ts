@@ -101,7 +101,7 @@ describe("policies", () => {
     await visit.close();
   });
 
-  test("what the server refuses stands beside its field, with the place in a condition", async () => {
+  test("what the server refuses is beside its field, with the place in a condition", async () => {
     const visit = await Visit.open(browser, server, "#/policies/static/new");
     visit.expect(/400|409|422/);
     const { page } = visit;
@@ -121,7 +121,7 @@ describe("policies", () => {
     await visit.close();
   });
 
-  test("a change by somebody else is shown, and either side can win", async () => {
+  test("a change by another user is shown, and either side can win", async () => {
     const id = await createPolicy(server, { name: "Contested", pattern: "contested" });
     const visit = await Visit.open(browser, server, `#/policies/static/${id}`);
     visit.expect(/412/);
@@ -129,7 +129,7 @@ describe("policies", () => {
     await page.getByLabel("Severity").selectOption("high");
     await server.call("PUT", `/api/v1/static-policies/${id}`, { message: "Theirs" });
     await page.getByRole("button", { name: "Save", exact: true }).click();
-    const dialog = page.getByRole("dialog", { name: "Somebody else has changed it" });
+    const dialog = page.getByRole("dialog", { name: "Another user has changed it" });
     await dialog.getByText("Theirs").first().waitFor();
     await inspect(visit, "policies-conflict");
     await dialog.getByRole("button", { name: "Write mine over it" }).click();
@@ -499,7 +499,7 @@ describe("roles", () => {
     const address = `#/policies/exceptions/${made.id}`;
     const first = await Visit.open(browser, server, address, { key: admin });
     first.expect(/403/);
-    await first.page.getByText("somebody else must approve it").waitFor();
+    await first.page.getByText("another person must approve it").waitFor();
     await first.page.getByRole("button", { name: "Approve" }).click();
     await first.page.getByRole("button", { name: "Approve this exception" }).click();
     await first.page.getByRole("alert").getByText("APPROVAL_REFUSED").waitFor();

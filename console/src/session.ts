@@ -15,7 +15,7 @@ const credential = signal("");
 /** The tenant that all calls are for; empty means the tenant of the credential. */
 export const tenant = signal(sessionStorage.getItem(TENANT) ?? "");
 
-/** The caller as the server knows it; undefined until somebody has signed in. */
+/** The caller as the server knows it; undefined until a user has signed in. */
 export const identity = signal<Identity | undefined>(undefined);
 
 /** Why the last session ended; undefined if it did not end by itself. */

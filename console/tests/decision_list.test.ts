@@ -51,7 +51,7 @@ describe("the list", () => {
     expect([ids(list), list.complete]).toEqual([["d5"], true]);
   });
 
-  test("puts new records on top once, whatever order they come in", async () => {
+  test("puts new records on top once, in any order", async () => {
     const list = new RecordList(pages({ records: records(5, 2), next_cursor: "" }));
     await list.restart();
     list.prepend([numbered(5), numbered(6), numbered(7)]);
@@ -153,7 +153,7 @@ describe("the tail", () => {
     tail.stop();
   });
 
-  test("tries again if the server is away, and gives up if it refuses", async () => {
+  test("tries again if the server is unavailable, and gives up if it refuses", async () => {
     const away = new ApiError(0, "UNREACHABLE", "away");
     const { tail, log } = tailOf([away, new ApiError(403, "PERMISSION_DENIED", "no")]);
     tail.start();

@@ -92,7 +92,7 @@ describe("places of matches in a redacted text", () => {
     expect(at(recordOf())).toEqual(["RIVAL"]);
   });
 
-  test("move with what stands before them, counted in code points", () => {
+  test("move with the text before them, counted in code points", () => {
     // "😀 a@b.example and c@d.example RIVAL"
     const record = recordOf({
       redacted_text: "😀 [EMAIL] and [EMAIL_ADDRESS] RIVAL",

@@ -43,7 +43,7 @@ export function withEntries(
 }
 
 /**
- * Returns a document with an entry. It stands in the place of the entry `name`, which it may
+ * Returns a document with an entry. It replaces the entry `name`, which it may
  * rename; if there is no such entry, it comes last.
  */
 export function withEntry(

@@ -12,7 +12,7 @@ export interface Kept<T> {
 /**
  * Returns a value that the tab keeps. Another user of the tab does not get it.
  *
- * @param empty the value of somebody for whom nothing is kept
+ * @param empty the value of a user for whom nothing is kept
  * @param read returns the value that JSON from the storage stands for
  * @param write returns what is stored of a value
  */

@@ -1,4 +1,4 @@
-/** Somebody else has changed what the user edits: what differs, and whose values count. */
+/** A conflict: another user has changed the entity meanwhile. Shows what differs, and asks which values to keep. */
 import { Dialog } from "../ui/dialog";
 import { Diff } from "../ui/diff";
 import type { Values } from "./fields";
@@ -29,7 +29,7 @@ export function ConflictDialog(props: ConflictDialogProps) {
   const { base, mine, theirs } = props;
   const merged = mineOver(base, mine, theirs);
   return (
-    <Dialog wide title="Somebody else has changed it" close={props.close}>
+    <Dialog wide title="Another user has changed it" close={props.close}>
       <div class="text">
         <p>Nothing was saved. Since you opened it, this was changed:</p>
         <Diff before={base} after={theirs} />

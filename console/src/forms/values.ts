@@ -19,7 +19,7 @@ export function formValues(source: Values, schema: Schema, hidden: readonly stri
   );
 }
 
-/** Returns whether two values are equal as JSON, whatever the order of their members. */
+/** Returns whether two values are equal as JSON, in any order of their members. */
 export function equal(one: unknown, other: unknown): boolean {
   if (isEmpty(one) && isEmpty(other)) return true;
   return canonical(one) === canonical(other);

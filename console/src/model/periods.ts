@@ -3,7 +3,7 @@
 export interface Period {
   /** How addresses name it. */
   readonly key: string;
-  /** What stands behind "Last". */
+  /** The words after "Last". */
   readonly label: string;
   readonly seconds: number;
 }

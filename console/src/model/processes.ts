@@ -5,7 +5,7 @@ import type { Tone } from "../ui/outcome";
 export type Processes = AnswerOf<"ListProcesses">;
 export type Process = Processes["processes"][number];
 
-/** How often a process writes a sign of life, in milliseconds; a page asks as often. */
+/** How often a process writes a heartbeat, in milliseconds; a page asks as often. */
 export const BEAT_MS = 5_000;
 
 /** Policies that were not confirmed for this long are a reason to look. */

@@ -33,7 +33,7 @@ export interface ChartProps {
 export function Chart(props: ChartProps) {
   const host = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | undefined>(undefined);
-  // What is drawn anew if it changes; values alone are only replaced.
+  // What is drawn again if it changes; values alone are only replaced.
   const shape = [...props.series.map((series) => series.name), theme.value, dark.value].join();
 
   useEffect(() => {

@@ -51,7 +51,7 @@ export function Highlighted({ text, spans }: { text: string; spans: readonly Spa
 /** What redactions leave: `[REDACTED]`, `[EMAIL_1]`, `****1111`. */
 export const REPLACEMENT = /\[[A-Z][A-Z0-9_: -]{2,60}\]|\*{3,}[^\s*]{0,8}/g;
 
-/** A redacted text, with what stands in place of the redacted parts marked. */
+/** A redacted text, with the replacements marked. */
 export function Redacted({ text }: { text: string }) {
   return (
     <pre class="highlighted" tabIndex={0}>

@@ -12,7 +12,7 @@ const IN_FORCE = {
   },
 };
 
-/** Loads the modules as a page does that is loaded anew. */
+/** Loads the modules as a page does that is reloaded. */
 async function load() {
   vi.resetModules();
   const session = await import("../../src/session");
@@ -126,7 +126,7 @@ describe("a draft", () => {
 });
 
 describe("the tab keeps a draft", () => {
-  test("when the page is loaded anew, for the same user only", async () => {
+  test("when the page is reloaded, for the same user only", async () => {
     const first = await load();
     first.signIn("ann");
     await first.store.startDraft("Mine");
@@ -141,7 +141,7 @@ describe("the tab keeps a draft", () => {
     expect(other.store.currentDraft()).toBeUndefined();
   });
 
-  test("when the session ends by itself, until somebody else signs in", async () => {
+  test("when the session ends by itself, until another user signs in", async () => {
     const { session, store, signIn } = await load();
     signIn("ann");
     await store.startDraft("Mine");

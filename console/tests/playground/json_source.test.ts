@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { JsonSource } from "../../src/pages/playground/json_source";
 
-/** Returns what stands in the source at a place. */
+/** Returns the source text at a place. */
 function at(text: string, pointer: string, start: number, end: number, inKey = false) {
   const source = JsonSource.of(text);
   const range = source?.range(pointer, inKey);
@@ -25,7 +25,7 @@ describe("places in the source of JSON", () => {
     expect(at('{"k": {"x": true}}', "/k/x", 0, 1, true)).toBe("x");
   });
 
-  test("offsets count code points, whatever the source writes for them", () => {
+  test("offsets count code points, also if the source escapes them", () => {
     const text = '{"t": "😀\\ud83d\\ude00\\n\\u00e9\\\\x"}';
     expect(at(text, "/t", 0, 1)).toBe("😀");
     expect(at(text, "/t", 1, 2)).toBe("\\ud83d\\ude00");

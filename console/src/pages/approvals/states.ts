@@ -16,7 +16,7 @@ export function toneOf(state: string): Tone {
   return TONES[state] ?? "quiet";
 }
 
-/** Whether somebody can still answer. An approval can be taken back until it is used. */
+/** Whether it can still be answered. An approval can be taken back until it is used. */
 export function isOpen({ state }: Approval): boolean {
   return state === "pending" || state === "approved";
 }

@@ -55,7 +55,7 @@ export function ListPage() {
   );
 }
 
-/** The list and the tail for some filters. Both begin anew if the filters or the tenant change. */
+/** The list and the tail for some filters. Both restart if the filters or the tenant change. */
 function useRecords(filters: Filters, live: boolean): { list: RecordList; tail: Tail } {
   const key = JSON.stringify([filters, tenant.value]);
   const records = useMemo(() => {

@@ -8,7 +8,7 @@ interface Range {
   readonly end: number;
 }
 
-/** A redacted range of the text, and the range of what stands in its place. */
+/** A redacted range of the text, and the range of its replacement. */
 interface Redaction {
   readonly raw: Range;
   readonly shown: Range;
@@ -74,7 +74,7 @@ function mergedRanges(record: DecisionRecord): Range[] {
   return merged;
 }
 
-/** Returns the ranges of what stands in place of redacted parts, in code points. */
+/** Returns the ranges of the replacements of redacted parts, in code points. */
 function replacements(text: string): Range[] {
   let units = 0;
   let place = 0;

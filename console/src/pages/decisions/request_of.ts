@@ -36,7 +36,7 @@ export function missingParts(record: DecisionRecord): string[] {
   return missing;
 }
 
-/** Whether something stands in place of values, so that the same policies need not match again. */
+/** Whether values are replaced, so that the same policies need not match again. */
 export function isRedacted(record: DecisionRecord): boolean {
   return record.entities.length > 0 || record.obligations.some(({ type }) => type === "REDACT");
 }

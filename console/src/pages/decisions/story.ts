@@ -70,7 +70,7 @@ export function storyOf(record: DecisionRecord): Story {
 
 /** Returns the sentence at the top: who asked what of whom. */
 export function question(record: DecisionRecord): string {
-  const who = subjectName(record) || "Somebody without a name";
+  const who = subjectName(record) || "An unnamed caller";
   const model = modelName(record);
   const to = model === "" ? "" : ` ${record.direction === "output" ? "from" : "to"} ${model}`;
   if (record.tool !== "") return `${who} wanted to call the tool ${record.tool}${to}.`;

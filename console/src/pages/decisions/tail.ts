@@ -14,7 +14,7 @@ export type TailState = "off" | "live" | "reconnecting";
 export interface TailSource {
   /** Yields the records after a cursor; an empty cursor means from now on. */
   records(cursor: string, signal: AbortSignal): AsyncIterable<DecisionRecord>;
-  /** Returns if the server can be reached. A stream without records does not tell. */
+  /** Returns if the server can be reached. A stream without records does not show it. */
   check(signal: AbortSignal): Promise<unknown>;
   /** Returns the cursor of the newest record that the list has. */
   newest(): string;
@@ -54,7 +54,7 @@ export class Tail {
     this.state.value = "off";
   }
 
-  /** Holds new records back, for instance while somebody points at a row. */
+  /** Holds new records back, for instance while the user points at a row. */
   hold(held: boolean): void {
     this.held = held;
     if (!held) this.flush();

@@ -70,7 +70,7 @@ function ApplyForm({ draft, sections }: { draft: Draft; sections: readonly strin
             onInput={(event) => setSummary(event.currentTarget.value)}
             onChange={() => nameDraft(summary)}
           />
-          <p class="help">What the change is for. It stands in the change log.</p>
+          <p class="help">What the change is for. The change log has it.</p>
         </div>
         {refused.length > 0 && (
           <p class="notice caution">

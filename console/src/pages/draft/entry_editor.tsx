@@ -106,7 +106,7 @@ interface Saving {
   readonly isRunning: boolean;
   /** Saves the entry if the server accepts it. */
   save(): void;
-  /** Saves the entry whatever the server says. */
+  /** Saves the entry although the server refuses it. */
   saveAnyway(): void;
 }
 
@@ -165,7 +165,7 @@ function FormFoot({ draft, section, name, saving }: Props & { saving: Saving }) 
   );
 }
 
-/** What the server says, unless each violation stands beside its field. */
+/** What the server says, unless each violation is beside its field. */
 function Refusal({
   error,
   violations,
@@ -180,7 +180,7 @@ function Refusal({
   if (violations.length === 0 || rest.length > 0) return <ErrorBox error={error} />;
   return (
     <p class="notice error" role="alert">
-      The server does not accept this. What is wrong stands beside the fields.
+      The server does not accept this. What is wrong is beside the fields.
     </p>
   );
 }

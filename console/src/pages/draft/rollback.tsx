@@ -40,7 +40,7 @@ function RollbackDialog({ revision, known, done, close }: Props & { close: () =>
   };
   const refused = task.error.value;
   useEffect(() => {
-    // Somebody was faster than the user: what they have seen is not what would happen.
+    // Another user was faster: the rollback would do something else than what was shown.
     if (refused?.status === 412) preview.reload();
   }, [refused]);
   return (

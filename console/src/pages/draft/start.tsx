@@ -19,7 +19,7 @@ export function StartPage({ step }: { step: string }) {
       <p>
         A draft collects changes of policies. You see what they would have changed in the decisions
         of yesterday, then you apply all of them at once, and you can roll back. Until then, nothing
-        changes for anybody. The draft is kept in this tab only.
+        changes for other users. The draft is kept in this tab only.
       </p>
       <div class="cards starts">
         <StartCard />

@@ -1,4 +1,4 @@
-/** The processes that serve: whether each is alive, and by which policies it decides. */
+/** The processes that serve: the state of each, and by which policies it decides. */
 import {
   BEAT_MS,
   isOld,

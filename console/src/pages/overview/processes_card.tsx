@@ -23,7 +23,9 @@ export function ProcessesCard() {
 
 function ProcessTable({ value }: { value: Processes }) {
   if (value.processes.length === 0) {
-    return <p class="soft">No process has written a sign of life yet. They do every 5 seconds.</p>;
+    return (
+      <p class="soft">No process has written a heartbeat yet. Each does so every 5 seconds.</p>
+    );
   }
   const current = value.processes.filter((one) => !isOld(one)).length;
   return (

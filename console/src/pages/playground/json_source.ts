@@ -1,4 +1,4 @@
-/** Where the values of a JSON document stand in its source, so that they can be marked in place. */
+/** The places of the values of a JSON document in its source, so that they can be marked in place. */
 
 export interface Range {
   /** UTF-16 units; of a string, without its quotes. */
@@ -26,7 +26,7 @@ export class JsonSource {
     return new JsonSource(text);
   }
 
-  /** Returns where a value stands, or the key of a member. */
+  /** Returns the place of a value, or of the key of a member. */
   range(pointer: string, inKey: boolean): Range | undefined {
     return (inKey ? this.keys : this.values).get(pointer);
   }

@@ -31,7 +31,7 @@ const ALGORITHMS = [
 
 export function ChainEditor({ id, tab }: { id: string; tab: string }) {
   const remote = useRemote(`chain ${id}`, (signal) => readChain(id, signal));
-  const title = id === ORG ? "The chain of everybody" : `The chain of ${id.slice(USER.length)}`;
+  const title = id === ORG ? "The chain of all users" : `The chain of ${id.slice(USER.length)}`;
   const history = tab === "history" && may("ListChanges");
   return (
     <>

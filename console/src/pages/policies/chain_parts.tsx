@@ -69,7 +69,7 @@ export function DeleteChain({ id, state }: { id: string; state: ChainState }) {
     <>
       <ConfirmButton
         label="Delete the chain"
-        question={<p>Only the chain of everybody then holds for {user}.</p>}
+        question={<p>Only the chain of all users then holds for {user}.</p>}
         confirm="Delete"
         run={remove}
       />

@@ -1,4 +1,4 @@
-/** The chains: that of everybody, and those of single users. */
+/** The chains: that of all users, and those of single users. */
 import { useSignal } from "@preact/signals";
 import { go, href } from "../../router";
 import { api, may } from "../../session";
@@ -17,7 +17,7 @@ export function ChainsView() {
       </div>
       <p class="soft">
         The packs that are evaluated, in order: first the chain of the user, if there is one, and
-        that of everybody. The stronger verdict counts.
+        that of all users. The stronger verdict counts.
       </p>
       <Loaded remote={remote}>{(chains) => <Chains chains={chains} />}</Loaded>
     </>
@@ -29,8 +29,8 @@ function Chains({ chains }: { chains: readonly Chain[] }) {
   const org = chains.find((chain) => chain.scope === ORG);
   return (
     <>
-      <section class="panel form-group" aria-label="The chain of everybody">
-        <h2>Everybody</h2>
+      <section class="panel form-group" aria-label="The chain of all users">
+        <h2>All users</h2>
         <Summary chain={org} />
         <a class="button" href={href(["policies", "chains", ORG])}>
           {may("ReplaceOrgPolicyChain") ? "Edit the chain" : "Show the chain"}

@@ -1,4 +1,4 @@
-/** The form of one entity: edits, saving, and what happens if somebody else has saved meanwhile. */
+/** The form of one entity: edits, saving, and the conflict if another user has saved meanwhile. */
 import { useSignal } from "@preact/signals";
 import { ApiError } from "../../api/errors";
 import { ConflictDialog } from "../../forms/conflict_dialog";

@@ -1,4 +1,4 @@
-/** Where an exception stands, and its approval by another person. */
+/** The state of an exception, and its approval by another person. */
 import { api, identity, may } from "../../session";
 import { ConfirmButton } from "../../ui/dialog";
 import { ErrorBox, notify } from "../../ui/feedback";
@@ -38,7 +38,7 @@ export function ExceptionActions({ section, id, entity, reload }: EntityProps) {
         <p class="soft">
           Proposed by {String(entity["proposed_by"])}. It lifts nothing until another person
           approves it.
-          {own && " You have proposed it, so somebody else must approve it."}
+          {own && " You have proposed it, so another person must approve it."}
         </p>
       )}
       {state === "proposed" && may("ApproveException") && (

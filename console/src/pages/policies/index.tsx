@@ -50,7 +50,7 @@ const CHAINS: Part = {
   path: "chains",
   title: "Chains",
   short: "Chains",
-  about: "Which packs are evaluated, and in which order: for everybody, and for single users.",
+  about: "Which packs are evaluated, and in which order: for all users, and for single users.",
   needs: "ListPolicyChains",
 };
 const CHANGES: Part = {

@@ -118,7 +118,7 @@ function Assignment({ row, cell, assigned, reload }: AssignmentProps) {
     reload();
   };
   const allowed = may(assigned ? "UnassignUserGroupBundle" : "AssignUserGroupBundle");
-  const everybody = cell.enabled && !assigned && wanted.value !== true;
+  const forAll = cell.enabled && !assigned && wanted.value !== true;
   return (
     <>
       <label class="check">
@@ -129,7 +129,7 @@ function Assignment({ row, cell, assigned, reload }: AssignmentProps) {
           checked={wanted.value ?? assigned}
           onChange={(event) => void toggle(event.currentTarget.checked)}
         />
-        {everybody && <span class="soft small">for all</span>}
+        {forAll && <span class="soft small">for all</span>}
       </label>
       {task.error.value !== undefined && <ErrorBox error={task.error.value} />}
     </>

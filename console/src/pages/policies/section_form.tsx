@@ -1,4 +1,4 @@
-/** The form of a section, for a new entity as for one that is there: its fields, and what stands beside them. */
+/** The form of a section, for a new entity as for one that is there: its fields, and what is beside them. */
 import { type Signal, useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import type { ApiError } from "../../api/errors";
@@ -17,7 +17,7 @@ export interface SectionFormProps {
   readonly values: Signal<Values>;
   readonly names: Names;
   readonly error: ApiError | undefined;
-  /** What stands beside the form needs to know, and the form does not have. */
+  /** What is shown beside the form needs to know, and the form does not have. */
   readonly facts?: Values;
   readonly submit: () => void;
   /** The buttons below. `replace` puts other values into the fields. */

@@ -79,7 +79,7 @@ export interface EntityProps {
   readonly reload: () => void;
 }
 
-/** What stands beside a form: it sees what the user has typed. */
+/** What is shown beside a form: it sees what the user has typed. */
 export interface BesideProps {
   readonly values: Values;
   readonly change: (values: Values) => void;

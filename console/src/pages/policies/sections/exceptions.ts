@@ -95,5 +95,5 @@ export const EXCEPTIONS: Section = {
     { field: "approved_by", label: "Approved by", width: "" },
     { field: "updated_at", label: "Changed", width: "", kind: "time" },
   ],
-  empty: "No exception yet: policies hold for everybody.",
+  empty: "No exception yet: policies hold for all users.",
 };

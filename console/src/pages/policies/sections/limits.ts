@@ -101,7 +101,7 @@ export const LIMITS: Section = {
     { field: "id", label: "ID", width: "", kind: "code" },
     { field: "updated_at", label: "Changed", width: "", kind: "time" },
   ],
-  empty: "No limit yet: everybody may use as much as they want.",
+  empty: "No limit yet: all users may use as much as they want.",
 };
 
 function pick(entity: Entity | undefined, names: readonly string[]): Values {

@@ -1,6 +1,6 @@
-"""Runs evaluations that take long in threads, fairly between tenants.
+"""Runs work that takes long in threads, fairly between tenants.
 
-A tenant has at most one such evaluation running at a time; its others wait, up to a bound. So a
+A tenant has at most one piece of such work running at a time; its others wait, up to a bound. So a
 tenant with many heavy requests delays only itself.
 """
 
@@ -23,12 +23,21 @@ THREADS: Final = 2
 
 
 class HeavyWork:
-    """Threads for evaluations that take long. All methods are called on one event loop."""
+    """Threads for work that takes long. All methods are called on one event loop."""
 
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(THREADS, "pdp-evaluate")
-        self._slots = asyncio.Semaphore(THREADS)
-        self._turns = TenantTurns("large requests")
+    def __init__(
+        self, threads: int = THREADS, name: str = "pdp-evaluate", turns: TenantTurns | None = None
+    ) -> None:
+        """Starts no thread yet.
+
+        Args:
+            threads: how many pieces of work run at the same time.
+            name: the name of the threads.
+            turns: the turns of tenants; None for those of large requests.
+        """
+        self._threads = ThreadPoolExecutor(threads, name)
+        self._slots = asyncio.Semaphore(threads)
+        self._turns = turns or TenantTurns("large requests")
 
     async def run(
         self, tenant_id: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
@@ -38,12 +47,13 @@ class HeavyWork:
         If the caller goes away, a function that has started keeps the tenant's turn to its end.
 
         Raises:
-            RateLimited: too many evaluations of the tenant wait already.
+            RateLimited: too much work of the tenant waits already.
         """
         async with self._turns.turn(tenant_id), self._slots:
             loop = asyncio.get_running_loop()
-            running = loop.run_in_executor(self._threads, lambda: function(*args, **kwargs))
-            return await _to_its_end(running)
+            return await _to_its_end(
+                loop.run_in_executor(self._threads, lambda: function(*args, **kwargs))
+            )
 
 
 async def _to_its_end(running: asyncio.Future[T]) -> T:
@@ -53,3 +63,7 @@ async def _to_its_end(running: asyncio.Future[T]) -> T:
     except asyncio.CancelledError:
         await asyncio.wait([running])
         raise
+    finally:
+        # If the function has failed, its error refers to this frame. With a reference back, what it
+        # worked on would stay in memory until the collector runs.
+        del running

@@ -33,9 +33,15 @@ class _Lane:
 class TenantTurns:
     """Turns for work of one kind. All methods are called on one event loop."""
 
-    def __init__(self, work: str) -> None:
-        """Takes the plural name of the work, for errors."""
+    def __init__(self, work: str, most_waiting: int | None = MAX_WAITING) -> None:
+        """No tenant has work yet.
+
+        Args:
+            work: the plural name of the work, for errors.
+            most_waiting: how many pieces of a tenant's work may wait; None for any number.
+        """
         self._work = work
+        self._most_waiting = most_waiting
         self._lanes: dict[str, _Lane] = {}
 
     @asynccontextmanager
@@ -43,14 +49,15 @@ class TenantTurns:
         """Waits for the tenant's turn, and holds it until the context ends.
 
         Raises:
-            RateLimited: `MAX_WAITING` pieces of the tenant's work wait already.
+            RateLimited: too many pieces of the tenant's work wait already.
         """
         lane = self._lanes.get(tenant_id)
         if lane is None:
             lane = self._lanes[tenant_id] = _Lane()
-        if lane.count > MAX_WAITING:
+        most = self._most_waiting
+        if most is not None and lane.count > most:
             raise RateLimited(
-                f"more than {MAX_WAITING} {self._work} of the tenant wait for their evaluation; "
+                f"more than {most} {self._work} of the tenant wait for their evaluation; "
                 f"try again in {RETRY_AFTER_S:.0f} s",
                 RETRY_AFTER_S,
             )

@@ -28,6 +28,7 @@ from pdp.errors import (
     Violation,
 )
 from pdp.strictjson.problems import excerpt
+from pdp.transport.beside import caller
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,6 +91,7 @@ def authenticated(method: Method, services: Services) -> Check:
         if call.metadata.get(UNTRUSTED_GROUPS_HEADER):
             principal = replace(principal, groups_trusted=False)
         call.principal = principal
+        caller.set(principal.name)
 
     def check_repeatedly(call: Call) -> None:
         check(call)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import threading
+import weakref
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
@@ -211,6 +214,32 @@ class TestHeavyWork:
         for _ in range(2):
             with pytest.raises(ValueError, match="no text"):
                 await heavy.run("loud", fail)
+
+    async def test_an_error_does_not_keep_what_was_worked_on(self) -> None:
+        """Large messages would stay in memory until the collector runs."""
+
+        class Body:
+            """Stands for a large message."""
+
+        heavy = HeavyWork(threads=1)
+
+        def refuse(_body: Body) -> None:
+            raise ValueError("too large")
+
+        async def fail() -> weakref.ref[Body]:
+            body = Body()
+            with suppress(ValueError):
+                await heavy.run("loud", refuse, body)
+            return weakref.ref(body)
+
+        gc.collect()
+        gc.disable()
+        try:
+            kept = await fail()
+            await heavy.run("loud", gc.isenabled)  # the thread has left the work before
+            assert kept() is None
+        finally:
+            gc.enable()
 
 
 class TestSlowTenants:

@@ -24,7 +24,7 @@ from pdp.engine.findings import NO_FINDINGS, Findings
 from pdp.engine.text.chunked_search import MIN_BYTES, MIN_PATTERNS, ChunkIndex
 from pdp.engine.text.locations import Segment
 from pdp.engine.text.patterns import CompiledPattern, has_anchors, needs_whole_text
-from pdp.engine.text.readings import readings
+from pdp.engine.text.readings import is_plain, readings
 from pdp.engine.work import WorkBudget
 from pdp.errors import InvalidPattern, Violation
 
@@ -58,6 +58,9 @@ MAX_SHARD_PATTERNS: Final = 2048
 """Bounds the time of one compilation: about 12 ms on a slow core."""
 
 NO_GROUPS: Final[Mapping[str, str]] = MappingProxyType({})
+
+Hits = dict[str, tuple[CompiledPattern, list[Segment]]]
+"""The patterns that occur, by their source, and the segments in which each does."""
 
 _CANARY: Final = rb"\z"
 
@@ -292,21 +295,50 @@ def scan(
         ScanMemoryExhausted: RE2 ran out of memory, so the result is unknown.
         WorkLimitExceeded: the request has more values than one decision may read.
     """
-    hits: dict[str, tuple[CompiledPattern, list[Segment]]] = {}
+    hits: Hits = {}
     indexes: dict[int, ChunkIndex] = {}
+    if not arguments and is_plain(text):
+        if not text:
+            return NO_FINDINGS
+        data = text.encode()
+        found = _found(shards, data)
+        if not found:
+            return NO_FINDINGS  # most texts
+        _add(hits, indexes, shards, Segment(None, text, data), found)
+        return Findings(hits, validators, indexes, work)
     work = WorkBudget() if work is None else work
     for each in readings(text, arguments, work.add_values):
         for segment in (each,) if isinstance(each, Segment) else _segments(shards, each):
-            data, has_hits = segment.data, False
-            for shard in shards:
-                indices = shard.match(data)
-                if indices and len(indices) == ONLY_CANARY:
-                    continue  # most texts
-                for pattern in shard.patterns_at(indices):
-                    hits.setdefault(pattern.source, (pattern, []))[1].append(segment)
-                    has_hits = True
-            # The key is the `id` of the segment. Only segments in `hits` stay in memory; the `id`
-            # of any other can be reused.
-            if has_hits and len(data) >= MIN_BYTES and len(hits) >= MIN_PATTERNS:
-                indexes[id(segment)] = ChunkIndex(shards, data)
+            if found := _found(shards, segment.data):
+                _add(hits, indexes, shards, segment, found)
     return Findings(hits, validators, indexes, work) if hits else NO_FINDINGS
+
+
+def _found(shards: Sequence[Shard], data: bytes) -> list[CompiledPattern]:
+    """Returns the patterns that occur in a text.
+
+    Raises:
+        ScanMemoryExhausted: RE2 ran out of memory.
+    """
+    found: list[CompiledPattern] = []
+    for shard in shards:
+        indices = shard.match(data)
+        if len(indices) != ONLY_CANARY:  # else none occurs
+            found += shard.patterns_at(indices)
+    return found
+
+
+def _add(
+    hits: Hits,
+    indexes: dict[int, ChunkIndex],
+    shards: Sequence[Shard],
+    segment: Segment,
+    found: Iterable[CompiledPattern],
+) -> None:
+    """Adds the patterns that occur in a segment."""
+    for pattern in found:
+        hits.setdefault(pattern.source, (pattern, []))[1].append(segment)
+    # The key is the `id` of the segment. Only segments in `hits` stay in memory; the `id` of any
+    # other can be reused.
+    if len(segment.data) >= MIN_BYTES and len(hits) >= MIN_PATTERNS:
+        indexes[id(segment)] = ChunkIndex(shards, segment.data)

@@ -341,25 +341,25 @@ def plain_decision(
         revision: the revision of the policies.
         input_hash: identifies what was decided on; empty if it was not computed.
     """
-    return _Draft(
-        outcome="ALLOW",
-        allowed=True,
-        message="",
-        reason_code="",
-        decision_id=decision_id,
-        request_id=request_id,
-        revision=revision,
-        matches=(),
-        warnings=(),
-        obligations=_NO_OBLIGATIONS,
-        retry_after=None,
-        input_hash=input_hash,
-        status_hint=_STATUS_ALLOWED,
-        request=request,
-        raw=_PLAIN,
-        failure=None,
-        stale=False,
-    ).finish()
+    draft = _Draft.__new__(_Draft)  # to pass all fields by name takes as long as to set them
+    draft.outcome = "ALLOW"
+    draft.allowed = True
+    draft.message = ""
+    draft.reason_code = ""
+    draft.decision_id = decision_id
+    draft.request_id = request_id
+    draft.revision = revision
+    draft.matches = ()
+    draft.warnings = ()
+    draft.obligations = _NO_OBLIGATIONS
+    draft.retry_after = None
+    draft.input_hash = input_hash
+    draft.status_hint = _STATUS_ALLOWED
+    draft.request = request
+    draft.raw = _PLAIN
+    draft.failure = None
+    draft.stale = False
+    return draft.finish()
 
 
 def _plain_answer(decision: Decision) -> pb.DecideResponse:

@@ -64,7 +64,8 @@ class ForkGuard:
                 "in its children. Open an engine in each process after the fork"
             )
         with self._changed:
-            self._changed.wait_for(lambda: not self._forking)
+            if self._forking:
+                self._changed.wait_for(lambda: not self._forking)
             if self._stopped:
                 self._start()
                 self._stopped = False

@@ -21,9 +21,9 @@ from pdp.engine.layers.base import Policies
 from pdp.engine.layers.chain import ChainLayer
 from pdp.engine.layers.dlp import DlpLayer
 from pdp.engine.layers.limits import LimitsLayer
+from pdp.engine.pattern_groups import pattern_groups
 from pdp.engine.rules.exceptions import NO_BOOK, build_exceptions
 from pdp.engine.rules.models import ModelIndex
-from pdp.engine.rules.static_policies import pattern_groups
 from pdp.engine.rules.tool_actions import ToolActions
 from pdp.engine.scan import NO_GROUPS, PatternErrors, PatternSet
 from pdp.engine.snapshot import Platform, Snapshot, with_models
@@ -86,8 +86,9 @@ def compile_platform(
     of_detectors = {
         pattern: detector.id for detector in detectors.values() for pattern in detector.patterns
     }
-    groups = pattern_groups(policies.of_kind(static_policy.KIND).values())
-    patterns = _compile(previous or PatternSet(), of_detectors | _patterns_of(layers), groups)
+    sources_of = of_detectors | _patterns_of(layers)
+    groups = pattern_groups(sources_of, policies.of_kind(static_policy.KIND).values())
+    patterns = _compile(previous or PatternSet(), sources_of, groups)
     _check_names(policies, validators, detectors)
     return Platform(
         policies,

@@ -9,8 +9,8 @@ occur. Positions and validators are evaluated only for those. `RE2::Set` has two
 * It can only be compiled as a whole. Therefore shards grow by merging, and each shard is at least
   twice as large as the next. Adding a pattern compiles little, and a set has few shards.
 * Its states are combinations of those of its patterns, so that most new texts need new states if
-  many patterns with many states are together. Therefore patterns have *groups*, such as those for
-  SQL, for commands and for phrases, and each shard has patterns of one group.
+  patterns of different kinds are together. Therefore the patterns that all tenants share have
+  *groups* (`pdp.engine.pattern_groups`), and each shard has patterns of one group.
 """
 
 from __future__ import annotations
@@ -46,6 +46,10 @@ __all__ = [
 
 SHARD_BASE_BYTES: Final = 32 << 20
 """Memory that the automaton of a shard may use, regardless of its number of patterns."""
+
+GROUP_BASE_BYTES: Final = 64 << 20
+"""The same for a shard of a group: all tenants share it, and so all texts build its states. If they
+do not fit, they are built again and again."""
 
 SHARD_PATTERN_BYTES: Final = 16 << 10
 """Memory in addition for each pattern of a shard."""
@@ -107,10 +111,11 @@ class Shard:
         self.patterns = tuple(patterns)
         self.by_source: Mapping[str, CompiledPattern] = {each.source: each for each in patterns}
         sources = [pattern.source for pattern in patterns]
-        self.match = _compile_set(sources)
+        base_bytes = GROUP_BASE_BYTES if group else SHARD_BASE_BYTES
+        self.match = _compile_set(sources, base_bytes)
         # In a batch, the ends of a line stand for the ends of a text.
         anchored = [f"(?m){source}" for source in sources if has_anchors(source)]
-        self._match_anchored = _compile_set(anchored) if anchored else None
+        self._match_anchored = _compile_set(anchored, base_bytes) if anchored else None
         self._batches = not any(map(needs_whole_text, sources))
 
     def search(self, data: bytes) -> Sequence[CompiledPattern]:
@@ -151,15 +156,19 @@ class Shard:
         return False
 
 
-def _compile_set(sources: Sequence[str]) -> Callable[[bytes], Sequence[int]]:
+def _compile_set(sources: Sequence[str], base_bytes: int) -> Callable[[bytes], Sequence[int]]:
     """Returns the search of a set of patterns and the canary.
+
+    Args:
+        sources: the patterns.
+        base_bytes: the memory that it may use, regardless of the number of patterns.
 
     Raises:
         InvalidPattern: the patterns are too large for one automaton.
     """
     options = re2.Options()
     options.max_mem = (
-        SHARD_BASE_BYTES
+        base_bytes
         + SHARD_PATTERN_BYTES * len(sources)
         + SHARD_CHARACTER_BYTES * sum(map(len, sources))
     )

@@ -25,6 +25,7 @@ _MAX_TEXT: Final = 1_048_576 // 4  # a character takes at most 4 bytes
 _MAX_ID: Final = 256
 _MAX_ITEMS: Final = 1000
 _MAX_TOKENS: Final = 2**53 - 1
+_MAX_INT32: Final = 2**31 - 1
 _DIRECTIONS: Final = frozenset({"input", "output"})
 _CHANNELS: Final = frozenset({"interactive", "api"})
 _COMPLEXITIES: Final = frozenset({"", "simple", "medium", "complex"})
@@ -49,7 +50,13 @@ def is_certainly_valid(request: Request, size: int | None = None) -> bool:
         characters <= _MAX_TEXT
         and not request.tokens
         and ((size is not None and size - characters <= _MAX_ID) or _ids_fit(request))
-        and (request.target is NO_TARGET or (size is not None and _is_valid_target(request.target)))
+        and (
+            request.target is NO_TARGET
+            or (
+                (size is not None or _is_plain_target(request.target))
+                and _is_valid_target(request.target)
+            )
+        )
         and (request.usage is NO_USAGE or _is_valid_usage(request.usage))
         and (not request.entities or (size is not None and _are_valid_entities(request.entities)))
         and request.direction in _DIRECTIONS
@@ -63,6 +70,15 @@ def is_certainly_valid(request: Request, size: int | None = None) -> bool:
 
 def _is_valid_usage(usage: Usage) -> bool:
     return 0 <= usage.tokens <= _MAX_TOKENS and usage.cost_usd >= 0 and isfinite(usage.cost_usd)
+
+
+def _is_plain_target(target: Target) -> bool:
+    """Whether a target that no message has held has the types of its fields, and only ASCII."""
+    level = target.sensitivity_level
+    texts = (target.resource_type, target.resource_id, *target.classifications, *target.fields)
+    return (level is None or (type(level) is int and abs(level) <= _MAX_INT32)) and all(
+        type(each) is str and each.isascii() for each in texts
+    )
 
 
 def _is_valid_target(target: Target) -> bool:

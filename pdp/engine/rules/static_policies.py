@@ -26,7 +26,7 @@ from pdp.engine.text.patterns import PatternDetector
 from pdp.engine.text.pseudonyms import label_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from pdp.domain.policy_exception import PolicyException
     from pdp.engine.decision_facts import FactSource
@@ -146,11 +146,6 @@ def compile_policy(
     )
     conditional = ConditionalOverride(changed, applies, compile_placement(changed))
     return CompiledStaticPolicy(policy, detector, compile_placement(policy), conditional)
-
-
-def pattern_groups(policies: Iterable[StaticPolicy]) -> dict[str, str]:
-    """Returns the groups of the patterns of policies: see `pdp.engine.scan`."""
-    return {each.pattern: each.family for each in policies if each.family in ATTACK_FAMILIES}
 
 
 def _ignored_reading(policy: StaticPolicy) -> Reading | None:

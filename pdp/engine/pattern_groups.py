@@ -1,0 +1,52 @@
+"""The groups of the patterns that all tenants share: each has automata of its own.
+
+The states of an automaton are combinations of those of its patterns. Patterns of one kind move
+together, such as two that wait for the next digit; those of different kinds multiply. With the
+wrong neighbours, a text of words that are new takes milliseconds, because its states are new too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pdp.domain.static_policy import COMMAND, FORMER_SQL, PROMPT_INJECTION, SQL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pdp.domain.static_policy import StaticPolicy
+
+WORDS: Final = "words"
+"""Labels of values, in many languages, and phrases of prompt injection."""
+
+VALUES: Final = "values"
+"""Values by their shape: numbers, tokens, addresses."""
+
+ORDERS: Final = "orders"
+"""SQL and commands."""
+
+LINES: Final = "lines"
+"""SQL that reads on to the end of the line, for instance behind a comment: a state that stays."""
+
+_LABELS: Final = "(?i)(?:"
+"""How a pattern begins that is a choice of words."""
+
+_REST_OF_LINE: Final = r"[^\n]*"
+
+_FAMILIES: Final = {SQL: ORDERS, FORMER_SQL: ORDERS, COMMAND: ORDERS, PROMPT_INJECTION: WORDS}
+
+
+def pattern_groups(patterns: Iterable[str], policies: Iterable[StaticPolicy]) -> dict[str, str]:
+    """Returns the group of each pattern.
+
+    Args:
+        patterns: the patterns of detectors and policies.
+        policies: the policies that some of the patterns belong to.
+    """
+    groups = {each: WORDS if each.startswith(_LABELS) else VALUES for each in patterns}
+    for policy in policies:
+        group = _FAMILIES.get(policy.family)
+        if group is not None:
+            reads_on = policy.family != COMMAND and _REST_OF_LINE in policy.pattern
+            groups[policy.pattern] = LINES if group == ORDERS and reads_on else group
+    return groups

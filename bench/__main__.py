@@ -162,6 +162,9 @@ def _detectors() -> dict[str, detectors.Times]:
         if spent.presidio is not None:
             others += f"; Presidio with a blank model {spent.presidio:,.0f} µs"
         print(f"{'':>10}{others}")
+    first, again = detectors.corpus_us()
+    _line("scan of a text with other words than the last ones", again, " µs")
+    print(f"{'':>10}the first time {first:,.0f} µs")
     return times
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
+import time
 import warnings
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bench import presidio
@@ -17,6 +20,7 @@ from pdp.domain.policy_set import PolicySet
 from pdp.domain.request import Request
 from pdp.engine.compiler import compile_platform, compile_tenant
 from pdp.engine.evaluate import evaluate
+from pdp.engine.scan import scan
 
 if TYPE_CHECKING:
     from pdp.engine.snapshot import Snapshot
@@ -34,6 +38,9 @@ _VALUES: Final = (
     "born on 3 May 1974",
 )
 """Values that ten rules find."""
+
+CORPORA: Final = Path(__file__).parent.parent / "tests" / "corpora"
+MAX_CORPUS_TEXT: Final = 2_000
 
 SHORT: Final = 200
 LONG: Final = 200_000
@@ -99,6 +106,34 @@ def times() -> dict[str, Times]:
             microseconds(lambda text=text: [list(each.finditer(text)) for each in patterns]),  # type: ignore[misc]
         )
     return result
+
+
+def corpus() -> list[str]:
+    """Returns the texts of the corpora: each has other words."""
+    texts: dict[str, None] = {}
+    for file in sorted(CORPORA.glob("*.jsonl")):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            text = json.loads(line).get("text", "")
+            if 0 < len(text) <= MAX_CORPUS_TEXT:
+                texts[text] = None
+    return list(texts)
+
+
+def corpus_us(rounds: int = 2) -> list[float]:
+    """Returns what the scan of a text of the corpus takes, in microseconds, for each round.
+
+    An automaton builds the states that a text of new words needs. If its states do not fit in its
+    memory, each round costs as much as the first.
+    """
+    compiled = snapshot()
+    searched, validators = corpus(), compiled.platform.validators
+    times = []
+    for _ in range(rounds):
+        begin = time.process_time()
+        for text in searched:
+            scan(compiled.shards, text, None, validators)
+        times.append((time.process_time() - begin) / len(searched) * 1e6)
+    return times
 
 
 def _patterns() -> list[re.Pattern[str]]:

@@ -68,8 +68,8 @@ def _exhaust_patterns() -> None:
 
     compile_set = scan._compile_set
 
-    def compile_exhausted(sources: list[str]) -> Any:
-        match = compile_set(sources)
+    def compile_exhausted(sources: list[str], base_bytes: int) -> Any:
+        match = compile_set(sources, base_bytes)
         return lambda data: [] if b"EXHAUST" in data else match(data)
 
     scan._compile_set = compile_exhausted  # type: ignore[assignment] # a test's own

@@ -7,20 +7,20 @@ import asyncio
 import pytest
 
 from pdp.decisions import loop_time
-from pdp.decisions.loop_time import LoopTime
+from pdp.decisions.loop_time import MAX_HOLD_S, LoopTime
 from pdp.decisions.turns import MAX_WAITING, TenantTurns
 from pdp.errors import RateLimited
 
 
 class TestSlices:
-    @pytest.mark.parametrize(("spent_s", "over"), [(0.0004, False), (0.0006, True)])
+    @pytest.mark.parametrizex
     async def test_a_slice_ends(
         self, monkeypatch: pytest.MonkeyPatch, spent_s: float, over: bool
     ) -> None:
         now = 100.0
         monkeypatch.setattr(loop_time, "perf_counter", lambda: now)
         with LoopTime().share() as slices:
-            now += spent_s
+            now += share * MAX_HOLD_S
             assert slices.are_over() is over
             await slices.next()
             assert not slices.are_over()
@@ -33,7 +33,7 @@ class TestSlices:
         shared = LoopTime()
         with shared.share() as slices:
             with shared.share():
-                now += 0.0003
+                now += 0.6 * MAX_HOLD_S
                 assert slices.are_over()
             assert not slices.are_over()
 

@@ -13,7 +13,7 @@ from pdp.errors import RateLimited
 
 
 class TestSlices:
-    @pytest.mark.parametrizex
+    @pytest.mark.parametrize(("share", "over"), [(0.9, False), (1.1, True)])
     async def test_a_slice_ends(
         self, monkeypatch: pytest.MonkeyPatch, spent_s: float, over: bool
     ) -> None:

@@ -5,6 +5,7 @@ The strongest outcome counts, all risk adds up, and there is one trace.
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from pdp.domain.decision import (
@@ -37,8 +38,9 @@ from pdp.engine.text.pseudonyms import Pseudonyms, session_of
 from pdp.engine.text.redaction import NOTHING_REDACTED, Redacted, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from pdp.domain.decision import Hold, Match, PolicyWarning
     from pdp.domain.request import Request
     from pdp.engine.evaluation import EvaluationState
     from pdp.engine.snapshot import Snapshot
@@ -88,12 +90,11 @@ _IDLE_REASONS: Final = {
 def combine(evaluation: EvaluationState) -> Decision:
     """Returns the decision that the verdicts and faults of `evaluation` give together."""
     snapshot, request, faults = evaluation.snapshot, evaluation.request, evaluation.faults
-    verdicts = [*evaluation.verdicts.values()]
+    verdicts = [each for each in evaluation.verdicts.values() if each is not NO_VERDICT]
     if faults:
         verdicts.insert(0, _fault_verdict(snapshot))
-    strongest = max(verdicts, key=lambda verdict: verdict.outcome, default=NO_VERDICT)
+    strongest = max(verdicts, key=_outcome_of, default=NO_VERDICT)
     outcome = strongest.outcome
-    is_held = outcome in HELD
     redacted = _redacted(evaluation, verdicts, outcome)
     return Decision(
         decision_id=evaluation.decision_id,
@@ -107,8 +108,8 @@ def combine(evaluation: EvaluationState) -> Decision:
         obligations=(*redacted.obligations, *_obligations(verdicts, outcome)),
         redacted_text=redacted.text,
         redacted_arguments=redacted.arguments,
-        warnings=tuple(warning for verdict in verdicts for warning in verdict.warnings),
-        matches=tuple(match for verdict in verdicts for match in verdict.matches),
+        warnings=_all(verdicts, _warnings_of),
+        matches=_all(verdicts, _matches_of),
         pii_detected=_is_personal(request) or any(verdict.pii_detected for verdict in verdicts),
         frameworks=_frameworks(verdicts),
         trace=_trace(evaluation) if request.explain else (),
@@ -117,10 +118,25 @@ def combine(evaluation: EvaluationState) -> Decision:
         faults=tuple(faults),
         retry_after_s=strongest.retry_after_s,
         counted=_counts_against_limits(evaluation),
-        holds=tuple(hold for verdict in verdicts for hold in verdict.holds) if is_held else (),
+        holds=_all(verdicts, _holds_of) if outcome in HELD else (),
         unmatched=request if evaluation.unmatched else None,
         policies_known_at=snapshot.known_at,
     )
+
+
+_outcome_of: Final = attrgetter("outcome")
+_points_of: Final = attrgetter("points")
+_warnings_of: Final[Callable[[Verdict], tuple[PolicyWarning, ...]]] = attrgetter("warnings")
+_matches_of: Final[Callable[[Verdict], tuple[Match, ...]]] = attrgetter("matches")
+_obligations_of: Final[Callable[[Verdict], tuple[Obligation, ...]]] = attrgetter("obligations")
+_holds_of: Final[Callable[[Verdict], tuple[Hold, ...]]] = attrgetter("holds")
+
+
+def _all(verdicts: Sequence[Verdict], part_of: Callable[[Verdict], tuple[T, ...]]) -> tuple[T, ...]:
+    """Returns a part of all verdicts, in their order."""
+    if len(verdicts) == 1:  # most decisions that are no plain ALLOW
+        return part_of(verdicts[0])
+    return tuple([each for verdict in verdicts for each in part_of(verdict)])
 
 
 def joined(own: Verdict, other: Verdict) -> Verdict:
@@ -178,12 +194,12 @@ def risk_of(evaluation: EvaluationState) -> Risk:
     table = evaluation.snapshot.platform.risk
     verdicts = evaluation.verdicts.values()
     floors = [floor for verdict in verdicts for floor in verdict.floors]
-    floors += (
+    floors += [
         RiskFactor(fault.layer, ENGINE_ERROR, table.engine_error) for fault in evaluation.faults
-    )
+    ]
     factors = [impact for verdict in verdicts for impact in verdict.impacts if impact.points]
     if floors:
-        factors.insert(0, max(floors, key=lambda floor: floor.points))
+        factors.insert(0, max(floors, key=_points_of) if len(floors) > 1 else floors[0])
     if not factors:
         return _NO_RISK
     score = min(MAX_SCORE, sum(factor.points for factor in factors))
@@ -198,7 +214,8 @@ def _counts_against_limits(evaluation: EvaluationState) -> bool:
 
 def _frameworks(verdicts: Sequence[Verdict]) -> tuple[str, ...]:
     """Returns every article once, in the order of the layers."""
-    return tuple(dict.fromkeys(article for verdict in verdicts for article in verdict.frameworks))
+    articles = [article for verdict in verdicts for article in verdict.frameworks]
+    return tuple(dict.fromkeys(articles)) if articles else ()
 
 
 def _fault_outcome(snapshot: Snapshot) -> Outcome:
@@ -223,13 +240,10 @@ def _is_personal(request: Request) -> bool:
 
 def _obligations(verdicts: Sequence[Verdict], outcome: Outcome) -> tuple[Obligation, ...]:
     """Returns all obligations, without ROUTE_TO and APPROVAL if the request is stopped."""
-    stopped = outcome >= Outcome.CANCEL
-    return tuple(
-        obligation
-        for verdict in verdicts
-        for obligation in verdict.obligations
-        if not (stopped and obligation.type in UNSTOPPED)
-    )
+    obligations = _all(verdicts, _obligations_of)
+    if not obligations or outcome < Outcome.CANCEL:
+        return obligations
+    return tuple([each for each in obligations if each.type not in UNSTOPPED])
 
 
 def _redacted(

@@ -13,7 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.domain.access import NO_CALLER
-from pdp.domain.decision import ObligationType
+from pdp.domain.decision import Match, ObligationType
 from pdp.domain.request import (
     MAX_DEPTH,
     Entity,
@@ -37,7 +37,14 @@ if TYPE_CHECKING:
     from google.protobuf.struct_pb2 import ListValue, Struct, Value
 
     from pdp.domain.access import Caller
-    from pdp.domain.decision import Decision, Match, Obligation, PayloadResult, Span
+    from pdp.domain.decision import (
+        Decision,
+        Obligation,
+        PayloadResult,
+        PolicyWarning,
+        RiskFactor,
+        Span,
+    )
 
 MAX_REVISION: Final = 1 << 53
 
@@ -351,60 +358,64 @@ def _set_payload(response: pb.DecideResponse, result: PayloadResult) -> None:
 
 def _full(decision: Decision) -> pb.DecideResponse:
     risk = decision.risk
-    # Empty fields are not set: setting a field costs as much as reading ten.
+    # Empty fields are not set: setting a field costs as much as reading ten. Those of one message
+    # are set in one call.
     response = pb.DecideResponse(
         outcome=decision.outcome,  # type: ignore[arg-type] # the numbers are the proto's
         allowed=decision.allowed,
+        message=decision.message,
+        reason_code=decision.reason_code,
         status_hint=decision.status_hint,
-        risk=pb.Risk(level=risk.level),
-    )
-    if decision.pii_detected:
-        response.pii_detected = True
-    if decision.policies_known_at:
-        response.stale = True
-        response.policies_known_at.CopyFrom(_point_in_time(decision.policies_known_at))
-    if decision.trace:
-        response.trace.extend(pb.TraceRow(**row._asdict()) for row in decision.trace)
-    if (
-        decision.matches
-        or decision.reason_code
-        or decision.obligations
-        or decision.incomplete
-        or decision.frameworks
-        or risk.factors
-    ):
-        _add_findings(response, decision)
-    return response
-
-
-def _add_findings(response: pb.DecideResponse, decision: Decision) -> None:
-    risk = decision.risk
-    response.message = decision.message
-    response.reason_code = decision.reason_code
-    response.incomplete = decision.incomplete
-    response.risk.score = risk.score
-    response.risk.factors.extend(
-        pb.RiskFactor(layer=factor.layer, id=factor.id, points=factor.points)
-        for factor in risk.factors
-    )
-    response.matches.extend(to_match(match) for match in decision.matches)
-    response.warnings.extend(
-        pb.PolicyWarning(policy_id=warning.policy_id, message=warning.message)
-        for warning in decision.warnings
+        incomplete=decision.incomplete,
+        pii_detected=decision.pii_detected,
+        risk=pb.Risk(level=risk.level, score=risk.score, factors=map(_factor, risk.factors)),
+        matches=map(to_match, decision.matches),
     )
     if decision.obligations:
-        response.obligations.extend(_obligation(each) for each in decision.obligations)
+        response.obligations.extend(map(_obligation, decision.obligations))
+    if decision.warnings:
+        response.warnings.extend(map(_warning, decision.warnings))
     if decision.redacted_text is not None:
         response.redacted_text = decision.redacted_text
     if decision.frameworks:
         response.frameworks.extend(decision.frameworks)
     if decision.retry_after_s is not None:
         response.retry_after_s = decision.retry_after_s
+    if decision.policies_known_at:
+        response.stale = True
+        response.policies_known_at.CopyFrom(_point_in_time(decision.policies_known_at))
+    if decision.trace:
+        response.trace.extend(pb.TraceRow(**row._asdict()) for row in decision.trace)
+    return response
+
+
+def _factor(factor: RiskFactor) -> pb.RiskFactor:
+    return pb.RiskFactor(layer=factor.layer, id=factor.id, points=factor.points)
+
+
+def _warning(warning: PolicyWarning) -> pb.PolicyWarning:
+    return pb.PolicyWarning(policy_id=warning.policy_id, message=warning.message)
 
 
 def to_match(match: Match) -> pb.Match:
     """Returns the message of a match."""
-    return pb.Match(**match._asdict())
+    message = pb.Match(
+        layer=match.layer,
+        policy_id=match.policy_id,
+        name=match.name,
+        action=match.action,
+        severity=match.severity,
+        reason=match.reason,
+    )
+    for name, value in zip(_OTHER_MATCH_FIELDS, match[_FIRST_OTHER_FIELD:], strict=True):
+        if value:
+            setattr(message, name, value)
+    return message
+
+
+_FIRST_OTHER_FIELD: Final = Match._fields.index("reason") + 1
+_OTHER_MATCH_FIELDS: Final = Match._fields[_FIRST_OTHER_FIELD:]
+"""The fields that most matches do not have."""
 
 
 def _obligation(obligation: Obligation) -> pb.Obligation:

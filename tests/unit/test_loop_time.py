@@ -15,7 +15,7 @@ from pdp.errors import RateLimited
 class TestSlices:
     @pytest.mark.parametrize(("share", "over"), [(0.9, False), (1.1, True)])
     async def test_a_slice_ends(
-        self, monkeypatch: pytest.MonkeyPatch, spent_s: float, over: bool
+        self, monkeypatch: pytest.MonkeyPatch, share: float, over: bool
     ) -> None:
         now = 100.0
         monkeypatch.setattr(loop_time, "perf_counter", lambda: now)

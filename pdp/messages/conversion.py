@@ -280,8 +280,10 @@ def _object(struct: Struct, field: str) -> JsonObject:
 def _members(struct: Struct, field: str, depth: int) -> dict[str, Any]:
     if depth > MAX_DEPTH:
         raise InvalidArgument.of(Violation(field, f"nested more than {MAX_DEPTH} deep"))
-    # A map has no order: it differs from one process to the next. A decision must not.
-    return {key: _value(value, field, depth) for key, value in sorted(struct.fields.items())}
+    # A map has no order: it differs from one process to the next. A decision must not. To look each
+    # value up takes half the time of reading the items.
+    fields = struct.fields
+    return {key: _value(fields[key], field, depth) for key in sorted(fields)}
 
 
 def _items(values: ListValue, field: str, depth: int) -> list[Any]:

@@ -9,6 +9,7 @@ passes here breaks a rule of the contract.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from math import isfinite
 from typing import TYPE_CHECKING, Final
 
@@ -29,9 +30,7 @@ _MAX_INT32: Final = 2**31 - 1
 _DIRECTIONS: Final = frozenset({"input", "output"})
 _CHANNELS: Final = frozenset({"interactive", "api"})
 _COMPLEXITIES: Final = frozenset({"", "simple", "medium", "complex"})
-_is_action: Final = re.compile(
-    r"[a-z][a-z0-9_]*:[a-z][a-z0-9_]*:[a-z][a-z0-9_]*(\.[a-z0-9_]+)*"
-).fullmatch
+_ACTION: Final = re.compile(r"[a-z][a-z0-9_]*:[a-z][a-z0-9_]*:[a-z][a-z0-9_]*(\.[a-z0-9_]+)*")
 
 
 def is_certainly_valid(request: Request, size: int | None = None) -> bool:
@@ -63,13 +62,18 @@ def is_certainly_valid(request: Request, size: int | None = None) -> bool:
         and request.channel in _CHANNELS
         and request.intent_complexity in _COMPLEXITIES
         and (risk is None or isfinite(risk))
-        and (not request.action or _is_action(request.action) is not None)
+        and (not request.action or (len(request.action) <= _MAX_ID and _is_action(request.action)))
         and is_tenant_id(request.tenant_id)
     )
 
 
 def _is_valid_usage(usage: Usage) -> bool:
     return 0 <= usage.tokens <= _MAX_TOKENS and usage.cost_usd >= 0 and isfinite(usage.cost_usd)
+
+
+@lru_cache(maxsize=1024)
+def _is_action(text: str) -> bool:
+    return _ACTION.fullmatch(text) is not None
 
 
 def _is_plain_target(target: Target) -> bool:
@@ -85,11 +89,13 @@ def _is_valid_target(target: Target) -> bool:
     return (
         len(target.resource_type) <= _MAX_ID
         and len(target.resource_id) <= _MAX_ID
-        and len(target.classifications) <= _MAX_ITEMS
-        and len(target.fields) <= _MAX_ITEMS
-        and max(map(len, target.classifications), default=0) <= _MAX_ID
-        and max(map(len, target.fields), default=0) <= _MAX_ID
+        and (not target.classifications or _are_valid_names(target.classifications))
+        and (not target.fields or _are_valid_names(target.fields))
     )
+
+
+def _are_valid_names(names: Sequence[str]) -> bool:
+    return len(names) <= _MAX_ITEMS and max(map(len, names)) <= _MAX_ID
 
 
 def _are_valid_entities(entities: Sequence[Entity]) -> bool:
@@ -114,6 +120,5 @@ def _ids_fit(request: Request) -> bool:
         and len(request.model) <= _MAX_ID
         and len(subject.user_id) <= _MAX_ID
         and len(subject.agent_id) <= _MAX_ID
-        and len(subject.groups) <= _MAX_ITEMS
-        and max(map(len, subject.groups), default=0) <= _MAX_ID
+        and (not subject.groups or _are_valid_names(subject.groups))
     )

@@ -82,11 +82,19 @@ def begin(
     evaluation = EvaluationState(snapshot, request, decision_id, marks)
     _run_gates(evaluation)
     if not evaluation.stopped_by:
-        if known is None:
-            evaluation.findings = findings = _scan(evaluation, work)
-            evaluation.unmatched = findings is NO_FINDINGS
-        else:
+        if known is not None:
             evaluation.findings = known
+        else:
+            validators = snapshot.platform.validators
+            try:
+                findings = scan(snapshot.shards, request.text, request.arguments, validators, work)
+            except WorkLimitExceeded as error:
+                evaluation.over_limit, findings = error, NOT_SCANNED
+            except Exception as error:
+                evaluation.faults.append(Fault(ENGINE, error))
+                findings = NOT_SCANNED
+            evaluation.findings = findings
+            evaluation.unmatched = findings is NO_FINDINGS
         if marks is not None:
             marks.append((SCAN, perf_counter()))
     return evaluation
@@ -205,19 +213,6 @@ def _judge_target(evaluation: EvaluationState, findings: Findings) -> None:
             own = evaluation.verdicts.get(layer.name, NO_VERDICT)
             if verdict not in (NO_VERDICT, own._replace(rows=())):
                 evaluation.verdicts[layer.name] = joined(own, verdict)
-
-
-def _scan(evaluation: EvaluationState, work: WorkBudget | None) -> Findings:
-    snapshot, request = evaluation.snapshot, evaluation.request
-    validators = snapshot.platform.validators
-    try:
-        return scan(snapshot.shards, request.text, request.arguments, validators, work)
-    except WorkLimitExceeded as error:
-        evaluation.over_limit = error
-        return NOT_SCANNED
-    except Exception as error:
-        evaluation.faults.append(Fault(ENGINE, error))
-        return NOT_SCANNED
 
 
 def _run_closers(evaluation: EvaluationState) -> None:

@@ -19,6 +19,7 @@ from pdp_client._gen.pdp.v1 import decide_pb2_grpc, simulate_pb2, simulate_pb2_g
 from pdp_client.credentials import Metadata, credential_metadata
 from pdp_client.endpoints import Endpoint, Endpoints, Tls
 from pdp_client.failures import CallFailed, Unavailable, failure_of
+from pdp_client.ids import new_id
 from pdp_client.requests import RequestLike, body_of, message_of, request_of
 from pdp_client.resilience import Resilience, RetryBudget, WaitingCalls
 from pdp_client.results import Decision, Simulation, decision_of, denial
@@ -124,7 +125,7 @@ class Core:
         """
         message = request_of(request)
         if not message.request_id:
-            message.request_id = os.urandom(16).hex()
+            message.request_id = new_id()
         if not message.tenant_id:
             message.tenant_id = self.tenant
         return message

@@ -32,6 +32,10 @@ def plain_pairs(draw: st.DrawFn) -> tuple[pdp.Decision, pdp.Decision]:
     """An ALLOW to which nothing was added: made at once, and made from its answer."""
     message = pdp.DecideRequest(request_id=draw(SOME_TEXTS))
     message.content.text = draw(TEXTS)
+    if draw(st.booleans()):
+        message.arguments_json = '{"query": "rows"}'
+    elif draw(st.booleans()):
+        message.arguments["query"] = "rows"
     decided = evaluate(SNAPSHOT, Request(request_id=message.request_id), draw(TEXTS))
     assert decided.plain
     decided = decided._replace(revision=draw(REVISIONS), input_hash=draw(TEXTS))

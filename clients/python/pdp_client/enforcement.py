@@ -199,6 +199,13 @@ def enforce(
     return _with_masked_resource(response, request, permit, frozenset(_keys(arguments)))
 
 
+def has_only_text(request: pb.DecideRequest) -> bool:
+    """Returns whether a request has neither arguments nor a payload."""
+    return not (
+        request.arguments_json or request.HasField("arguments") or request.HasField("payload")
+    )
+
+
 def resume(request: pb.DecideRequest, held: Held, *, confirmed: bool = False) -> pb.DecideRequest:
     """Returns a held request as it is to be sent again.
 

@@ -190,6 +190,8 @@ class Decision:
             Denied: the request is stopped.
             Held: the user must confirm first, or a second person must approve the request.
         """
+        if _answer_field.is_left_out(self) and enforcement.has_only_text(self.request):
+            return enforcement.Permit(text=self.request.content.text)  # most decisions
         return enforcement.enforce(self.raw, self.request, confirmed=confirmed)
 
     def resume(self, *, confirmed: bool = False) -> pb.DecideRequest:
@@ -228,11 +230,16 @@ class _AnswerField:
     def __set__(self, decision: Decision, answer: pb.DecideResponse) -> None:
         self._write(decision, answer)
 
+    def is_left_out(self, decision: Decision) -> bool:
+        """Returns whether it is the answer of a plain decision that nobody has read yet."""
+        return self._read(decision) is _PLAIN
+
 
 _PLAIN: Final[Any] = object()
 """The placeholder for the answer of a plain decision until it is read."""
 
-setattr(Decision, "raw", _AnswerField(vars(Decision)["raw"]))  # noqa: B010 - see the class
+_answer_field: Final = _AnswerField(vars(Decision)["raw"])
+setattr(Decision, "raw", _answer_field)  # noqa: B010 - see the class
 
 
 class _Draft:

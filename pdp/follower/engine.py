@@ -80,27 +80,26 @@ class FollowerEngine:
             ServerNeeded: the server must decide it.
             InvalidArgument: a value is out of bounds; it names all invalid fields.
         """
+        arrived = time.time()
         try:
-            decision = self._decide(message)
+            snapshot = self._following.snapshot(message.tenant_id)
+            if message.min_revision > snapshot.revision:
+                raise ServerNeeded("revision")
+            request_id = message.request_id or new_id()
+            request = to_request(message, snapshot.tenant_id, request_id, takes_payload=True)
+            if request.tokens or request.want_input_hash:
+                raise ServerNeeded("token")
+            payload, history = None, ""
+            if message.HasField("payload"):
+                payload, history = to_payload(message), message.payload.history
+            decision = self._decider.decide(
+                request, payload, history=history, arrived=arrived, snapshot=snapshot
+            )
         except ServerNeeded:
             self._passed_on += 1
             raise
         self._decided += 1
         return decision
-
-    def _decide(self, message: pb.DecideRequest) -> Decision:
-        arrived = time.time()
-        snapshot = self._following.snapshot(message.tenant_id)
-        if message.min_revision > snapshot.revision:
-            raise ServerNeeded("revision")
-        request_id = message.request_id or new_id()
-        request = to_request(message, snapshot.tenant_id, request_id, takes_payload=True)
-        if request.tokens or request.want_input_hash:
-            raise ServerNeeded("token")
-        if message.HasField("payload"):
-            payload, history = to_payload(message), message.payload.history
-            return self._decider.decide(request, payload, history=history, snapshot=snapshot)
-        return self._decider.decide(request, arrived=arrived, snapshot=snapshot)
 
     def follow(self, tenant_id: str) -> None:
         """Begins to follow a tenant, before the first request for it.

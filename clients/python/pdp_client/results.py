@@ -231,7 +231,7 @@ class _AnswerField:
         self._write(decision, answer)
 
     def is_left_out(self, decision: Decision) -> bool:
-        """Returns whether it is the answer of a plain decision that nobody has read yet."""
+        """Returns whether it is the answer of a plain decision that has not been read yet."""
         return self._read(decision) is _PLAIN
 
 

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 _NO_INDEXES: Final[Mapping[int, ChunkIndex]] = MappingProxyType({})
 
 
+_new: Final = tuple.__new__
+"""Makes a named tuple of all its fields, faster than its own constructor."""
+
+
 class _LazyMatches:
     """The matches of one pattern: located as far as a caller iterates, and only once."""
 
@@ -35,13 +39,7 @@ class _LazyMatches:
     ) -> None:
         self._matches: list[PatternMatch] = []
         self._work = work
-        self._remaining = (
-            PatternMatch(segment, *match)
-            for segment in segments
-            for match in pattern.matches(
-                segment.text, segment.data, _ranges(pattern, segment, indexes, work)
-            )
-        )
+        self._remaining = _located(pattern, segments, indexes, work)
 
     def __iter__(self) -> Iterator[PatternMatch]:
         matches, add_match = self._matches, self._work.add_match
@@ -57,13 +55,28 @@ class _LazyMatches:
             index += 1
 
 
+def _located(
+    pattern: CompiledPattern,
+    segments: Sequence[Segment],
+    indexes: Mapping[int, ChunkIndex],
+    work: WorkBudget,
+) -> Iterator[PatternMatch]:
+    """Yields the matches of a pattern in some segments. Each segment is searched when it is due."""
+    for segment in segments:
+        ranges = _ranges(pattern, segment, indexes, work)
+        for start, end, value_start, value_end in pattern.matches(
+            segment.text, segment.data, ranges
+        ):
+            yield _new(PatternMatch, (segment, start, end, value_start, value_end))
+
+
 def _ranges(
     pattern: CompiledPattern,
     segment: Segment,
     indexes: Mapping[int, ChunkIndex],
     work: WorkBudget,
 ) -> Sequence[ByteRange] | None:
-    index = indexes.get(id(segment))
+    index = indexes.get(id(segment)) if indexes else None
     ranges = None if index is None else index.ranges(pattern)
     if ranges is None:
         work.add_located(len(segment.data))
@@ -151,18 +164,22 @@ class Findings:
     def locations(self, detector: PatternDetector) -> Iterator[Location]:
         """Yields the locations of `all`, as far as the caller iterates, and some repeatedly."""
         for segment, start, end, _, _ in self.accepted_matches(detector):
-            yield from locate(segment, start, end)
+            if segment.source is None:
+                yield _new(Location, (segment, start, end))
+            else:
+                yield from locate(segment, start, end)
 
     def accepted_matches(self, detector: PatternDetector) -> Iterator[PatternMatch]:
         """Yields the matches of a detector that its validator accepts."""
-        matches = self.matches(detector.pattern)
+        pattern, validator, ignores = detector
+        matches = self.matches(pattern)
         if not matches:
             return
-        accepts = self._validators[detector.validator] if detector.validator else None
-        ignores = detector.ignores
+        accepts = self._validators[validator] if validator else None
         for match in matches:
             segment, _, _, value_start, value_end = match
-            if ignores is not None and segment.reading is ignores:
+            # Only a text that was made from others has a reading.
+            if ignores is not None and segment.source is not None and segment.reading is ignores:
                 continue
             if accepts is None or (
                 accepts(value := segment.text[value_start:value_end])

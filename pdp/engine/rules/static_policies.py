@@ -100,7 +100,7 @@ class StaticHit(NamedTuple):
     @property
     def redacts(self) -> bool:
         """Whether the policy redacts what it finds instead of blocking it."""
-        return bool(self.policy.redaction) and self.action != BLOCK
+        return self.action != BLOCK and bool(self.policy.redaction)
 
     @property
     def is_weaker(self) -> bool:
@@ -192,6 +192,8 @@ def find_hit(
         if location is None:
             return _rejected(policy)
         hit = StaticHit(policy, policy.action, location, parts.scope_of(location))
+        if not policy.redaction:  # most policies
+            return hit
         return _with_redactions(hit, compiled, findings, parts) if hit.redacts else hit
     if placement is not None and placement.expression is not None:
         judgement = placement.expression.judge(request, findings, facts)

@@ -56,12 +56,13 @@ class RuleFindings(NamedTuple):
     @property
     def is_monitored(self) -> bool:
         """Whether the rule is judged and recorded only."""
-        return _is_monitored(self.rule)
+        placement = self.rule.placement
+        return placement is not None and placement.is_monitored
 
     @property
     def has_no_effect(self) -> bool:
         """Whether the rule is only monitored here, or something lets the findings pass."""
-        return self.is_monitored or self.exception is not None or bool(self.passed_by)
+        return self.exception is not None or bool(self.passed_by) or self.is_monitored
 
 
 def collect_rule_findings(

@@ -130,22 +130,28 @@ class DlpLayer:
         matched = [each for each in rules if each.findings]
         if not matched:
             return NO_VERDICT._replace(rows=rows) if rows else NO_VERDICT
-        matched.sort(key=_strength)  # stable: keeps the order within a tier
-        counted = [each for each in matched if not each.is_monitored and _counts(each)]
-        enforced = [each for each in counted if not each.has_no_effect]
+        if len(matched) > 1:
+            matched.sort(key=_strength)  # stable: keeps the order within a tier
         points = self.points
-        clauses = dict.fromkeys(each.rule.rule.clause for each in counted)
+        enforced: list[RuleFindings] = []
+        floors: list[RiskFactor] = []
+        clauses: dict[str, None] = {}
+        is_personal = False
+        for each in matched:
+            if each.is_monitored or not _counts(each):
+                continue
+            if not each.has_no_effect:
+                enforced.append(each)
+            rule = each.rule.rule
+            floors.append(RiskFactor(DLP, rule.id, points[each.setting.tier]))
+            if rule.clause:
+                clauses[rule.clause] = None
+            is_personal = is_personal or _has_personal(each.findings)
         fields: dict[str, Any] = {
             "matches": tuple(map(_match, matched)),
-            "floors": tuple(
-                [RiskFactor(DLP, each.rule.rule.id, points[each.setting.tier]) for each in counted]
-            ),
-            "pii_detected": any(
-                finding.category in PERSONAL_CATEGORIES
-                for each in counted
-                for finding in each.findings
-            ),
-            "frameworks": tuple(filter(None, clauses)),
+            "floors": tuple(floors),
+            "pii_detected": is_personal,
+            "frameworks": tuple(clauses),
             "rows": rows,
         }
         return self._verdict(enforced, fields) if enforced else Verdict(**fields)
@@ -293,6 +299,10 @@ def _strength(finding: RuleFindings) -> tuple[bool, int]:
     return finding.has_no_effect, -finding.setting.rank
 
 
+def _has_personal(findings: Sequence[EntityFinding]) -> bool:
+    return any(each.category in PERSONAL_CATEGORIES for each in findings)
+
+
 def _counts(finding: RuleFindings) -> bool:
     """Whether findings count for the risk: a value that an exception allows is no finding."""
     return finding.exception is None or not finding.exception.is_by_value
@@ -382,17 +392,17 @@ def _is_secret(finding: EntityFinding, span: Span) -> bool:
 
 
 def _match(finding: RuleFindings) -> Match:
-    rule, tier = finding.rule.rule, finding.setting.tier
+    rule, tier, exception = finding.rule.rule, finding.setting.tier, finding.exception
     return Match(
         DLP,
         rule.id,
         rule.detector_name,
         tier,
         _SEVERITIES[tier],
-        with_effect(describe(finding), finding.exception, approved_by=finding.passed_by),
-        would_be=OUTCOMES[tier].name if finding.is_monitored else "",
-        excepted_by=finding.exception.id if finding.exception else "",
-        scope=finding.scope,
+        with_effect(describe(finding), exception, approved_by=finding.passed_by),
+        OUTCOMES[tier].name if finding.is_monitored else "",
+        exception.id if exception else "",
+        finding.scope,
         approved_by=finding.passed_by,
     )
 

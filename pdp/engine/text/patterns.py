@@ -155,25 +155,37 @@ class CompiledPattern:
         self, data: bytes, ranges: Sequence[ByteRange]
     ) -> Iterator[tuple[int, int, int, int]]:
         """Yields the span of each match in some parts of `data` and that of its value, in bytes."""
-        match, group, length = self._match, self._value_group, len(data)
+        find, length = self.find, len(data)
         for begin, stop in ranges:
-            while True:
-                spans: Sequence[tuple[int, int]] = match(_UNANCHORED, data, begin, stop)
-                start, end = spans[0]
-                if start < 0:
-                    break
+            while (match := find(data, begin, stop)) is not None:
+                end = match[1]
                 # A match that touches the end of a range may continue after it: it is not exact.
                 if end < stop or stop == length:
-                    value_start, value_end = spans[group]
-                    if value_start < 0:
-                        # A group that did not take part in the match, for example in an
-                        # alternative, has no span.
-                        value_start, value_end = start, end
-                    yield start, end, value_start, value_end
+                    yield match
                 if begin == stop:
                     break
                 # After an empty match at the start, the search goes on at the next byte.
                 begin = end if end != begin else begin + 1  # noqa: PLW2901
+
+    def find(self, data: bytes, begin: int, stop: int) -> tuple[int, int, int, int] | None:
+        """Returns the span of the next match and that of its value, in bytes; None if none is left.
+
+        Args:
+            data: the text as UTF-8.
+            begin: where to begin.
+            stop: where to stop. What is before `begin` and after it is context.
+        """
+        spans = self._match(_UNANCHORED, data, begin, stop)
+        start, end = spans[0]
+        if start < 0:
+            return None
+        group = self._value_group
+        if group:
+            value_start, value_end = spans[group]
+            # A group that did not take part in the match, for example in an alternative, has none.
+            if value_start >= 0:
+                return start, end, value_start, value_end
+        return start, end, start, end
 
 
 def _in_code_points(

@@ -69,6 +69,9 @@ _REASON_CODES: Final = {"prompt": "DLP_PROMPT", "redact": "DLP_REDACT", "block":
 _STATUS_HINTS: Final = {"prompt": 403, "block": 403}
 _SEVERITIES: Final = {"log_only": "low", "prompt": "medium", "redact": "medium", "block": "high"}
 
+_PROMPT_RANK: Final = TIER_RANKS["prompt"]
+_REDACT_RANK: Final = TIER_RANKS["redact"]
+
 _KINDS: Final = (
     dlp_rule.KIND,
     dlp_rule.CUSTOMISATION_KIND,
@@ -159,7 +162,7 @@ class DlpLayer:
     def _verdict(self, matched: list[RuleFindings], fields: Mapping[str, Any]) -> Verdict:
         """Returns what the rules do that are enforced, strictest first, with the other fields."""
         ranks = {each.setting.rank for each in matched}
-        redactions = tuple(_redactions(matched)) if TIER_RANKS["redact"] in ranks else ()
+        asks = _PROMPT_RANK in ranks
         strongest = matched[0]
         tier = strongest.setting.tier
         return Verdict(
@@ -167,9 +170,9 @@ class DlpLayer:
             reason_code=_REASON_CODES.get(tier, ""),
             message=_message(strongest),
             status_hint=_STATUS_HINTS.get(tier, 200),
-            obligations=tuple(_prompts(matched)) if TIER_RANKS["prompt"] in ranks else (),
-            holds=tuple(map(_hold, filter(_prompts_user, matched))),
-            redactions=redactions,
+            obligations=tuple(_prompts(matched)) if asks else (),
+            holds=tuple(map(_hold, filter(_prompts_user, matched))) if asks else (),
+            redactions=tuple(_redactions(matched)) if _REDACT_RANK in ranks else (),
             **fields,
         )
 
@@ -335,7 +338,7 @@ def _message(finding: RuleFindings) -> str:
 
 
 def _prompts_user(finding: RuleFindings) -> bool:
-    return finding.setting.tier == "prompt"
+    return finding.setting.rank == _PROMPT_RANK
 
 
 def _hold(finding: RuleFindings) -> Hold:
@@ -359,7 +362,10 @@ def _prompts(matched: Sequence[RuleFindings]) -> Iterator[Obligation]:
 
 def _redactions(matched: Sequence[RuleFindings]) -> Iterator[Redaction]:
     for finding in matched:
-        if finding.setting.tier != "redact":
+        if finding.setting.rank != _REDACT_RANK:
+            continue
+        if len(finding.findings) == 1:
+            yield from _redactions_in_place(finding.rule, finding.findings)
             continue
         by_place: dict[Place, list[EntityFinding]] = {}
         for each in finding.findings:

@@ -186,7 +186,10 @@ class Findings:
         """Returns the findings of a detector, from left to right in each segment."""
         entities = self._entities.get(detector)
         if entities is None:
-            entities = find_entities(detector, self.matches, self._segments, self._validators)
+            sources = [each for each in detector.patterns if each in self.hits]
+            entities = find_entities(
+                detector, sources, self.matches, self._segments, self._validators
+            )
             self.work.add_finds(len(entities))
             self._entities[detector] = entities
         return entities

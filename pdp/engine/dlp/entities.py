@@ -73,6 +73,7 @@ class EntityFinding(NamedTuple):
 
 def find_entities(
     detector: EntityDetector,
+    sources: Iterable[str],
     matches: Callable[[str], Iterable[PatternMatch]],
     segments: Callable[[str], Iterable[Segment]],
     validators: Validators,
@@ -81,13 +82,14 @@ def find_entities(
 
     Args:
         detector: the detector.
+        sources: those of its patterns that occur, in the order of its patterns.
         matches: returns the matches of a pattern.
         segments: returns the texts in which a pattern occurs.
         validators: the validators that detectors name.
     """
     search: _EntitySearch | None = None
     context = ContextSearch(detector.words)
-    for source in detector.patterns:
+    for source in sources:
         confidence = detector.weak.get(source, detector.confidence)
         without_context = 0
         for match in matches(source):

@@ -107,7 +107,7 @@ def collect_rule_findings(
         if rule.placement is not None:
             placed = _placed(result, rule.placement, parts, findings, facts)
         for each in placed:
-            if exceptions and each.findings:
+            if each.findings and exceptions is not NO_BOOK and exceptions:
                 collected += _lifted(each, exceptions, parts, findings, facts)
             else:
                 collected.append(each)

@@ -69,6 +69,9 @@ _REASON_CODES: Final = {"prompt": "DLP_PROMPT", "redact": "DLP_REDACT", "block":
 _STATUS_HINTS: Final = {"prompt": 403, "block": 403}
 _SEVERITIES: Final = {"log_only": "low", "prompt": "medium", "redact": "medium", "block": "high"}
 
+_new: Final = tuple.__new__
+"""Makes a named tuple of all its fields, faster than its own constructor."""
+
 _PROMPT_RANK: Final = TIER_RANKS["prompt"]
 _REDACT_RANK: Final = TIER_RANKS["redact"]
 
@@ -146,7 +149,7 @@ class DlpLayer:
             if not each.has_no_effect:
                 enforced.append(each)
             rule = each.rule.rule
-            floors.append(RiskFactor(DLP, rule.id, points[each.setting.tier]))
+            floors.append(_new(RiskFactor, (DLP, rule.id, points[each.setting.tier])))
             if rule.clause:
                 clauses[rule.clause] = None
             is_personal = is_personal or _has_personal(each.findings)

@@ -54,6 +54,9 @@ _OUTCOMES: Final = {"block": Outcome.BLOCK, "warn": Outcome.WARN, "log": Outcome
 _STATUS_HINTS: Final = {"block": 403, "warn": 200, "log": 200}
 _RANKS: Final = {severity: rank for rank, severity in enumerate(SEVERITIES)}
 
+_new: Final = tuple.__new__
+"""Makes a named tuple of all its fields, faster than its own constructor."""
+
 PoliciesByPattern = Mapping[str, "tuple[CompiledStaticPolicy, ...]"]
 
 
@@ -118,14 +121,14 @@ class StaticLayer:
         is_personal = False
         for hit in counted:
             policy = hit.policy
-            floors.append(RiskFactor(STATIC, policy.id, points[policy.severity]))
+            floors.append(_new(RiskFactor, (STATIC, policy.id, points[policy.severity])))
             is_personal = is_personal or policy.family in PERSONAL_FAMILIES
             if hit.exception is not None:
                 continue
             strongest = strongest or hit
             redactions += hit.redactions
             if hit.action == "warn":
-                warnings.append(PolicyWarning(policy.id, _message(hit)))
+                warnings.append(_new(PolicyWarning, (policy.id, _message(hit))))
         outcome = Outcome.ALLOW if strongest is None else _outcome(strongest)
         is_silent = strongest is None or outcome is Outcome.ALLOW
         return Verdict(

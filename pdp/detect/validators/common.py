@@ -47,6 +47,8 @@ def is_valid(validate: Callable[[str], str], text: str, compact: Callable[[str],
 # int() would read.
 def digits_of(text: str) -> str:
     """Returns only the digits of `text`."""
+    if text.isdigit() and text.isascii():
+        return text
     return text.encode("ascii", "ignore").translate(None, _NO_DIGITS).decode()
 
 

@@ -23,7 +23,9 @@ from pdp.detect.validators.common import (
 if TYPE_CHECKING:
     from pdp.detect.validators.common import Validator
 
-_CARD_LENGTHS: Final = range(12, 20)  # ISO/IEC 7812: from 12 digits (Maestro) to 19
+CARD_LENGTHS: Final = range(12, 20)
+"""The lengths of card numbers: from 12 digits (Maestro) to 19 (ISO/IEC 7812)."""
+
 _ISSUERS: Final = re.compile(
     r"4(?:\d{12}|\d{15}|\d{18})"  # Visa
     r"|(?:5[1-5]\d\d|222[1-9]|22[3-9]\d|2[3-6]\d\d|27[01]\d|2720)\d{12}"  # Mastercard
@@ -81,7 +83,7 @@ def luhn(text: str) -> bool:
     if len(text) > MAX_LENGTH or not only_digits_and_separators(text):
         return False
     digits = digits_of(text)
-    return len(digits) in _CARD_LENGTHS and len(set(digits)) > 1 and luhn_sum_is_valid(digits)
+    return len(digits) in CARD_LENGTHS and len(set(digits)) > 1 and luhn_sum_is_valid(digits)
 
 
 def payment_card(text: str) -> bool:

@@ -295,10 +295,10 @@ def _counts(hit: StaticHit) -> bool:
 
 def _strength(hit: StaticHit) -> tuple[bool, bool, int, int, str]:
     """Sort key: strongest first, then by ID, so that equal findings give equal decisions."""
-    policy, is_lifted = hit.policy, hit.exception is not None
+    policy = hit.policy
     return (
         hit.is_monitored,
-        is_lifted,
+        hit.exception is not None,
         -_outcome(hit),
         -_RANKS[policy.severity],
         policy.id,
@@ -306,7 +306,8 @@ def _strength(hit: StaticHit) -> tuple[bool, bool, int, int, str]:
 
 
 def _outcome(hit: StaticHit) -> Outcome:
-    return Outcome.REDACT if hit.redacts else _OUTCOMES[hit.action]
+    # Most policies have no redaction, so the property need not be computed.
+    return Outcome.REDACT if hit.policy.redaction and hit.redacts else _OUTCOMES[hit.action]
 
 
 def _message(hit: StaticHit) -> str:

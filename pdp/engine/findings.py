@@ -68,20 +68,17 @@ class _LazyMatches:
 
         Most policies need no other match, and it is found without the generators of `iter`.
         """
+        pattern, segment = self._pattern, self._segments[0]
+        if not isinstance(pattern, CompiledPattern):
+            return None  # it stands for a pattern of a record, whose place is not that of a match
         if self._matches:
             return self._matches[0]
-        pattern, segment = self._pattern, self._segments[0]
         data = segment.data
-        if (
-            self._remaining is not None
-            or self._indexes
-            or len(segment.text) != len(data)
-            or not isinstance(pattern, CompiledPattern)  # a pattern of a record
-        ):
+        if self._remaining is not None or self._indexes or len(segment.text) != len(data):
             return None
         span = pattern.find(data, 0, len(data))
         if span is None or not span[1]:
-            return None  # an empty match at the start: the search does not go on where it ends
+            return None  # after an empty match at the start, `iter` goes on at the next byte
         self._work.add_located(len(data))
         match: PatternMatch = _new(PatternMatch, (segment, *span))
         self._matches.append(match)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import re2
@@ -19,10 +19,12 @@ from pdp.engine.scan import (
     Shard,
     scan,
 )
-from pdp.engine.text.locations import strings_in
+from pdp.engine.text.locations import Location, Segment, strings_in
 from pdp.engine.text.patterns import CompiledPattern, PatternDetector
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pdp.engine.work import WorkBudget
 
 
@@ -95,6 +97,22 @@ class TestScan:
         assert list(asked.matches(pattern)) == list(plain.matches(pattern))
         assert asked.all(detector) == plain.all(detector)
         assert vars_of(asked.work) == vars_of(plain.work)
+
+    def test_the_first_location_is_the_known_one_of_a_record(self) -> None:
+        """Also if the matches of the pattern that stands for it were asked for before."""
+        segment = Segment(None, "one two", b"one two")
+        place = Location(segment, 4, 7)
+
+        class Recorded(Findings):
+            def locations(self, detector: PatternDetector) -> Iterator[Location]:
+                yield place
+
+        stand_in = SimpleNamespace(matches=lambda *_: iter([(0, 7, 0, 7)]))
+        hits: dict[str, Any] = {"two": (stand_in, (segment,))}
+        findings = Recorded(hits, {})
+        assert findings.first(PatternDetector("two")) == place
+        assert [match[1:3] for match in findings.matches("two")] == [(0, 7)]
+        assert findings.first(PatternDetector("two")) == place
 
     def test_json_pointers_are_escaped(self) -> None:
         paths = [segment.path for segment in strings_in({"a/b": {"c~d": ["x", 1, None, "y"]}})]

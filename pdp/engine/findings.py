@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from pdp.engine.dlp.context import is_fraction
 from pdp.engine.dlp.entities import EntityFinding, find_entities
 from pdp.engine.text.locations import Location, PatternMatch, Segment, locate
-from pdp.engine.text.patterns import CompiledPattern
+from pdp.engine.text.patterns import CompiledPattern, in_code_points
 from pdp.engine.work import WorkBudget
 
 if TYPE_CHECKING:
@@ -74,15 +74,19 @@ class _LazyMatches:
         if self._matches:
             return self._matches[0]
         data = segment.data
-        if self._remaining is not None or self._indexes or len(segment.text) != len(data):
+        if self._remaining is not None or self._indexes:
             return None
         span = pattern.find(data, 0, len(data))
-        if span is None or not span[1]:
+        if span is None or not (end := span[1]):
             return None  # after an empty match at the start, `iter` goes on at the next byte
+        if len(segment.text) != len(data):
+            span = next(in_code_points(data, (span,)), None)
+            if span is None:
+                return None
         self._work.add_located(len(data))
         match: PatternMatch = _new(PatternMatch, (segment, *span))
         self._matches.append(match)
-        self._begin = span[1]
+        self._begin = end
         return match
 
 

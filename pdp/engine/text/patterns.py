@@ -149,7 +149,7 @@ class CompiledPattern:
             ranges: the parts of `data` in which the pattern occurs; None for the whole text.
         """
         matches = self._search(data, ((0, len(data)),) if ranges is None else ranges)
-        return matches if len(text) == len(data) else _in_code_points(data, matches)
+        return matches if len(text) == len(data) else in_code_points(data, matches)
 
     def _search(
         self, data: bytes, ranges: Sequence[ByteRange]
@@ -188,7 +188,7 @@ class CompiledPattern:
         return start, end, start, end
 
 
-def _in_code_points(
+def in_code_points(
     data: bytes, matches: Iterable[tuple[int, int, int, int]]
 ) -> Iterator[tuple[int, int, int, int]]:
     """Yields the spans of `matches`, which are in bytes, in code points."""

@@ -62,7 +62,10 @@ class RiskTable:
 
     def level(self, score: int) -> str:
         """Returns the band of a score from 0 to 100."""
-        return next(level for lowest, level in self.bands if score >= lowest)
+        for lowest, level in self.bands:
+            if score >= lowest:
+                return level
+        raise ValueError(f"{score} is below all bands")
 
 
 DEFAULT_RISK_TABLE: Final = RiskTable()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from pdp.engine.dlp.context import is_fraction
 from pdp.engine.dlp.entities import EntityFinding, find_entities
 from pdp.engine.text.locations import Location, PatternMatch, Segment, locate
+from pdp.engine.text.patterns import CompiledPattern, in_code_points
 from pdp.engine.work import WorkBudget
 
 if TYPE_CHECKING:
@@ -15,16 +16,20 @@ if TYPE_CHECKING:
 
     from pdp.domain.detector import EntityDetector
     from pdp.engine.text.chunked_search import ChunkIndex
-    from pdp.engine.text.patterns import ByteRange, CompiledPattern, PatternDetector, Validators
+    from pdp.engine.text.patterns import ByteRange, PatternDetector, Validator, Validators
 
 
 _NO_INDEXES: Final[Mapping[int, ChunkIndex]] = MappingProxyType({})
 
 
+_new: Final = tuple.__new__
+"""Makes a named tuple of all its fields, faster than its own constructor."""
+
+
 class _LazyMatches:
     """The matches of one pattern: located as far as a caller iterates, and only once."""
 
-    __slots__ = ("_matches", "_remaining", "_work")
+    __slots__ = ("_begin", "_indexes", "_matches", "_pattern", "_remaining", "_segments", "_work")
 
     def __init__(
         self,
@@ -33,18 +38,20 @@ class _LazyMatches:
         indexes: Mapping[int, ChunkIndex],
         work: WorkBudget,
     ) -> None:
-        self._matches: list[PatternMatch] = []
+        self._pattern = pattern
+        self._segments = segments
+        self._indexes = indexes
         self._work = work
-        self._remaining = (
-            PatternMatch(segment, *match)
-            for segment in segments
-            for match in pattern.matches(
-                segment.text, segment.data, _ranges(pattern, segment, indexes, work)
-            )
-        )
+        self._matches: list[PatternMatch] = []
+        self._remaining: Iterator[PatternMatch] | None = None
+        self._begin = 0
 
     def __iter__(self) -> Iterator[PatternMatch]:
         matches, add_match = self._matches, self._work.add_match
+        if self._remaining is None:
+            self._remaining = _located(
+                self._pattern, self._segments, self._indexes, self._work, self._begin
+            )
         index = 0
         while True:
             if index == len(matches):
@@ -56,6 +63,60 @@ class _LazyMatches:
             yield matches[index]
             index += 1
 
+    def first(self) -> PatternMatch | None:
+        """Returns the first match, which the caller has to count; None if `iter` has to find it.
+
+        Most policies need no other match, and it is found without the generators of `iter`.
+        """
+        pattern, segment = self._pattern, self._segments[0]
+        if not isinstance(pattern, CompiledPattern):
+            return None  # it stands for a pattern of a record, whose place is not that of a match
+        if self._matches:
+            return self._matches[0]
+        data = segment.data
+        if self._remaining is not None or self._indexes:
+            return None
+        span = pattern.find(data, 0, len(data))
+        if span is None or not (end := span[1]):
+            return None  # after an empty match at the start, `iter` goes on at the next byte
+        if len(segment.text) != len(data):
+            span = next(in_code_points(data, (span,)), None)
+            if span is None:
+                return None
+        self._work.add_located(len(data))
+        match: PatternMatch = _new(PatternMatch, (segment, *span))
+        self._matches.append(match)
+        self._begin = end
+        return match
+
+
+def _located(
+    pattern: CompiledPattern,
+    segments: Sequence[Segment],
+    indexes: Mapping[int, ChunkIndex],
+    work: WorkBudget,
+    begin: int,
+) -> Iterator[PatternMatch]:
+    """Yields the matches of a pattern in some segments. Each segment is searched when it is due.
+
+    Args:
+        pattern: the pattern.
+        segments: the segments.
+        indexes: see `Findings`.
+        work: counts the bytes that are searched.
+        begin: where to go on in the first segment, in bytes; 0 if it was not searched yet.
+    """
+    for segment in segments:
+        if begin:
+            ranges: Sequence[ByteRange] | None = ((begin, len(segment.data)),)
+            begin = 0
+        else:
+            ranges = _ranges(pattern, segment, indexes, work)
+        for start, end, value_start, value_end in pattern.matches(
+            segment.text, segment.data, ranges
+        ):
+            yield _new(PatternMatch, (segment, start, end, value_start, value_end))
+
 
 def _ranges(
     pattern: CompiledPattern,
@@ -63,7 +124,7 @@ def _ranges(
     indexes: Mapping[int, ChunkIndex],
     work: WorkBudget,
 ) -> Sequence[ByteRange] | None:
-    index = indexes.get(id(segment))
+    index = indexes.get(id(segment)) if indexes else None
     ranges = None if index is None else index.ranges(pattern)
     if ranges is None:
         work.add_located(len(segment.data))
@@ -101,6 +162,15 @@ class Findings:
 
     def first(self, detector: PatternDetector) -> Location | None:
         """Returns the first location of a detector; None if its validator accepts no match."""
+        pattern, validator, _ = detector
+        matches = self.matches(pattern)
+        match = matches.first() if isinstance(matches, _LazyMatches) else None
+        # A text that was not made from others has no reading, and one location for each match.
+        if match is not None and match[0].source is None:
+            segment, start, end, _, _ = match
+            if not validator or _is_valid(self._validators[validator], match):
+                self.work.add_match()
+                return _new(Location, (segment, start, end))
         return next(self.locations(detector), None)
 
     def all(self, detector: PatternDetector) -> tuple[Location, ...]:
@@ -117,7 +187,10 @@ class Findings:
         """Returns the findings of a detector, from left to right in each segment."""
         entities = self._entities.get(detector)
         if entities is None:
-            entities = find_entities(detector, self.matches, self._segments, self._validators)
+            sources = [each for each in detector.patterns if each in self.hits]
+            entities = find_entities(
+                detector, sources, self.matches, self._segments, self._validators
+            )
             self.work.add_finds(len(entities))
             self._entities[detector] = entities
         return entities
@@ -151,24 +224,32 @@ class Findings:
     def locations(self, detector: PatternDetector) -> Iterator[Location]:
         """Yields the locations of `all`, as far as the caller iterates, and some repeatedly."""
         for segment, start, end, _, _ in self.accepted_matches(detector):
-            yield from locate(segment, start, end)
+            if segment.source is None:
+                yield _new(Location, (segment, start, end))
+            else:
+                yield from locate(segment, start, end)
 
     def accepted_matches(self, detector: PatternDetector) -> Iterator[PatternMatch]:
         """Yields the matches of a detector that its validator accepts."""
-        matches = self.matches(detector.pattern)
+        pattern, validator, ignores = detector
+        matches = self.matches(pattern)
         if not matches:
             return
-        accepts = self._validators[detector.validator] if detector.validator else None
-        ignores = detector.ignores
+        accepts = self._validators[validator] if validator else None
         for match in matches:
-            segment, _, _, value_start, value_end = match
-            if ignores is not None and segment.reading is ignores:
+            segment = match[0]
+            # Only a text that was made from others has a reading.
+            if ignores is not None and segment.source is not None and segment.reading is ignores:
                 continue
-            if accepts is None or (
-                accepts(value := segment.text[value_start:value_end])
-                and not (value.isdigit() and is_fraction(segment.text, value_start))
-            ):
+            if accepts is None or _is_valid(accepts, match):
                 yield match
+
+
+def _is_valid(accepts: Validator, match: PatternMatch) -> bool:
+    """Whether a validator accepts the value of a match, which is no part of a fraction."""
+    segment, _, _, start, end = match
+    value = segment.text[start:end]
+    return accepts(value) and not (value.isdigit() and is_fraction(segment.text, start))
 
 
 NO_FINDINGS: Final = Findings({}, {})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,6 +53,37 @@ def test_a_pattern_may_have_the_maximum_length() -> None:
 )
 def test_spans_count_code_points(source: str, text: str, spans: list[tuple[int, int]]) -> None:
     assert list(CompiledPattern(source).spans(text, text.encode())) == spans
+
+
+@given(
+    st.sampled_from(
+        ["a", "a*", "(a|)b?", "(?P<value>a)?b", r"\b", "^a", "b$", "", "a(?P<value>b*)"]
+    ),
+    st.text("ab \n", max_size=12),
+    st.integers(0, 12),
+    st.integers(0, 12),
+)
+def test_matches_are_those_of_the_binding(source: str, text: str, begin: int, size: int) -> None:
+    """The pattern searches with RE2's own method, without the loop of the Python binding."""
+    import re2  # noqa: PLC0415 - to compare with it
+
+    compiled, data = re2.compile(source), text.encode()
+    group = compiled.groupindex.get("value", 0)
+
+    def spans(match: Any) -> tuple[int, int, int, int]:
+        value = match.span(group)
+        return (*match.span(), *(value if value[0] >= 0 else match.span()))
+
+    pattern = CompiledPattern(source)
+    assert list(pattern.matches(text, data)) == [*map(spans, compiled.finditer(data))]
+    begin = min(begin, len(data))
+    end = min(begin + size, len(data))
+    expected = [
+        spans(match)
+        for match in compiled.finditer(data, begin, end)
+        if match.end() < end or end == len(data)
+    ]
+    assert list(pattern.matches(text, data, [(begin, end)])) == expected
 
 
 @given(st.text(st.characters(codec="utf-8")), st.text(st.characters(codec="utf-8"), min_size=1))

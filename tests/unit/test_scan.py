@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import re2
@@ -11,14 +12,20 @@ from hypothesis import strategies as st
 
 from pdp.engine.scan import (
     MAX_SHARD_PATTERNS,
+    Findings,
     PatternErrors,
     PatternSet,
     ScanMemoryExhausted,
     Shard,
     scan,
 )
-from pdp.engine.text.locations import strings_in
+from pdp.engine.text.locations import Location, Segment, strings_in
 from pdp.engine.text.patterns import CompiledPattern, PatternDetector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pdp.engine.work import WorkBudget
 
 
 def sources(count: int, prefix: str = "word") -> list[str]:
@@ -27,6 +34,10 @@ def sources(count: int, prefix: str = "word") -> list[str]:
 
 def hits(patterns: PatternSet, text: str) -> set[str]:
     return set(scan(patterns.shards, text, None, {}).hits)
+
+
+def vars_of(work: WorkBudget) -> tuple[int, ...]:
+    return (work.values, work.matches, work.finds, work.located_bytes)
 
 
 class TestScan:
@@ -63,6 +74,45 @@ class TestScan:
         patterns = PatternSet().with_patterns([r"\d+"])
         findings = scan(patterns.shards, "22", None, {"never": lambda value: False})
         assert findings.first(PatternDetector(r"\d+", "never")) is None
+
+    @given(
+        st.sampled_from(["a", "a+", "a*", "(?P<value>a)b?", r"\ba", "b?$"]),
+        st.text("ab é", max_size=10),
+        st.lists(st.text("ab é", max_size=6), max_size=3),
+        st.sampled_from(["", "short"]),
+    )
+    def test_the_first_location_changes_nothing_for_those_who_want_all(
+        self, pattern: str, text: str, values: list[str], validator: str
+    ) -> None:
+        """Neither the matches nor the counts of the work."""
+        shards = PatternSet().with_patterns([pattern]).shards
+        validators = {"short": lambda value: len(value) < 2}
+        detector = PatternDetector(pattern, validator)
+        found = scan(shards, text, {"q": values}, validators).hits
+        plain, asked = (Findings(found, validators) for _ in range(2))
+        once = next(plain.locations(detector), None)
+        assert asked.first(detector) == once
+        assert vars_of(asked.work) == vars_of(plain.work)
+        assert asked.first(detector) == next(plain.locations(detector), None)
+        assert list(asked.matches(pattern)) == list(plain.matches(pattern))
+        assert asked.all(detector) == plain.all(detector)
+        assert vars_of(asked.work) == vars_of(plain.work)
+
+    def test_the_first_location_is_the_known_one_of_a_record(self) -> None:
+        """Also if the matches of the pattern that stands for it were asked for before."""
+        segment = Segment(None, "one two", b"one two")
+        place = Location(segment, 4, 7)
+
+        class Recorded(Findings):
+            def locations(self, detector: PatternDetector) -> Iterator[Location]:
+                yield place
+
+        stand_in = SimpleNamespace(matches=lambda *_: iter([(0, 7, 0, 7)]))
+        hits: dict[str, Any] = {"two": (stand_in, (segment,))}
+        findings = Recorded(hits, {})
+        assert findings.first(PatternDetector("two")) == place
+        assert [match[1:3] for match in findings.matches("two")] == [(0, 7)]
+        assert findings.first(PatternDetector("two")) == place
 
     def test_json_pointers_are_escaped(self) -> None:
         paths = [segment.path for segment in strings_in({"a/b": {"c~d": ["x", 1, None, "y"]}})]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
+from stdnum import iban as iban_rule
+from stdnum import numdb
+from stdnum.us import ssn as ssn_rule
 
 from pdp.detect.validators import MAX_LENGTH, VALIDATORS, instruction
 
@@ -349,6 +353,45 @@ def test_each_validator_has_valid_and_invalid_examples() -> None:
 @given(text=any_text)
 def test_returns_a_bool_for_any_text(name: str, text: str) -> None:
     assert VALIDATORS[name](text) in {True, False}
+
+
+_FORMATS = {country: each["bban"] for _, country, _, each, _ in numdb.get("iban").prefixes}
+
+
+@given(
+    country=st.sampled_from([*_FORMATS, "XX"]),
+    account=st.text(alphabet=string.digits + string.ascii_uppercase, max_size=30),
+    digits=st.text(alphabet=string.digits, min_size=30, max_size=30),
+    by_check=st.booleans(),
+)
+@example(country="GB", account="WEST12345698765432", digits="0" * 30, by_check=True)
+def test_an_iban_is_what_python_stdnum_accepts(
+    country: str, account: str, digits: str, *, by_check: bool
+) -> None:
+    """Also in each length of an account, so that the format of each country is compared."""
+    for size in range(31):
+        bban = (account + digits)[:size]
+        check = iban_rule.calc_check_digits(f"{country}00{bban}") if by_check else digits[:2]
+        number = f"{country}{check}{bban}"
+        assert VALIDATORS["iban_code"](number) is iban_rule.is_valid(number, check_country=False)
+
+
+@pytest.mark.parametrize(("country", "structure"), _FORMATS.items())
+def test_an_iban_of_each_country_is_accepted(country: str, structure: str) -> None:
+    """A number with the format of its country and valid check digits."""
+    parts = re.findall(r"([0-9]+)!([nac])", structure)
+    account = "".join({"n": "4", "a": "K", "c": "7"}[kind] * int(count) for count, kind in parts)
+    number = f"{country}{iban_rule.calc_check_digits(f'{country}00{account}')}{account}"
+    assert VALIDATORS["iban_code"](number)
+    assert iban_rule.is_valid(number, check_country=False)
+
+
+@given(st.from_regex(r"[0-69]{3}-?[0-2]{2}-?[0-2]{4}", fullmatch=True))
+@example("078-05-1120")
+@example("457-55-5462")
+@example("219-09-9999")
+def test_a_social_security_number_is_what_python_stdnum_accepts(text: str) -> None:
+    assert VALIDATORS["us_ssn"](text) is ssn_rule.is_valid(text.replace("-", ""))
 
 
 # str.isdigit and int() accept digits of other scripts, but no identifier uses them.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import phonenumbers
 
 from pdp.detect.validators.common import MAX_LENGTH, digits_of
-from pdp.detect.validators.financial import payment_card
+from pdp.detect.validators.financial import CARD_LENGTHS, payment_card
 
 if TYPE_CHECKING:
     from pdp.detect.validators.common import Validator
@@ -54,11 +54,13 @@ def phone_number(text: str) -> bool:
     """
     if len(text) > MAX_LENGTH:
         return False
-    number = _EXTENSION.sub("", text)
+    number = _EXTENSION.sub("", text) if "x" in text.lower() else text
     digits = digits_of(number)
     if len(digits) not in _PHONE_LENGTHS or len(set(digits)) == 1:
         return False
-    if _OTHER_NUMBER.fullmatch(number.strip()) or payment_card(number):
+    if _OTHER_NUMBER.fullmatch(number.strip()):
+        return False
+    if len(digits) >= CARD_LENGTHS.start and payment_card(number):
         return False
     return not number.startswith("+") or _has_length_of_country(number)
 

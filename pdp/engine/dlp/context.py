@@ -36,12 +36,25 @@ FEW_VALUES: Final = 64
 class ContextSearch:
     """Searches texts for the context words of one detector."""
 
-    __slots__ = ("_look_ups", "_places", "_words")
+    __slots__ = ("_last", "_look_ups", "_places", "_words")
 
     def __init__(self, words: ContextWords) -> None:
         self._words = words
         self._look_ups = 0
         self._places: dict[int, list[int]] = {}
+        self._last: tuple[Segment, int, int, list[str]] | None = None
+
+    def around(self, segment: Segment, start: int, end: int) -> list[str]:
+        """Returns the words near a value: see `words_around`.
+
+        Several patterns often find the same value, one after the other, so the last is kept.
+        """
+        last = self._last
+        if last is not None and last[0] is segment and last[1] == start and last[2] == end:
+            return last[3]
+        words = words_around(segment.text, start, end)
+        self._last = (segment, start, end, words)
+        return words
 
     def occurs_in(self, segment: Segment) -> bool:
         """Whether a text can have a context word at all."""
@@ -51,13 +64,13 @@ class ContextSearch:
         """Whether a context word is near a value."""
         self._look_ups += 1
         if self._look_ups <= FEW_VALUES:
-            return self._words.any_in(words_around(segment.text, start, end))
+            return self._words.any_in(self.around(segment, start, end))
         # Most values in a table of numbers have no word near, so this look-up is enough.
         places = self._places_in(segment)
         index = bisect_left(places, start - CONTEXT_BEFORE)
         if index == len(places) or places[index] >= end + CONTEXT_AFTER:
             return False
-        return self._words.any_in(words_around(segment.text, start, end))
+        return self._words.any_in(self.around(segment, start, end))
 
     def _places_in(self, segment: Segment) -> list[int]:
         places = self._places.get(id(segment))
@@ -89,8 +102,12 @@ def words_around(text: str, start: int, end: int) -> list[str]:
     # Of a joined text, only the words of the same line are context.
     before = text[max(0, start - CONTEXT_BEFORE) : start].rpartition(LINE_END)[2]
     after = text[end : end + CONTEXT_AFTER].partition(LINE_END)[0]
-    words = _WORD.findall(before.lower()) + _WORD.findall(after.lower())
-    if not _INSIDE_NAME.search(before) and not _INSIDE_NAME.search(after):
+    lower_before, lower_after = before.lower(), after.lower()
+    words = _WORD.findall(f"{lower_before}{LINE_END}{lower_after}")
+    # A name of several words has a capital. Most texts have none near a value.
+    if (lower_before == before or not _INSIDE_NAME.search(before)) and (
+        lower_after == after or not _INSIDE_NAME.search(after)
+    ):
         return words
     parts = _WORD.findall(_INSIDE_NAME.sub(" ", before).lower())
     parts += _WORD.findall(_INSIDE_NAME.sub(" ", after).lower())

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pdp.engine.dlp.context import FEW_VALUES, ContextSearch, is_fraction, label_of, words_around
+from pdp.engine.dlp.context import FEW_VALUES, ContextSearch, is_fraction, label_of
 from pdp.engine.dlp.private_keys import private_key_end
 from pdp.engine.text.locations import Location, Reading, locate, whole_places
 
@@ -55,6 +54,9 @@ _NAME_BEFORE: Final = re.compile(r"(?:[A-Za-z]+ )?[\w.-]*\Z")
 
 _NO_MATCH: Final = (0, 0.0)
 
+_new: Final = tuple.__new__
+"""Makes a named tuple of all its fields, faster than its own constructor."""
+
 
 class EntityFinding(NamedTuple):
     """A value of a kind of data.
@@ -74,6 +76,7 @@ class EntityFinding(NamedTuple):
 
 def find_entities(
     detector: EntityDetector,
+    sources: Iterable[str],
     matches: Callable[[str], Iterable[PatternMatch]],
     segments: Callable[[str], Iterable[Segment]],
     validators: Validators,
@@ -82,17 +85,20 @@ def find_entities(
 
     Args:
         detector: the detector.
+        sources: those of its patterns that occur, in the order of its patterns.
         matches: returns the matches of a pattern.
         segments: returns the texts in which a pattern occurs.
         validators: the validators that detectors name.
     """
     search: _EntitySearch | None = None
     context = ContextSearch(detector.words)
-    for source in detector.patterns:
+    for source in sources:
         confidence = detector.weak.get(source, detector.confidence)
         without_context = 0
         for match in matches(source):
-            if match.segment.reading is Reading.COMMAND:
+            segment = match[0]
+            # Only a text that was made from others has a reading.
+            if segment.source is not None and segment.reading is Reading.COMMAND:
                 continue
             if search is None:
                 search = _EntitySearch(detector, context, validators)
@@ -139,7 +145,7 @@ class _EntitySearch:
         label_validator = detector.label_validator
         self._accepts_label = validators[label_validator] if label_validator else None
         self._best: dict[tuple[int, int], tuple[int, float]] = {}
-        self._counts: Counter[int] = Counter()
+        self._counts: dict[int, int] = {}
         self._context = context
         self._extension = EXTENSIONS[detector.extension] if detector.extension else None
 
@@ -152,54 +158,80 @@ class _EntitySearch:
         segment, match_start, _, start, end = match
         if self._extension is not None:
             end = self._extension(segment.text, start, end)
-        if not end or not self._has_label(segment, match_start, start):
+        accepts_label = self._accepts_label
+        if not end or (
+            accepts_label is not None
+            and not accepts_label(_label(segment.text, match_start, start))
+        ):
             return True
         return self._add_value(segment, start, end, confidence)
-
-    def _has_label(self, segment: Segment, start: int, end: int) -> bool:
-        """Whether the part of a match before its value is a label of such values.
-
-        Args:
-            segment: the text of the match.
-            start: the start of the match. The name that it is the end of belongs to the label.
-            end: the start of the value.
-        """
-        if self._accepts_label is None:
-            return True
-        text = segment.text
-        name = _NAME_BEFORE.search(text[max(0, start - MAX_NAME) : start])
-        return self._accepts_label((name[0] if name else "") + text[start:end])
 
     def _add_value(self, segment: Segment, start: int, end: int, confidence: float) -> bool:
         key, detector = id(segment), self._detector
         best_end, best_confidence = self._best.get((key, start), _NO_MATCH)
-        if (best_end >= end and best_confidence >= confidence) or self._counts[key] > MAX_FINDINGS:
+        count = self._counts.get(key, 0)
+        if (best_end >= end and best_confidence >= confidence) or count > MAX_FINDINGS:
             return True  # another pattern found it already, or a finding covers the whole text
-        if _needs_context(segment, confidence) and not self._context.is_near(segment, start, end):
+        if (
+            confidence < _LOW_CONFIDENCE
+            and _needs_context(segment, confidence)
+            and not self._context.is_near(segment, start, end)
+        ):
             return False
         value = segment.text[start:end]
         if self._accepts is not None:
             value = _valid_part(self._accepts, value)
-        if not value or value.lower() in detector.allowlist:
+        if not value or (detector.allowlist and value.lower() in detector.allowlist):
             return True
         value_end = start + len(value)
         self._best[key, start] = (value_end, confidence)
-        confidence = _confidence(detector, segment, start, value_end, confidence)
+        if confidence < detector.context_confidence or detector.against:
+            confidence = self._in_context(segment, start, value_end, confidence)
         self._add(confidence, locate(segment, start, value_end))
         if confidence >= _LOW_CONFIDENCE:
-            self._counts[key] += 1
-            if self._counts[key] > MAX_FINDINGS:
+            self._counts[key] = count + 1
+            if count == MAX_FINDINGS:
                 self._add(detector.context_confidence, whole_places(segment))
         return True
 
+    def _in_context(self, segment: Segment, start: int, end: int, confidence: float) -> float:
+        """Returns the confidence in a value, given the words around it."""
+        detector = self._detector
+        fraction = is_fraction(segment.text, start)
+        if (fraction and end - start >= _LONG_FRACTION) or (
+            confidence < _AMBIGUOUS
+            and detector.against
+            and detector.words_against.any_in(label_of(segment.text, start))
+        ):
+            return confidence / 2
+        words = self._context.around(segment, start, end)
+        if detector.words.any_in(words):
+            return max(confidence, detector.context_confidence)
+        if fraction or (detector.against and detector.words_against.any_in(words)):
+            return confidence / 2
+        return confidence
+
     def _add(self, confidence: float, locations: Iterable[Location]) -> None:
         detector = self._detector
-        self.findings += (
-            EntityFinding(
-                detector.id, detector.entity_type, detector.category, confidence, location
+        self.findings += [
+            _new(
+                EntityFinding,
+                (detector.id, detector.entity_type, detector.category, confidence, location),
             )
             for location in locations
-        )
+        ]
+
+
+def _label(text: str, start: int, end: int) -> str:
+    """Returns the part of a match before its value.
+
+    Args:
+        text: the text of the match.
+        start: the start of the match. The name that it is the end of belongs to the label.
+        end: the start of the value.
+    """
+    name = _NAME_BEFORE.search(text[max(0, start - MAX_NAME) : start])
+    return (name[0] if name else "") + text[start:end]
 
 
 def _valid_part(accepts: Callable[[str], bool], value: str) -> str:
@@ -209,24 +241,6 @@ def _valid_part(accepts: Callable[[str], bool], value: str) -> str:
     # For a number in groups, the pattern may have matched the word after it as the last group.
     shorter = value.rpartition(" ")[0]
     return shorter if shorter and accepts(shorter) else ""
-
-
-def _confidence(
-    detector: EntityDetector, segment: Segment, start: int, end: int, confidence: float
-) -> float:
-    """Returns the confidence in a value, given the words around it."""
-    if confidence < detector.context_confidence or detector.against:
-        words = words_around(segment.text, start, end)
-        fraction = is_fraction(segment.text, start)
-        if (fraction and end - start >= _LONG_FRACTION) or (
-            confidence < _AMBIGUOUS and detector.words_against.any_in(label_of(segment.text, start))
-        ):
-            confidence /= 2
-        elif detector.words.any_in(words):
-            confidence = max(confidence, detector.context_confidence)
-        elif fraction or detector.words_against.any_in(words):
-            confidence /= 2
-    return confidence
 
 
 def _without_overlaps(findings: list[EntityFinding]) -> tuple[EntityFinding, ...]:

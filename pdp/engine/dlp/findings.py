@@ -56,12 +56,13 @@ class RuleFindings(NamedTuple):
     @property
     def is_monitored(self) -> bool:
         """Whether the rule is judged and recorded only."""
-        return _is_monitored(self.rule)
+        placement = self.rule.placement
+        return placement is not None and placement.is_monitored
 
     @property
     def has_no_effect(self) -> bool:
         """Whether the rule is only monitored here, or something lets the findings pass."""
-        return self.is_monitored or self.exception is not None or bool(self.passed_by)
+        return self.exception is not None or bool(self.passed_by) or self.is_monitored
 
 
 def collect_rule_findings(
@@ -106,7 +107,7 @@ def collect_rule_findings(
         if rule.placement is not None:
             placed = _placed(result, rule.placement, parts, findings, facts)
         for each in placed:
-            if exceptions and each.findings:
+            if each.findings and exceptions is not NO_BOOK and exceptions:
                 collected += _lifted(each, exceptions, parts, findings, facts)
             else:
                 collected.append(each)

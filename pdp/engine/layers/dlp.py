@@ -69,6 +69,12 @@ _REASON_CODES: Final = {"prompt": "DLP_PROMPT", "redact": "DLP_REDACT", "block":
 _STATUS_HINTS: Final = {"prompt": 403, "block": 403}
 _SEVERITIES: Final = {"log_only": "low", "prompt": "medium", "redact": "medium", "block": "high"}
 
+_new: Final = tuple.__new__
+"""Makes a named tuple of all its fields, faster than its own constructor."""
+
+_PROMPT_RANK: Final = TIER_RANKS["prompt"]
+_REDACT_RANK: Final = TIER_RANKS["redact"]
+
 _KINDS: Final = (
     dlp_rule.KIND,
     dlp_rule.CUSTOMISATION_KIND,
@@ -130,22 +136,28 @@ class DlpLayer:
         matched = [each for each in rules if each.findings]
         if not matched:
             return NO_VERDICT._replace(rows=rows) if rows else NO_VERDICT
-        matched.sort(key=_strength)  # stable: keeps the order within a tier
-        counted = [each for each in matched if not each.is_monitored and _counts(each)]
-        enforced = [each for each in counted if not each.has_no_effect]
+        if len(matched) > 1:
+            matched.sort(key=_strength)  # stable: keeps the order within a tier
         points = self.points
-        clauses = dict.fromkeys(each.rule.rule.clause for each in counted)
+        enforced: list[RuleFindings] = []
+        floors: list[RiskFactor] = []
+        clauses: dict[str, None] = {}
+        is_personal = False
+        for each in matched:
+            if each.is_monitored or not _counts(each):
+                continue
+            if not each.has_no_effect:
+                enforced.append(each)
+            rule = each.rule.rule
+            floors.append(_new(RiskFactor, (DLP, rule.id, points[each.setting.tier])))
+            if rule.clause:
+                clauses[rule.clause] = None
+            is_personal = is_personal or _has_personal(each.findings)
         fields: dict[str, Any] = {
             "matches": tuple(map(_match, matched)),
-            "floors": tuple(
-                [RiskFactor(DLP, each.rule.rule.id, points[each.setting.tier]) for each in counted]
-            ),
-            "pii_detected": any(
-                finding.category in PERSONAL_CATEGORIES
-                for each in counted
-                for finding in each.findings
-            ),
-            "frameworks": tuple(filter(None, clauses)),
+            "floors": tuple(floors),
+            "pii_detected": is_personal,
+            "frameworks": tuple(clauses),
             "rows": rows,
         }
         return self._verdict(enforced, fields) if enforced else Verdict(**fields)
@@ -153,7 +165,7 @@ class DlpLayer:
     def _verdict(self, matched: list[RuleFindings], fields: Mapping[str, Any]) -> Verdict:
         """Returns what the rules do that are enforced, strictest first, with the other fields."""
         ranks = {each.setting.rank for each in matched}
-        redactions = tuple(_redactions(matched)) if TIER_RANKS["redact"] in ranks else ()
+        asks = _PROMPT_RANK in ranks
         strongest = matched[0]
         tier = strongest.setting.tier
         return Verdict(
@@ -161,9 +173,9 @@ class DlpLayer:
             reason_code=_REASON_CODES.get(tier, ""),
             message=_message(strongest),
             status_hint=_STATUS_HINTS.get(tier, 200),
-            obligations=tuple(_prompts(matched)) if TIER_RANKS["prompt"] in ranks else (),
-            holds=tuple(map(_hold, filter(_prompts_user, matched))),
-            redactions=redactions,
+            obligations=tuple(_prompts(matched)) if asks else (),
+            holds=tuple(map(_hold, filter(_prompts_user, matched))) if asks else (),
+            redactions=tuple(_redactions(matched)) if _REDACT_RANK in ranks else (),
             **fields,
         )
 
@@ -293,6 +305,10 @@ def _strength(finding: RuleFindings) -> tuple[bool, int]:
     return finding.has_no_effect, -finding.setting.rank
 
 
+def _has_personal(findings: Sequence[EntityFinding]) -> bool:
+    return any(each.category in PERSONAL_CATEGORIES for each in findings)
+
+
 def _counts(finding: RuleFindings) -> bool:
     """Whether findings count for the risk: a value that an exception allows is no finding."""
     return finding.exception is None or not finding.exception.is_by_value
@@ -325,7 +341,7 @@ def _message(finding: RuleFindings) -> str:
 
 
 def _prompts_user(finding: RuleFindings) -> bool:
-    return finding.setting.tier == "prompt"
+    return finding.setting.rank == _PROMPT_RANK
 
 
 def _hold(finding: RuleFindings) -> Hold:
@@ -349,7 +365,10 @@ def _prompts(matched: Sequence[RuleFindings]) -> Iterator[Obligation]:
 
 def _redactions(matched: Sequence[RuleFindings]) -> Iterator[Redaction]:
     for finding in matched:
-        if finding.setting.tier != "redact":
+        if finding.setting.rank != _REDACT_RANK:
+            continue
+        if len(finding.findings) == 1:
+            yield from _redactions_in_place(finding.rule, finding.findings)
             continue
         by_place: dict[Place, list[EntityFinding]] = {}
         for each in finding.findings:
@@ -382,17 +401,17 @@ def _is_secret(finding: EntityFinding, span: Span) -> bool:
 
 
 def _match(finding: RuleFindings) -> Match:
-    rule, tier = finding.rule.rule, finding.setting.tier
+    rule, tier, exception = finding.rule.rule, finding.setting.tier, finding.exception
     return Match(
         DLP,
         rule.id,
         rule.detector_name,
         tier,
         _SEVERITIES[tier],
-        with_effect(describe(finding), finding.exception, approved_by=finding.passed_by),
-        would_be=OUTCOMES[tier].name if finding.is_monitored else "",
-        excepted_by=finding.exception.id if finding.exception else "",
-        scope=finding.scope,
+        with_effect(describe(finding), exception, approved_by=finding.passed_by),
+        OUTCOMES[tier].name if finding.is_monitored else "",
+        exception.id if exception else "",
+        finding.scope,
         approved_by=finding.passed_by,
     )
 

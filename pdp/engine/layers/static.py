@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pdp.domain.decision import (
     NO_VERDICT,
@@ -39,8 +39,9 @@ from pdp.engine.text.locations import describe
 from pdp.engine.text.request_parts import RequestParts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
+    from pdp.domain.decision import Redaction
     from pdp.domain.request import Request
     from pdp.domain.static_policy import StaticOverride, StaticPolicy
     from pdp.engine.decision_facts import FactSource
@@ -52,6 +53,9 @@ if TYPE_CHECKING:
 _OUTCOMES: Final = {"block": Outcome.BLOCK, "warn": Outcome.WARN, "log": Outcome.ALLOW}
 _STATUS_HINTS: Final = {"block": 403, "warn": 200, "log": 200}
 _RANKS: Final = {severity: rank for rank, severity in enumerate(SEVERITIES)}
+
+_new: Final = tuple.__new__
+"""Makes a named tuple of all its fields, faster than its own constructor."""
 
 PoliciesByPattern = Mapping[str, "tuple[CompiledStaticPolicy, ...]"]
 
@@ -89,12 +93,13 @@ class StaticLayer:
         """Returns the verdict of the policies whose patterns were found."""
         if not findings.hits:
             return NO_VERDICT
-        hits = list(self._hits(findings, request))
+        hits = self._hits(findings, request)
         matched = [hit for hit in hits if hit.location is not None]
         rows = tuple(map(_row, hits)) if request.explain else ()
         if not matched:
             return NO_VERDICT._replace(rows=rows)
-        matched.sort(key=_strength)
+        if len(matched) > 1:
+            matched.sort(key=_strength)
         counted = [hit for hit in matched if not hit.is_monitored and _counts(hit)]
         return self._verdict(counted, tuple(map(_match, matched)), rows)
 
@@ -108,42 +113,50 @@ class StaticLayer:
             matches: all matches.
             rows: the rows of the trace.
         """
-        hits = [hit for hit in counted if hit.exception is None]
         points = self.points
-        floors = [RiskFactor(STATIC, hit.policy.id, points[hit.policy.severity]) for hit in counted]
-        fields: dict[str, Any] = {
-            "matches": matches,
-            "floors": tuple(floors),
-            "pii_detected": any(hit.policy.family in PERSONAL_FAMILIES for hit in counted),
-            "rows": rows,
-        }
-        return self._enforced(hits, fields) if hits else Verdict(**fields)
-
-    def _enforced(self, hits: Sequence[StaticHit], fields: Mapping[str, Any]) -> Verdict:
-        """Returns what the hits do that are enforced, strongest first, with the other fields."""
-        strongest = hits[0]
-        outcome = _outcome(strongest)
-        is_silent = outcome is Outcome.ALLOW
+        floors: list[RiskFactor] = []
+        warnings: list[PolicyWarning] = []
+        redactions: list[Redaction] = []
+        strongest: StaticHit | None = None
+        is_personal = False
+        for hit in counted:
+            policy = hit.policy
+            floors.append(_new(RiskFactor, (STATIC, policy.id, points[policy.severity])))
+            is_personal = is_personal or policy.family in PERSONAL_FAMILIES
+            if hit.exception is not None:
+                continue
+            strongest = strongest or hit
+            redactions += hit.redactions
+            if hit.action == "warn":
+                warnings.append(_new(PolicyWarning, (policy.id, _message(hit))))
+        outcome = Outcome.ALLOW if strongest is None else _outcome(strongest)
+        is_silent = strongest is None or outcome is Outcome.ALLOW
         return Verdict(
-            outcome=outcome,
-            reason_code="" if is_silent else f"STATIC_POLICY_{outcome.name}",
-            message="" if is_silent else _message(strongest),
-            status_hint=_STATUS_HINTS[strongest.action],
-            warnings=tuple(
-                PolicyWarning(hit.policy.id, _message(hit)) for hit in hits if hit.action == "warn"
-            ),
-            redactions=tuple(redaction for hit in hits for redaction in hit.redactions),
-            **fields,
+            outcome,
+            "" if is_silent else f"STATIC_POLICY_{outcome.name}",
+            "" if strongest is None or is_silent else _message(strongest),
+            200 if strongest is None else _STATUS_HINTS[strongest.action],
+            matches,
+            redactions=tuple(redactions),
+            warnings=tuple(warnings),
+            floors=tuple(floors),
+            pii_detected=is_personal,
+            rows=rows,
         )
 
-    def _hits(self, findings: Findings, request: Request) -> Iterator[StaticHit]:
+    def _hits(self, findings: Findings, request: Request) -> list[StaticHit]:
+        """Returns what the policies whose patterns were found do, in the order of the patterns."""
         parts = RequestParts(request, self.document_tools)
+        by_pattern, shared = self.by_pattern, self.shared
+        facts, exceptions = self.facts, self.exceptions
+        hits: list[StaticHit] = []
         for pattern in findings.hits:
-            policies = self.by_pattern.get(pattern)
-            for compiled in self.shared.get(pattern, ()) if policies is None else policies:
-                hit = find_hit(compiled, findings, parts, self.facts, self.exceptions)
+            policies = by_pattern.get(pattern)
+            for compiled in shared.get(pattern, ()) if policies is None else policies:
+                hit = find_hit(compiled, findings, parts, facts, exceptions)
                 if hit is not None:
-                    yield hit
+                    hits.append(hit)
+        return hits
 
 
 def build(policies: Policies) -> Layer | None:
@@ -282,10 +295,10 @@ def _counts(hit: StaticHit) -> bool:
 
 def _strength(hit: StaticHit) -> tuple[bool, bool, int, int, str]:
     """Sort key: strongest first, then by ID, so that equal findings give equal decisions."""
-    policy, is_lifted = hit.policy, hit.exception is not None
+    policy = hit.policy
     return (
         hit.is_monitored,
-        is_lifted,
+        hit.exception is not None,
         -_outcome(hit),
         -_RANKS[policy.severity],
         policy.id,
@@ -293,7 +306,8 @@ def _strength(hit: StaticHit) -> tuple[bool, bool, int, int, str]:
 
 
 def _outcome(hit: StaticHit) -> Outcome:
-    return Outcome.REDACT if hit.redacts else _OUTCOMES[hit.action]
+    # Most policies have no redaction, so the property need not be computed.
+    return Outcome.REDACT if hit.policy.redaction and hit.redacts else _OUTCOMES[hit.action]
 
 
 def _message(hit: StaticHit) -> str:
@@ -305,22 +319,24 @@ def _message(hit: StaticHit) -> str:
 
 
 def _reason(hit: StaticHit) -> str:
-    return f"pattern found in {describe(hit.location)}" if hit.location else hit.reason
+    location = hit.location
+    return hit.reason if location is None else f"pattern found in {describe(location)}"
 
 
 def _match(hit: StaticHit) -> Match:
-    policy = hit.policy
+    policy, action, _, scope, _, is_monitored, exception, is_talk, _ = hit
+    reason = _reason(hit)
     return Match(
         STATIC,
         policy.id,
         policy.name,
-        hit.action,
+        action,
         policy.severity,
-        with_effect(_reason(hit), hit.exception),
-        would_be=_outcome(hit).name if hit.is_monitored else "",
-        excepted_by=hit.exception.id if hit.exception else "",
-        scope=hit.scope,
-        talk=hit.is_talk,
+        with_effect(reason, exception) if exception else reason,
+        _outcome(hit).name if is_monitored else "",
+        exception.id if exception else "",
+        scope,
+        is_talk,
     )
 
 

@@ -231,11 +231,12 @@ def locate(segment: Segment, start: int, end: int) -> Sequence[Location]:
 
 def describe(location: Location) -> str:
     """Returns where a location is, in words, without its value."""
-    path = location.segment.path
+    segment, start, end = location
+    path = segment.path
     place = "the text" if path is None else f"arguments at {path}"
-    if location.segment.in_key:
+    if segment.in_key:
         place = f"the key of {place}"
-    return f"{place}, {location.start} to {location.end}"
+    return f"{place}, {start} to {end}"
 
 
 def whole_places(segment: Segment) -> Sequence[Location]:

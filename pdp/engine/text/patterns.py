@@ -7,7 +7,7 @@ pattern is also bounded by its length and by the memory of its compiled program.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import re2
@@ -34,6 +34,11 @@ _CONTINUATION: Final = 0x80  # the upper two bits of each UTF-8 byte after the f
 
 ByteRange = tuple[int, int]
 """A part of a text: its start and its end, in bytes."""
+
+_Match = Callable[[object, bytes, int, int], Sequence[tuple[int, int]]]
+"""Returns the spans of the next match and of its groups, -1 for what is not matched."""
+
+_UNANCHORED: Final = re2._Anchor.UNANCHORED
 
 _NO_REPETITION: Final = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
 _UNBOUNDED_REPETITION: Final = re.compile(r"[*+]|\{\d*,\}")
@@ -87,7 +92,7 @@ class CompiledPattern:
             `pdp.engine.text.pattern_cost`.
     """
 
-    __slots__ = ("_search", "_value_group", "cost", "max_bytes", "source")
+    __slots__ = ("_match", "_value_group", "cost", "max_bytes", "source")
 
     def __init__(self, source: str, *, small: bool = False) -> None:
         """Compiles `source`.
@@ -114,7 +119,8 @@ class CompiledPattern:
             raise _invalid("must be well-formed Unicode") from None
         self.source = source
         self.cost: PatternCost | None = None
-        self._search = compiled.finditer
+        # The method itself: its wrapper makes an object of each match, and takes a `str`, too.
+        self._match: _Match = compiled._regexp.Match
         self._value_group: int = compiled.groupindex.get(VALUE_GROUP, 0)
         # Without an unbounded repetition, a match is not longer than the program.
         self.max_bytes: int = 0 if _is_unbounded(source) else compiled.programsize
@@ -132,7 +138,7 @@ class CompiledPattern:
     def matches(
         self, text: str, data: bytes, ranges: Sequence[ByteRange] | None = None
     ) -> Iterator[tuple[int, int, int, int]]:
-        """Yields the span of each match and the span of its value, in code points.
+        """Returns the span of each match and the span of its value, in code points.
 
         The value is the group `VALUE_GROUP`. If the pattern does not have that group, the value is
         the whole match.
@@ -142,32 +148,60 @@ class CompiledPattern:
             data: the same text as UTF-8.
             ranges: the parts of `data` in which the pattern occurs; None for the whole text.
         """
-        group = self._value_group
-        matches = self._search(data) if ranges is None else self._search_ranges(data, ranges)
-        if len(text) == len(data):
-            for match in matches:
-                yield *match.span(), *_value_span(match, group)
-            return
-        chars = done = 0
-        for match in matches:
-            start, end = match.span()
-            if start < len(data) and data[start] & 0xC0 == _CONTINUATION:
-                continue  # an empty match inside a character
-            start_chars = chars + len(data[done:start].decode())
-            chars = start_chars + len(data[start:end].decode())
-            done = end
-            value_start, value_end = _value_span(match, group)
-            before = len(data[start:value_start].decode())
-            after = len(data[value_end:end].decode())
-            yield start_chars, chars, start_chars + before, chars - after
+        matches = self._search(data, ((0, len(data)),) if ranges is None else ranges)
+        return matches if len(text) == len(data) else in_code_points(data, matches)
 
-    def _search_ranges(self, data: bytes, ranges: Sequence[ByteRange]) -> Iterator[re2.Match]:
-        length = len(data)
-        for begin, end in ranges:
-            for match in self._search(data, begin, end):
-                # A match that touches the end of a range may continue after it, so it is not exact.
-                if match.end() < end or end == length:
+    def _search(
+        self, data: bytes, ranges: Sequence[ByteRange]
+    ) -> Iterator[tuple[int, int, int, int]]:
+        """Yields the span of each match in some parts of `data` and that of its value, in bytes."""
+        find, length = self.find, len(data)
+        for begin, stop in ranges:
+            while (match := find(data, begin, stop)) is not None:
+                end = match[1]
+                # A match that touches the end of a range may continue after it: it is not exact.
+                if end < stop or stop == length:
                     yield match
+                if begin == stop:
+                    break
+                # After an empty match at the start, the search goes on at the next byte.
+                begin = end if end != begin else begin + 1  # noqa: PLW2901
+
+    def find(self, data: bytes, begin: int, stop: int) -> tuple[int, int, int, int] | None:
+        """Returns the span of the next match and that of its value, in bytes; None if none is left.
+
+        Args:
+            data: the text as UTF-8.
+            begin: where to begin.
+            stop: where to stop. What is before `begin` and after it is context.
+        """
+        spans = self._match(_UNANCHORED, data, begin, stop)
+        start, end = spans[0]
+        if start < 0:
+            return None
+        group = self._value_group
+        if group:
+            value_start, value_end = spans[group]
+            # A group that did not take part in the match, for example in an alternative, has none.
+            if value_start >= 0:
+                return start, end, value_start, value_end
+        return start, end, start, end
+
+
+def in_code_points(
+    data: bytes, matches: Iterable[tuple[int, int, int, int]]
+) -> Iterator[tuple[int, int, int, int]]:
+    """Yields the spans of `matches`, which are in bytes, in code points."""
+    chars = done = 0
+    for start, end, value_start, value_end in matches:
+        if start < len(data) and data[start] & 0xC0 == _CONTINUATION:
+            continue  # an empty match inside a character
+        start_chars = chars + len(data[done:start].decode())
+        chars = start_chars + len(data[start:end].decode())
+        done = end
+        before = len(data[start:value_start].decode())
+        after = len(data[value_end:end].decode())
+        yield start_chars, chars, start_chars + before, chars - after
 
 
 def _compile_small(source: str) -> Any:
@@ -193,12 +227,6 @@ def _is_unbounded(source: str) -> bool:
     return (
         "\\Q" in source or _UNBOUNDED_REPETITION.search(_NO_REPETITION.sub("", source)) is not None
     )
-
-
-def _value_span(match: re2.Match, group: int) -> tuple[int, int]:
-    span: tuple[int, int] = match.span(group)
-    # A group that did not take part in the match, for example in an alternative, has no span.
-    return span if span[0] >= 0 else match.span()
 
 
 def _invalid(reason: str) -> InvalidPattern:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pdp.engine.layers.chain import ChainLayer
@@ -23,7 +22,6 @@ A list of marks begins with one that has no name: the time at which the evaluati
 """
 
 
-@dataclass(slots=True)
 class EvaluationState:
     """What is known so far about the decision on one request.
 
@@ -41,16 +39,44 @@ class EvaluationState:
         findings: the findings of the scan; None before the scan, and if a gate stopped the request.
     """
 
-    snapshot: Snapshot
-    request: Request
-    decision_id: str
-    marks: list[Mark] | None = None
-    verdicts: dict[str, Verdict] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
-    stopped_by: str = ""
-    findings: Findings | None = None
-    unmatched: bool = False
-    over_limit: WorkLimitExceeded | None = None
+    __slots__ = (
+        "decision_id",
+        "faults",
+        "findings",
+        "marks",
+        "over_limit",
+        "request",
+        "snapshot",
+        "stopped_by",
+        "unmatched",
+        "verdicts",
+    )
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        request: Request,
+        decision_id: str,
+        marks: list[Mark] | None = None,
+    ) -> None:
+        """Nothing is known yet.
+
+        Args:
+            snapshot: the policies in force.
+            request: the request.
+            decision_id: the ID of the decision.
+            marks: see the attribute.
+        """
+        self.snapshot = snapshot
+        self.request = request
+        self.decision_id = decision_id
+        self.marks = marks
+        self.verdicts: dict[str, Verdict] = {}
+        self.faults: list[Fault] = []
+        self.stopped_by = ""
+        self.findings: Findings | None = None
+        self.unmatched = False
+        self.over_limit: WorkLimitExceeded | None = None
 
     def yield_to_others(self) -> None:
         """Makes the rest of the evaluation let other threads run from time to time."""

@@ -6,6 +6,9 @@ import os
 from itertools import count
 from typing import Final
 
+_FIRST: Final = 1 << 60
+"""The first number with 16 hexadecimal digits."""
+
 
 class _Ids:
     """Makes ids of 32 hexadecimal digits; safe for threads and after a fork.
@@ -22,10 +25,10 @@ class _Ids:
     def restart(self) -> None:
         """Takes new random numbers. A child has those of its parent after a fork."""
         self._prefix = os.urandom(8).hex()
-        self._counter = count(int.from_bytes(os.urandom(7)))
+        self._counter = count(_FIRST + int.from_bytes(os.urandom(7)))
 
     def __call__(self) -> str:
-        return f"{self._prefix}{next(self._counter):016x}"
+        return self._prefix + hex(next(self._counter))[2:]
 
 
 new_id: Final = _Ids()

@@ -27,6 +27,10 @@ BODY_TIMEOUT_S: Final = 30.0
 PEER: Final = "pdp.peer"
 """The extension of an ASGI scope that holds the names in the client's certificate."""
 
+ROUNDS_PER_CHUNK: Final = 8
+"""Rounds of the event loop between two chunks of a body. To take in a chunk holds it for 0.2 ms,
+and another call waits for some twenty rounds before it is answered."""
+
 _CONTENT_LENGTH_DIGITS: Final = 15
 
 
@@ -105,6 +109,8 @@ async def _read(receive: Receive) -> bytes | bytearray:
     body: bytes | bytearray = b""
     size, more = 0, True
     while more:
+        for _ in range(ROUNDS_PER_CHUNK if size else 0):
+            await asyncio.sleep(0)
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientGone

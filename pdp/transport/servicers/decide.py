@@ -145,13 +145,14 @@ class DecideServicer:
             min_revision=max(revisions, default=0),
             deadline=call.deadline,
         )
-        responses: list[pb.DecideResponse] = []
+        answer = pb.DecideBatchResponse(revision=revision)
+        responses = answer.responses
         with self._batches.loop_time.share() as slices:
             for decision, item in zip(decisions, items, strict=True):
                 responses.append(to_response(decision, item))
                 if slices.are_over():
                     await slices.next()
-        return pb.DecideBatchResponse(responses=responses, revision=revision)
+        return answer
 
     async def stream_message(self, call: Call, message: Message) -> pb.DecideStreamResponse:
         """Answers one message of a stream: a whole request, or a chunk of a text or of events.

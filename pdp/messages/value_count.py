@@ -70,7 +70,7 @@ def _may_have_documents(message: pb.DecideRequest) -> bool:
 
 
 def _check(messages: Sequence[tuple[str, pb.DecideRequest]]) -> None:
-    if _field_beyond(messages, lambda text, _most: value_bound(text)):
+    if _field_beyond(messages, value_bound):
         field = _field_beyond(messages, count_values)
         if field:
             raise InvalidArgument.of(Violation(field, TOO_MANY))

@@ -32,6 +32,7 @@ from pdp.domain.layers import (
     ORG,
     STATIC,
 )
+from pdp.domain.named_tuples import new_tuple
 from pdp.domain.request import NO_TARGET
 from pdp.domain.risk import MAX_SCORE
 from pdp.engine.text.pseudonyms import Pseudonyms, session_of
@@ -68,9 +69,6 @@ _PLAIN_ALLOW: Final = Decision(
     revision=0,
     plain=True,
 )
-_new: Final = tuple.__new__
-"""Makes a named tuple of all its fields, faster than its own constructor."""
-
 _REVISION: Final = Decision._fields.index("revision")
 _BEFORE_REVISION: Final = _PLAIN_ALLOW[2:_REVISION]
 _AFTER_REVISION: Final = _PLAIN_ALLOW[_REVISION + 1 : -1]
@@ -171,7 +169,7 @@ def plain_allow(evaluation: EvaluationState) -> Decision:
     Most decisions are made here.
     """
     request, snapshot = evaluation.request, evaluation.snapshot
-    decision = _new(
+    decision = new_tuple(
         Decision,
         (
             evaluation.decision_id,

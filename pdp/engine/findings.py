@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from pdp.domain.named_tuples import new_tuple
 from pdp.engine.dlp.context import is_fraction
 from pdp.engine.dlp.entities import EntityFinding, find_entities
 from pdp.engine.text.locations import Location, PatternMatch, Segment, locate
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
 
 
 _NO_INDEXES: Final[Mapping[int, ChunkIndex]] = MappingProxyType({})
-
-
-_new: Final = tuple.__new__
-"""Makes a named tuple of all its fields, faster than its own constructor."""
 
 
 class _LazyMatches:
@@ -84,7 +81,7 @@ class _LazyMatches:
             if span is None:
                 return None
         self._work.add_located(len(data))
-        match: PatternMatch = _new(PatternMatch, (segment, *span))
+        match: PatternMatch = new_tuple(PatternMatch, (segment, *span))
         self._matches.append(match)
         self._begin = end
         return match
@@ -115,7 +112,7 @@ def _located(
         for start, end, value_start, value_end in pattern.matches(
             segment.text, segment.data, ranges
         ):
-            yield _new(PatternMatch, (segment, start, end, value_start, value_end))
+            yield new_tuple(PatternMatch, (segment, start, end, value_start, value_end))
 
 
 def _ranges(
@@ -170,7 +167,7 @@ class Findings:
             segment, start, end, _, _ = match
             if not validator or _is_valid(self._validators[validator], match):
                 self.work.add_match()
-                return _new(Location, (segment, start, end))
+                return new_tuple(Location, (segment, start, end))
         return next(self.locations(detector), None)
 
     def all(self, detector: PatternDetector) -> tuple[Location, ...]:
@@ -225,7 +222,7 @@ class Findings:
         """Yields the locations of `all`, as far as the caller iterates, and some repeatedly."""
         for segment, start, end, _, _ in self.accepted_matches(detector):
             if segment.source is None:
-                yield _new(Location, (segment, start, end))
+                yield new_tuple(Location, (segment, start, end))
             else:
                 yield from locate(segment, start, end)
 

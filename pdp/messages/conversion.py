@@ -14,6 +14,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.domain.access import NO_CALLER
 from pdp.domain.decision import Match, ObligationType
+from pdp.domain.named_tuples import new_tuple
 from pdp.domain.request import (
     MAX_DEPTH,
     Entity,
@@ -47,9 +48,6 @@ if TYPE_CHECKING:
     )
 
 MAX_REVISION: Final = 1 << 53
-
-_new: Final = tuple.__new__
-"""Makes a named tuple of all its fields, faster than its own constructor."""
 
 _MAX_DOCUMENT: Final = 16_777_216
 """How many bytes the text of a document may have. No message of gRPC is as large."""
@@ -100,7 +98,7 @@ def to_request(
         values[_PROVIDER], values[_MODEL] = model.provider, model.model
     if values[_TIMESTAMP] is None:
         values[_TIMESTAMP] = time.time()
-    request = _new(Request, values)  # `_make` counts the values first
+    request = new_tuple(Request, values)  # `_make` counts the values first
     if not (is_certainly_valid(request, size) and 0 <= min_revision < MAX_REVISION):
         validate(message, prefix)
         _check_tokens(request, prefix)
@@ -201,7 +199,7 @@ def _subject(message: pb.Subject, prefix: str) -> Subject:
         message.risk_score if has("risk_score") else None,
         attributes,
     )
-    return _new(Subject, values)
+    return new_tuple(Subject, values)
 
 
 def _target(message: pb.Target, prefix: str) -> Target:
@@ -213,7 +211,7 @@ def _target(message: pb.Target, prefix: str) -> Target:
         tuple(classifications[:]) if classifications else (),
         tuple(fields[:]) if fields else (),
     )
-    return _new(Target, values)
+    return new_tuple(Target, values)
 
 
 _CONVERTERS: Final[Mapping[str, Callable[[Any, str], Any]]] = {

@@ -25,6 +25,7 @@ from pdp.domain.decision import (
 from pdp.domain.detector import PERSONAL_CATEGORIES, SECRET
 from pdp.domain.entity_types import is_secret_type
 from pdp.domain.layers import DLP
+from pdp.domain.named_tuples import new_tuple
 from pdp.domain.policy_set import changed_ids
 from pdp.domain.redaction_kind import kind_by_value
 from pdp.domain.user_group import all_groups
@@ -68,9 +69,6 @@ OUTCOMES: Final = {
 _REASON_CODES: Final = {"prompt": "DLP_PROMPT", "redact": "DLP_REDACT", "block": "DLP_BLOCK"}
 _STATUS_HINTS: Final = {"prompt": 403, "block": 403}
 _SEVERITIES: Final = {"log_only": "low", "prompt": "medium", "redact": "medium", "block": "high"}
-
-_new: Final = tuple.__new__
-"""Makes a named tuple of all its fields, faster than its own constructor."""
 
 _PROMPT_RANK: Final = TIER_RANKS["prompt"]
 _REDACT_RANK: Final = TIER_RANKS["redact"]
@@ -149,7 +147,7 @@ class DlpLayer:
             if not each.has_no_effect:
                 enforced.append(each)
             rule = each.rule.rule
-            floors.append(_new(RiskFactor, (DLP, rule.id, points[each.setting.tier])))
+            floors.append(new_tuple(RiskFactor, (DLP, rule.id, points[each.setting.tier])))
             if rule.clause:
                 clauses[rule.clause] = None
             is_personal = is_personal or _has_personal(each.findings)

@@ -28,6 +28,7 @@ from pdp.domain.decision import (
     Verdict,
 )
 from pdp.domain.layers import STATIC
+from pdp.domain.named_tuples import new_tuple
 from pdp.domain.policy_set import changed_ids
 from pdp.domain.risk import SEVERITIES
 from pdp.domain.static_policy import KIND, OVERRIDE_KIND, PERSONAL_FAMILIES
@@ -53,9 +54,6 @@ if TYPE_CHECKING:
 _OUTCOMES: Final = {"block": Outcome.BLOCK, "warn": Outcome.WARN, "log": Outcome.ALLOW}
 _STATUS_HINTS: Final = {"block": 403, "warn": 200, "log": 200}
 _RANKS: Final = {severity: rank for rank, severity in enumerate(SEVERITIES)}
-
-_new: Final = tuple.__new__
-"""Makes a named tuple of all its fields, faster than its own constructor."""
 
 PoliciesByPattern = Mapping[str, "tuple[CompiledStaticPolicy, ...]"]
 
@@ -121,14 +119,14 @@ class StaticLayer:
         is_personal = False
         for hit in counted:
             policy = hit.policy
-            floors.append(_new(RiskFactor, (STATIC, policy.id, points[policy.severity])))
+            floors.append(new_tuple(RiskFactor, (STATIC, policy.id, points[policy.severity])))
             is_personal = is_personal or policy.family in PERSONAL_FAMILIES
             if hit.exception is not None:
                 continue
             strongest = strongest or hit
             redactions += hit.redactions
             if hit.action == "warn":
-                warnings.append(_new(PolicyWarning, (policy.id, _message(hit))))
+                warnings.append(new_tuple(PolicyWarning, (policy.id, _message(hit))))
         outcome = Outcome.ALLOW if strongest is None else _outcome(strongest)
         is_silent = strongest is None or outcome is Outcome.ALLOW
         return Verdict(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.domain.decision import Redaction
 from pdp.domain.detector import SECRET
+from pdp.domain.named_tuples import new_tuple
 from pdp.domain.placement import ARGUMENTS, SCOPES, TEXT
 from pdp.domain.redaction_kind import kind_by_value
 from pdp.domain.static_policy import (
@@ -37,9 +38,6 @@ if TYPE_CHECKING:
 
 MAX_LOCATIONS: Final = 1000
 """Locations of one policy that are looked at. If there are more, its strongest action counts."""
-
-_new: Final = tuple.__new__
-"""Makes a named tuple of all its fields, faster than its own constructor."""
 
 _VALUE_FAMILIES: Final = PERSONAL_FAMILIES | {"secret"}
 _RANKS: Final = {action: rank for rank, action in enumerate(ACTIONS)}
@@ -190,7 +188,7 @@ def find_hit(
         if location is None:
             return _rejected(policy)
         scope = parts.scope_of(location)
-        hit: StaticHit = _new(
+        hit: StaticHit = new_tuple(
             StaticHit, (policy, policy.action, location, scope, "", False, None, False, ())
         )
         if not policy.redaction:  # most policies

@@ -1,4 +1,4 @@
-"""How named tuples are made where it matters how long that takes."""
+"""How the named tuples of a decision are made."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ BODY_TIMEOUT_S: Final = 30.0
 PEER: Final = "pdp.peer"
 """The extension of an ASGI scope that holds the names in the client's certificate."""
 
-ROUNDS_PER_CHUNK: Final = 8
+ROUNDS_PER_CHUNK: Final = 16
 """Rounds of the event loop between two chunks of a body. To take in a chunk holds it for 0.2 ms,
 and another call waits for some twenty rounds before it is answered."""
 

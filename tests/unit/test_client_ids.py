@@ -14,9 +14,9 @@ import os
 from pdp_client.ids import new_id
 new_id()
 child = os.fork()
-print(new_id(), flush=True)
 if child:
     os.waitpid(child, 0)
+print(new_id(), flush=True)
 """
 
 

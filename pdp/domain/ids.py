@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from itertools import count
@@ -22,6 +23,10 @@ class _Ids:
     __slots__ = ("_chance", "_counter", "_millisecond", "_node", "_prefix")
 
     def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """Takes new random numbers. A child has those of its parent after a fork."""
         chance = self._chance = random.SystemRandom()
         self._node = f"7{chance.getrandbits(12):03x}-8{chance.getrandbits(12):03x}-"
         self._node += f"{chance.getrandbits(16):04x}"
@@ -47,3 +52,6 @@ class _Ids:
 
 new_id: Final = _Ids()
 """Returns a new id, unique across processes; ids sort by the time at which they were made."""
+
+if hasattr(os, "register_at_fork"):  # where processes can fork
+    os.register_at_fork(after_in_child=new_id.restart)

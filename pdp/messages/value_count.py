@@ -45,28 +45,7 @@ def check_all_values(messages: Iterable[pb.DecideRequest], field: str) -> None:
     Raises:
         InvalidArgument: they hold more; the error names the field.
     """
-    _check(
-        [
-            (f"{field}[{index}].", message)
-            for index, message in enumerate(messages)
-            if _may_have_documents(message)
-        ]
-    )
-
-
-def _may_have_documents(message: pb.DecideRequest) -> bool:
-    """Returns whether a request may have a document. Fast: most items of a batch have none."""
-    has = message.HasField
-    return bool(
-        has("arguments")
-        or has("context")
-        or message.arguments_json
-        or message.context_json
-        or (
-            has("subject")
-            and (message.subject.HasField("attributes") or message.subject.attributes_json)
-        )
-    )
+    _check([(f"{field}[{index}].", message) for index, message in enumerate(messages)])
 
 
 def _check(messages: Sequence[tuple[str, pb.DecideRequest]]) -> None:
@@ -92,17 +71,27 @@ def _field_beyond(
     return ""
 
 
+_DOCUMENTS: Final = (("arguments", "arguments_json"), ("context", "context_json"))
+_SUBJECT_DOCUMENTS: Final = (("attributes", "attributes_json"),)
+"""The fields of each document: as a Struct, and as text."""
+
+
 def _documents(message: pb.DecideRequest) -> Iterator[tuple[str, Struct | str]]:
     """Yields the documents of a request that are set, with the names of their fields."""
-    parents: list[tuple[Any, str, str]] = [(message, "arguments", ""), (message, "context", "")]
+    yield from _documents_in(message, _DOCUMENTS, "")
     if message.HasField("subject"):
-        parents.append((message.subject, "attributes", "subject."))
-    for parent, name, prefix in parents:
-        if parent.HasField(name):
-            yield prefix + name, getattr(parent, name)
-        text: str = getattr(parent, f"{name}_json")
+        yield from _documents_in(message.subject, _SUBJECT_DOCUMENTS, "subject.")
+
+
+def _documents_in(
+    parent: Any, names: Iterable[tuple[str, str]], prefix: str
+) -> Iterator[tuple[str, Struct | str]]:
+    for of_struct, of_text in names:
+        if parent.HasField(of_struct):
+            yield prefix + of_struct, getattr(parent, of_struct)
+        text: str = getattr(parent, of_text)
         if text:
-            yield f"{prefix}{name}_json", text
+            yield prefix + of_text, text
 
 
 def _count_struct(struct: Struct, most: int) -> int:

@@ -33,7 +33,7 @@ _LABELS: Final = "(?i)(?:"
 
 _REST_OF_LINE: Final = r"[^\n]*"
 
-_FAMILIES: Final = {SQL: ORDERS, FORMER_SQL: ORDERS, COMMAND: ORDERS, PROMPT_INJECTION: WORDS}
+_SQL_FAMILIES: Final = frozenset({SQL, FORMER_SQL})
 
 
 def pattern_groups(patterns: Iterable[str], policies: Iterable[StaticPolicy]) -> dict[str, str]:
@@ -45,8 +45,10 @@ def pattern_groups(patterns: Iterable[str], policies: Iterable[StaticPolicy]) ->
     """
     groups = {each: WORDS if each.startswith(_LABELS) else VALUES for each in patterns}
     for policy in policies:
-        group = _FAMILIES.get(policy.family)
-        if group is not None:
-            reads_on = policy.family != COMMAND and _REST_OF_LINE in policy.pattern
-            groups[policy.pattern] = LINES if group == ORDERS and reads_on else group
+        if policy.family in _SQL_FAMILIES:
+            groups[policy.pattern] = LINES if _REST_OF_LINE in policy.pattern else ORDERS
+        elif policy.family == COMMAND:
+            groups[policy.pattern] = ORDERS
+        elif policy.family == PROMPT_INJECTION:
+            groups[policy.pattern] = WORDS
     return groups

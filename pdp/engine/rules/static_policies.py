@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.domain.decision import Redaction
 from pdp.domain.detector import SECRET
-from pdp.domain.named_tuples import new_tuple
 from pdp.domain.placement import ARGUMENTS, SCOPES, TEXT
 from pdp.domain.redaction_kind import kind_by_value
 from pdp.domain.static_policy import (
@@ -187,12 +186,7 @@ def find_hit(
         location = findings.first(detector)
         if location is None:
             return _rejected(policy)
-        scope = parts.scope_of(location)
-        hit: StaticHit = new_tuple(
-            StaticHit, (policy, policy.action, location, scope, "", False, None, False, ())
-        )
-        if not policy.redaction:  # most policies
-            return hit
+        hit = StaticHit(policy, policy.action, location, parts.scope_of(location))
         return _with_redactions(hit, compiled, findings, parts) if hit.redacts else hit
     if placement is not None and placement.expression is not None:
         judgement = placement.expression.judge(request, findings, facts)

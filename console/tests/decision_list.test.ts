@@ -14,6 +14,10 @@ function numbered(cursor: number): DecisionRecord {
   return recordOf({ decision_id: `d${cursor}`, cursor: String(cursor) });
 }
 
+function pageOf(found: DecisionRecord[], next_cursor = "", tail_cursor = ""): Page {
+  return { records: found, next_cursor, tail_cursor };
+}
+
 function pages(...answers: Page[]): (cursor: string) => Promise<Page> {
   const all = new Map(answers.map((page, index) => [answers[index - 1]?.next_cursor ?? "", page]));
   return async (cursor) => all.get(cursor) ?? Promise.reject(new Error(`no page at ${cursor}`));
@@ -23,12 +27,7 @@ const ids = (list: RecordList) => list.rows.value.map(({ id }) => id);
 
 describe("the list", () => {
   test("loads page after page until the end", async () => {
-    const list = new RecordList(
-      pages(
-        { records: records(9, 2), next_cursor: "8" },
-        { records: records(7, 1), next_cursor: "" },
-      ),
-    );
+    const list = new RecordList(pages(pageOf(records(9, 2), "8"), pageOf(records(7, 1))));
     await list.restart();
     expect(ids(list)).toEqual(["d9", "d8"]);
     await list.more();
@@ -39,10 +38,8 @@ describe("the list", () => {
   });
 
   test("goes through pages without a match, and asks before it reads on for long", async () => {
-    const empty = (next: number): Page => ({ records: [], next_cursor: String(next) });
-    const list = new RecordList(
-      pages(...[50, 40, 30, 20, 10].map(empty), { records: records(5, 1), next_cursor: "" }),
-    );
+    const empty = (next: number): Page => pageOf([], String(next));
+    const list = new RecordList(pages(...[50, 40, 30, 20, 10].map(empty), pageOf(records(5, 1))));
     await list.restart();
     expect([ids(list), list.halted.value]).toEqual([[], true]);
     await list.more();
@@ -52,28 +49,43 @@ describe("the list", () => {
   });
 
   test("puts new records on top once, in any order", async () => {
-    const list = new RecordList(pages({ records: records(5, 2), next_cursor: "" }));
+    const list = new RecordList(pages(pageOf(records(5, 2))));
     await list.restart();
     list.prepend([numbered(5), numbered(6), numbered(7)]);
     list.prepend([numbered(7)]);
     expect(ids(list)).toEqual(["d7", "d6", "d5", "d4"]);
   });
 
+  test("is continued from the end of the log, also if it is empty or has older rows only", async () => {
+    const list = new RecordList(pages(pageOf([], "", "8")));
+    expect(list.newest).toBe("");
+    await list.restart();
+    expect(list.newest).toBe("8");
+    const older = new RecordList(
+      pages(pageOf([], "50", "90"), pageOf([numbered(5)], "4"), pageOf([numbered(3)])),
+    );
+    await older.restart();
+    await older.more();
+    expect([ids(older), older.newest]).toEqual([["d5", "d3"], "90"]);
+    older.prepend([numbered(91)]);
+    expect(older.newest).toBe("91");
+  });
+
   test("that is loaded again keeps what has come meanwhile, and nothing else", async () => {
     const answers: ((page: Page) => void)[] = [];
     const list = new RecordList(() => new Promise((resolve) => answers.push(resolve)));
     const first = list.restart();
-    answers[0]?.({ records: records(5, 2), next_cursor: "" });
+    answers[0]?.(pageOf(records(5, 2)));
     await first;
     const second = list.restart();
     list.prepend([numbered(7)]);
-    answers[1]?.({ records: [numbered(6)], next_cursor: "" });
+    answers[1]?.(pageOf([numbered(6)]));
     await second;
     expect(ids(list)).toEqual(["d7", "d6"]);
   });
 
   test("is bounded, and loads again what has fallen off its end", async () => {
-    const list = new RecordList(pages({ records: records(MOST_ROWS, MOST_ROWS), next_cursor: "" }));
+    const list = new RecordList(pages(pageOf(records(MOST_ROWS, MOST_ROWS))));
     await list.restart();
     list.prepend([numbered(MOST_ROWS + 1)]);
     expect(list.rows.value.length).toBe(MOST_ROWS);
@@ -83,9 +95,9 @@ describe("the list", () => {
   test("keeps its rows if a page fails, and goes on at the same place", async () => {
     let fails = true;
     const list = new RecordList(async (cursor) => {
-      if (cursor === "") return { records: records(3, 1), next_cursor: "3" };
+      if (cursor === "") return pageOf(records(3, 1), "3");
       if (fails) throw new ApiError(503, "UNAVAILABLE", "later");
-      return { records: records(2, 1), next_cursor: "" };
+      return pageOf(records(2, 1));
     });
     await list.restart();
     await list.more();

@@ -41,10 +41,12 @@ class LogPage(NamedTuple):
     Attributes:
         entries: the entries.
         more: the cursor of the next page; None if there is none. See `RecordPage`.
+        end: the cursor from which a tail continues the page; None on later pages than the first.
     """
 
     entries: Sequence[LogEntry]
     more: int | None
+    end: int | None
 
 
 class RecordReader:
@@ -72,8 +74,17 @@ class RecordReader:
             StoreUnavailable: the log cannot be read.
         """
         filter_ = RecordFilter(tenant_id, **conditions)
-        page = await asyncio.to_thread(self._log.select, filter_, before=before, limit=limit)
-        return LogPage([_entry(each) for each in page.records], page.more)
+
+        def work() -> LogPage:
+            # The end is read before the page, so that no record can be in neither.
+            end = self._log.last() if before is None else None
+            page = self._log.select(filter_, before=before, limit=limit)
+            entries = [_entry(each) for each in page.records]
+            if end is not None and entries:
+                end = max(end, entries[0].cursor)
+            return LogPage(entries, page.more, end)
+
+        return await asyncio.to_thread(work)
 
     async def get(self, tenant_id: str, decision_id: str) -> LogEntry | None:
         """Returns the record of a decision; None if there is none.

@@ -197,6 +197,21 @@ class TestReading:
             lines = tail.iter_lines()
             assert [json.loads(next(lines))["decision_id"] for _ in ids] == ids
 
+    def test_a_tail_continues_a_list_without_a_gap(self, client: httpx2.Client) -> None:
+        matching = {"outcome": "BLOCK"}
+        empty = client.get(f"{AUDIT}/records", params=matching).json()
+        assert empty["records"] == []
+        ids = [decide(client, ATTACK)["decision_id"] for _ in range(3)]
+        listed = records(client, **matching)
+        page = client.get(f"{AUDIT}/records", params={**matching, "limit": 1}).json()
+        assert int(page["tail_cursor"]) >= int(listed[0]["cursor"]) > int(empty["tail_cursor"])
+        older = {**matching, "limit": 1, "cursor": page["next_cursor"]}
+        assert client.get(f"{AUDIT}/records", params=older).json()["tail_cursor"] == ""
+        tailing = {**matching, "cursor": empty["tail_cursor"]}
+        with client.stream("GET", f"{AUDIT}/tail", params=tailing) as tail:
+            lines = tail.iter_lines()
+            assert [json.loads(next(lines))["decision_id"] for _ in ids] == ids
+
     def test_invalid_requests_for_streams_are_refused(
         self, client: httpx2.Client, channel: grpc.Channel
     ) -> None:

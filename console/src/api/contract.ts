@@ -4747,6 +4747,8 @@ export interface components {
             records: components["schemas"]["DecisionRecord"][];
             /** @description next_cursor is the cursor of the next page; empty if this is the last page. */
             next_cursor: string;
+            /** @description tail_cursor is the cursor from which `TailRecords` continues the list: it sends the records that were written after the first page was read, also if that page is empty. Later pages have none. */
+            tail_cursor: string;
         };
         /** @description ListSiemConnectorsResponse holds all connectors. */
         ListSiemConnectorsResponse: {

@@ -83,7 +83,7 @@ class AuditServicer:
         """Lists records, newest first."""
         request = cast("pb.ListRecordsRequest", message)
         limit = request.limit or DEFAULT_LIMIT
-        entries, more = await self._reader.list(
+        entries, more, end = await self._reader.list(
             call.tenant_id, _cursor(request.cursor), limit + 1, **_record_filters(request)
         )
         page = entries[:limit]
@@ -92,6 +92,7 @@ class AuditServicer:
         return pb.ListRecordsResponse(
             records=[to_record(each) for each in page],
             next_cursor="" if more is None else str(more),
+            tail_cursor="" if end is None else str(end),
         )
 
     async def get(self, call: Call, message: Message) -> pb.GetRecordResponse:

@@ -22,6 +22,8 @@ export class RecordList {
   /** Whether the search went through many records that do not match, and waits for the user. */
   readonly halted = signal(false);
   private controller = new AbortController();
+  /** Where a tail continues the first page, also an empty one. */
+  private end = "";
 
   /** @param page reads the page at a cursor; the first page has an empty one */
   constructor(private readonly page: (cursor: string, signal: AbortSignal) => Promise<Page>) {}
@@ -41,9 +43,10 @@ export class RecordList {
     return !this.complete && this.rows.value.length >= MOST_ROWS;
   }
 
-  /** The cursor of the newest row; empty if there is none. */
+  /** The cursor of the newest row, or of the end of the log if all rows are older. */
   get newest(): string {
-    return this.rows.peek()[0]?.cursor ?? "";
+    const cursor = this.rows.peek()[0]?.cursor ?? "";
+    return sequence(cursor) > sequence(this.end) ? cursor : this.end;
   }
 
   /**
@@ -104,9 +107,10 @@ export class RecordList {
     this.error.value = undefined;
     this.halted.value = false;
     try {
-      const { rows, next } = await this.search(from, aborted);
+      const { rows, next, end } = await this.search(from, aborted);
       if (aborted.aborted) return;
       put(rows);
+      this.end = end;
       this.next.value = next;
       this.halted.value = rows.length === 0 && next !== "";
     } catch (cause) {
@@ -118,12 +122,15 @@ export class RecordList {
 
   private async search(from: string, aborted: AbortSignal) {
     let next = from;
+    let { end } = this;
     for (let read = 0; read < EMPTY_PAGES; read += 1) {
       const page = await this.page(next, aborted);
       next = page.next_cursor;
-      if (page.records.length > 0 || next === "") return { rows: page.records.map(rowOf), next };
+      end = page.tail_cursor || end;
+      const rows = page.records.map(rowOf);
+      if (rows.length > 0 || next === "") return { rows, next, end };
     }
-    return { rows: [], next };
+    return { rows: [], next, end };
   }
 }
 

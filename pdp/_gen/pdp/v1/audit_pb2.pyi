@@ -482,9 +482,15 @@ class ListRecordsResponse(_message.Message):
 
     RECORDS_FIELD_NUMBER: _builtins.int
     NEXT_CURSOR_FIELD_NUMBER: _builtins.int
+    TAIL_CURSOR_FIELD_NUMBER: _builtins.int
     next_cursor: _builtins.str
     """next_cursor is the cursor of the next page; empty if this is the last
     page.
+    """
+    tail_cursor: _builtins.str
+    """tail_cursor is the cursor from which `TailRecords` continues the list: it
+    sends the records that were written after the first page was read, also if
+    that page is empty. Later pages have none.
     """
     @_builtins.property
     def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___DecisionRecord]:
@@ -498,10 +504,11 @@ class ListRecordsResponse(_message.Message):
         *,
         records: _abc.Iterable[Global___DecisionRecord] | None = ...,
         next_cursor: _builtins.str = ...,
+        tail_cursor: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_cursor", b"next_cursor", "records", b"records"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_cursor", b"next_cursor", "records", b"records", "tail_cursor", b"tail_cursor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

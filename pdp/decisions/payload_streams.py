@@ -575,7 +575,7 @@ def _strongest(decisions: Sequence[Decision], fresh: Sequence[Decision]) -> Deci
     deciding = max(decisions, key=lambda each: (each.outcome, each.risk.score))
     redactions = _redactions(fresh)
     if len(decisions) == 1 and deciding.plain and not redactions:
-        return deciding._replace(unmatched=None)
+        return deciding._replace(scan=None, unmatched=None)
     others = dict.fromkeys(
         obligation
         for each in decisions
@@ -602,6 +602,7 @@ def _strongest(decisions: Sequence[Decision], fresh: Sequence[Decision]) -> Deci
         faults=_united(each.faults for each in decisions),
         counted=all(each.counted for each in decisions),
         plain=all(each.plain for each in decisions),
+        scan=None,
         unmatched=None,
     )
 

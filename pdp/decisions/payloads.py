@@ -257,7 +257,7 @@ def _combined(snapshot: Snapshot, judged: Sequence[_Judged], payload: Payload) -
     unjudged = _unjudged(snapshot, payload)
     first = judged[0].decision
     if unjudged is None and all(each.decision.plain for each in judged):
-        return first._replace(unmatched=None, payload=PayloadResult(payload.format))
+        return first._replace(scan=None, unmatched=None, payload=PayloadResult(payload.format))
     deciding = max(judged, key=lambda each: (each.outcome, each.decision.risk.score))
     outcome, decision = _deciding(deciding, unjudged)
     decisions = [each.decision for each in judged]
@@ -287,6 +287,7 @@ def _combined(snapshot: Snapshot, judged: Sequence[_Judged], payload: Payload) -
         payload=PayloadResult(payload.format, redacted, payload.unjudged),
         holds=_united(each.decision.holds for each in held),
         held=tuple(HeldPart(each.request, _outcomes(each.decision.holds)) for each in held),
+        scan=None,
         unmatched=None,
     )
 

@@ -20,6 +20,7 @@ from pdp.domain.detector import (
     SECRET,
     EntityDetector,
 )
+from pdp.engine.findings import Scan
 from pdp.engine.scan import PatternSet, scan
 from pdp.engine.text.redaction import redact
 
@@ -67,7 +68,7 @@ class Redactor:
         """Compiles the detectors of `platform` and its policies of secrets and personal data."""
         self._validators = platform.validators
         detectors = [*platform.detectors.values(), *_of_policies(platform.policies)]
-        self._by_pattern = _by_pattern(replace(each, allowlist=frozenset()) for each in detectors)
+        self._by_pattern = _by_pattern(map(_without_examples, detectors))
         self._examples = {each.id: each.allowlist for each in detectors if each.allowlist}
         patterns = platform.patterns
         # Decisions search for all of the platform's patterns.
@@ -90,7 +91,11 @@ class Redactor:
         entity_findings: list[EntityFinding] = []
         if not self._is_searched or decision.unmatched is not request:
             by_pattern, shards = self._for(snapshot)
-            findings = scan(shards, request.text, request.arguments, self._validators)
+            known = decision.scan
+            if self._is_searched and isinstance(known, Scan) and known.request is request:
+                findings = known.findings.copy()
+            else:
+                findings = scan(shards, request.text, request.arguments, self._validators)
             if findings.hits:
                 findings.work.yields = True  # the recorder runs beside the event loop
             entity_findings += _entity_findings(findings, by_pattern)
@@ -198,6 +203,14 @@ def _of_policies(policies: PolicySet) -> Iterator[EntityDetector]:
                 patterns=(policy.pattern,),
                 validator=policy.validator,
             )
+
+
+def _without_examples(detector: EntityDetector) -> EntityDetector:
+    """Returns a detector that finds examples, too: the same one if it has none.
+
+    What a decision has found with the same detector is not judged again.
+    """
+    return replace(detector, allowlist=frozenset()) if detector.allowlist else detector
 
 
 def _own_detectors(policies: PolicySet) -> list[EntityDetector]:

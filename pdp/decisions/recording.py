@@ -13,6 +13,7 @@ from pdp.decisions.recording_level import sample_rate
 from pdp.domain.decision import Fault
 from pdp.domain.layers import ENGINE
 from pdp.engine.evaluate import failed_decision
+from pdp.engine.findings import Scan
 from pdp.errors import ServerNeeded, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -120,7 +121,10 @@ class DecisionRecorder:
             return None
         duration_s = time.perf_counter() - began if began else 0.0
         pending = PendingRecord(snapshot, request, decision, time.time(), duration_s, marks, rate)
-        return sink.record(pending, _weight(request), optional=rate > 0)
+        weight = _weight(request)
+        if isinstance(decision.scan, Scan):
+            weight += decision.scan.weight
+        return sink.record(pending, weight, optional=rate > 0)
 
 
 def _weight(request: Request) -> int:

@@ -337,6 +337,7 @@ class Decision(NamedTuple):
         counted: whether limits count the request; false if the kill switch or a limit stopped it.
         plain: an ALLOW to which no layer added anything, as most decisions are.
         payload: what it says of the payload; None if the request was none.
+        scan: what was found in the request (`pdp.engine.findings.Scan`), if its record can use it.
         unmatched: the request, if no pattern of its platform or tenant occurs in it, so that its
             record needs no search.
         holds: the rules that hold the request, whether or not others stop it.
@@ -376,6 +377,7 @@ class Decision(NamedTuple):
     held: tuple[HeldPart, ...] = ()
     inputs: Mapping[Outcome, HeldInput] = NO_INPUTS
     policies_known_at: float = 0.0
+    scan: object | None = None
     unmatched: Request | None = None
 
     @property

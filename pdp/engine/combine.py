@@ -35,6 +35,7 @@ from pdp.domain.layers import (
 from pdp.domain.named_tuples import new_tuple
 from pdp.domain.request import NO_TARGET
 from pdp.domain.risk import MAX_SCORE
+from pdp.engine.findings import NO_FINDINGS
 from pdp.engine.text.pseudonyms import Pseudonyms, session_of
 from pdp.engine.text.redaction import NOTHING_REDACTED, Redacted, redact
 
@@ -71,7 +72,7 @@ _PLAIN_ALLOW: Final = Decision(
 )
 _REVISION: Final = Decision._fields.index("revision")
 _BEFORE_REVISION: Final = _PLAIN_ALLOW[2:_REVISION]
-_AFTER_REVISION: Final = _PLAIN_ALLOW[_REVISION + 1 : -1]
+_AFTER_REVISION: Final = _PLAIN_ALLOW[_REVISION + 1 : -2]
 _PERSONAL_CLASSIFICATIONS: Final = frozenset({"PII", "PHI"})
 
 _IDLE_REASONS: Final = {
@@ -119,6 +120,7 @@ def combine(evaluation: EvaluationState) -> Decision:
         holds=_all(verdicts, _holds_of) if outcome in HELD else (),
         unmatched=request if evaluation.unmatched else None,
         policies_known_at=snapshot.known_at,
+        scan=evaluation.scan,
     )
 
 
@@ -169,6 +171,7 @@ def plain_allow(evaluation: EvaluationState) -> Decision:
     Most decisions are made here.
     """
     request, snapshot = evaluation.request, evaluation.snapshot
+    is_unmatched = evaluation.scanned and evaluation.findings is NO_FINDINGS
     decision = new_tuple(
         Decision,
         (
@@ -177,7 +180,8 @@ def plain_allow(evaluation: EvaluationState) -> Decision:
             *_BEFORE_REVISION,
             snapshot.revision,
             *_AFTER_REVISION,
-            request if evaluation.unmatched else None,
+            None if is_unmatched else evaluation.scan,
+            request if is_unmatched else None,
         ),
     )
     if request.target is not NO_TARGET and _is_personal(request):

@@ -28,7 +28,7 @@ from pdp.engine.combine import (
     risk_of,
 )
 from pdp.engine.evaluation import EvaluationState
-from pdp.engine.findings import NO_FINDINGS, NOT_SCANNED
+from pdp.engine.findings import NOT_SCANNED
 from pdp.engine.scan import Findings, scan
 from pdp.errors import WorkLimitExceeded
 
@@ -93,8 +93,9 @@ def begin(
             except Exception as error:
                 evaluation.faults.append(Fault(ENGINE, error))
                 findings = NOT_SCANNED
+            else:
+                evaluation.scanned = True
             evaluation.findings = findings
-            evaluation.unmatched = findings is NO_FINDINGS
         if marks is not None:
             marks.append((SCAN, perf_counter()))
     return evaluation

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pdp.engine.findings import NO_FINDINGS, Scan
 from pdp.engine.layers.chain import ChainLayer
 from pdp.engine.layers.customer import CustomerLayer
 
@@ -34,7 +35,7 @@ class EvaluationState:
             has no entry.
         faults: the errors so far. Any fault makes the decision incomplete.
         stopped_by: the gate that stopped the request; empty if none did.
-        unmatched: whether the whole request was scanned, and no pattern occurs in it.
+        scanned: whether the whole request was scanned for this decision, without an error.
         over_limit: the bound that the scan exceeded; None if it exceeded none.
         findings: the findings of the scan; None before the scan, and if a gate stopped the request.
     """
@@ -46,9 +47,9 @@ class EvaluationState:
         "marks",
         "over_limit",
         "request",
+        "scanned",
         "snapshot",
         "stopped_by",
-        "unmatched",
         "verdicts",
     )
 
@@ -75,8 +76,25 @@ class EvaluationState:
         self.faults: list[Fault] = []
         self.stopped_by = ""
         self.findings: Findings | None = None
-        self.unmatched = False
+        self.scanned = False
         self.over_limit: WorkLimitExceeded | None = None
+
+    @property
+    def scan(self) -> Scan | None:
+        """What the scan found, for the record of the decision.
+
+        None if nothing was found, if the record needs a scan of its own because there was an error,
+        or if the findings are so many that a decision should not keep them.
+        """
+        findings = self.findings
+        if not self.scanned or findings is None or not findings.hits or self.faults:
+            return None
+        return Scan(self.request, findings) if findings.is_small else None
+
+    @property
+    def unmatched(self) -> bool:
+        """Whether the whole request was scanned, and no pattern occurs in it."""
+        return self.scanned and self.findings is NO_FINDINGS
 
     def yield_to_others(self) -> None:
         """Makes the rest of the evaluation let other threads run from time to time."""

@@ -16,9 +16,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pdp.domain.detector import EntityDetector
+    from pdp.domain.request import Request
     from pdp.engine.text.chunked_search import ChunkIndex
     from pdp.engine.text.patterns import ByteRange, PatternDetector, Validator, Validators
 
+
+_FEW_MATCHES: Final = 128
+
+_SMALL_COST: Final = 64 << 10
+"""Bytes in which patterns occur, once for each pattern."""
+
+_MATCH_WEIGHT: Final = 200
+"""Roughly the memory of a match, in characters."""
 
 _NO_INDEXES: Final[Mapping[int, ChunkIndex]] = MappingProxyType({})
 
@@ -26,7 +35,16 @@ _NO_INDEXES: Final[Mapping[int, ChunkIndex]] = MappingProxyType({})
 class _LazyMatches:
     """The matches of one pattern: located as far as a caller iterates, and only once."""
 
-    __slots__ = ("_begin", "_indexes", "_matches", "_pattern", "_remaining", "_segments", "_work")
+    __slots__ = (
+        "_begin",
+        "_indexes",
+        "_is_complete",
+        "_matches",
+        "_pattern",
+        "_remaining",
+        "_segments",
+        "_work",
+    )
 
     def __init__(
         self,
@@ -42,6 +60,7 @@ class _LazyMatches:
         self._matches: list[PatternMatch] = []
         self._remaining: Iterator[PatternMatch] | None = None
         self._begin = 0
+        self._is_complete = False
 
     def __iter__(self) -> Iterator[PatternMatch]:
         matches, add_match = self._matches, self._work.add_match
@@ -54,6 +73,7 @@ class _LazyMatches:
             if index == len(matches):
                 match = next(self._remaining, None)
                 if match is None:
+                    self._is_complete = True
                     return
                 matches.append(match)
             add_match()
@@ -85,6 +105,19 @@ class _LazyMatches:
         self._matches.append(match)
         self._begin = end
         return match
+
+    def copy(self, work: WorkBudget) -> _LazyMatches:
+        """Returns the same matches, which count in another budget.
+
+        Those that are located are not located again, except if an iteration has not come to its
+        end: it may have been stopped by an error.
+        """
+        copy = _LazyMatches(self._pattern, self._segments, self._indexes, work)
+        if self._is_complete:
+            copy._matches, copy._remaining, copy._is_complete = self._matches, iter(()), True
+        elif self._remaining is None:
+            copy._matches, copy._begin = self._matches.copy(), self._begin
+        return copy
 
 
 def _located(
@@ -192,6 +225,21 @@ class Findings:
             self._entities[detector] = entities
         return entities
 
+    def copy(self) -> Findings:
+        """Returns the same findings, which have their own work budget; for another thread.
+
+        What is located and judged is not located and judged again.
+        """
+        copy = Findings(self.hits, self._validators, self._indexes)
+        copy._matches = {name: each.copy(copy.work) for name, each in self._matches.items()}
+        copy._entities = self._entities.copy()
+        return copy
+
+    @property
+    def is_small(self) -> bool:
+        """Whether they are so few, in so short a text, that a decision may keep them."""
+        return self.work.matches <= _FEW_MATCHES and self.cost <= _SMALL_COST
+
     @property
     def cost(self) -> int:
         """The bytes in which patterns would be located: what the layers have to search again."""
@@ -247,6 +295,33 @@ def _is_valid(accepts: Validator, match: PatternMatch) -> bool:
     segment, _, _, start, end = match
     value = segment.text[start:end]
     return accepts(value) and not (value.isdigit() and is_fraction(segment.text, start))
+
+
+class Scan:
+    """What a scan found in a request, as a decision keeps it for its record.
+
+    Attributes:
+        request: the request.
+        findings: its findings.
+    """
+
+    __slots__ = ("findings", "request")
+
+    def __init__(self, request: Request, findings: Findings) -> None:
+        self.request = request
+        self.findings = findings
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is a scan of an equal request: then the findings are equal, too."""
+        return isinstance(other, Scan) and self.request == other.request
+
+    __hash__ = None  # type: ignore[assignment] # a request has parts that cannot be hashed
+
+    @property
+    def weight(self) -> int:
+        """Roughly how much memory the findings hold, in characters."""
+        findings = self.findings
+        return 2 * findings.cost + _MATCH_WEIGHT * findings.work.matches
 
 
 NO_FINDINGS: Final = Findings({}, {})

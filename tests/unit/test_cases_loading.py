@@ -219,5 +219,6 @@ def test_the_schema_has_the_outcomes_of_the_engine() -> None:
         "holds",
         "held",
         "inputs",
+        "scan",
         "unmatched",
     }

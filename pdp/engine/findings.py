@@ -109,8 +109,8 @@ class _LazyMatches:
     def copy(self, work: WorkBudget) -> _LazyMatches:
         """Returns the same matches, which count in another budget.
 
-        Those that are located are not located again, except if an iteration has not come to its
-        end: it may have been stopped by an error.
+        Those that are located are not located again, unless an iteration is under way: an error may
+        have stopped it.
         """
         copy = _LazyMatches(self._pattern, self._segments, self._indexes, work)
         if self._is_complete:

@@ -77,7 +77,7 @@ class RecordReader:
 
         def work() -> LogPage:
             # The end is read before the page, so that no record can be in neither.
-            end = self._log.last() if before is None else None
+            end = self._end(tenant_id) if before is None else None
             page = self._log.select(filter_, before=before, limit=limit)
             entries = [_entry(each) for each in page.records]
             if end is not None and entries:
@@ -85,6 +85,11 @@ class RecordReader:
             return LogPage(entries, page.more, end)
 
         return await asyncio.to_thread(work)
+
+    def _end(self, tenant_id: str) -> int:
+        """Returns a cursor that no record of a tenant is after, and that tells of no other's."""
+        page = self._log.select(RecordFilter(tenant_id), before=None, limit=1)
+        return page.records[0].sequence if page.records else page.more or 0
 
     async def get(self, tenant_id: str, decision_id: str) -> LogEntry | None:
         """Returns the record of a decision; None if there is none.

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import random
 import time
+from contextlib import closing
+from functools import cache
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from pdp import catalog
+from pdp.bootstrap.policies import open_policies
 from pdp.detect.validators import VALIDATORS
+from pdp.domain.kinds import read_policies
 from pdp.domain.policy_set import PolicySet
 from pdp.domain.request import Request
 from pdp.domain.static_policy import KIND, StaticPolicy
+from pdp.domain.tenant import PLATFORM
 from pdp.engine.compiler import compile_platform, compile_tenant
 from pdp.engine.evaluate import evaluate
 
@@ -110,9 +116,18 @@ def catalog_snapshot() -> Snapshot:
 
 
 def catalog_platform() -> Platform:
-    """Returns the compiled catalog."""
-    policies = {each.policy.id: each.policy for each in catalog.static_policies()}
-    return compile_platform(PolicySet({KIND: policies}), VALIDATORS)
+    """Returns the compiled catalog: every policy, rule and detector, as on a new server."""
+    return compile_platform(_catalog_policies(), VALIDATORS, detectors=catalog.detectors())
+
+
+@cache
+def _catalog_policies() -> PolicySet:
+    with (
+        TemporaryDirectory() as folder,
+        closing(open_policies(f"sqlite:///{folder}/pdp.db")) as store,
+        store.view() as reader,
+    ):
+        return read_policies(reader.list_tenant(PLATFORM))
 
 
 def microseconds(work: Callable[[], object], budget_s: float = 0.4) -> float:

@@ -21,6 +21,14 @@ RECOGNISERS: Final = (
     *("CryptoRecognizer", "UsPassportRecognizer", "NhsRecognizer", "MedicalLicenseRecognizer"),
 )
 
+OUR_TYPES: Final = frozenset(
+    {
+        *("CREDIT_CARD", "EMAIL_ADDRESS", "IBAN_CODE", "US_SSN", "PHONE_NUMBER", "IP_ADDRESS"),
+        *("US_DRIVER_LICENSE", "US_ITIN", "CRYPTO", "PASSPORT", "UK_NHS", "US_DEA"),
+    }
+)
+"""What our rules call the types of `RECOGNISERS`."""
+
 
 def installed() -> bool:
     """Whether the extra that Presidio comes with is installed."""

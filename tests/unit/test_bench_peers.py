@@ -19,8 +19,6 @@ from bench.peers.ours import PATH, create_database, decode, policies_document
 from bench.peers.processes import Tree
 from bench.peers.target import Target
 from bench.peers.verdicts import losses, milliseconds, verdicts
-from bench.spans import finder
-from pdp.catalog.dlp import dlp_rules
 from pdp.embedded import Engine
 
 if TYPE_CHECKING:
@@ -74,12 +72,13 @@ def test_requests_are_spread_over_the_policies(size: int, customers: int) -> Non
 
 
 def test_the_detectors_that_ship_find_what_is_in_the_prompts() -> None:
-    tiers = frozenset(rule.action_tier for rule in dlp_rules())
-    content.check_findings("ours", finder(tiers))
+    for name, snapshot in content.snapshots().items():
+        content.check_findings(name, content.dlp_finder(snapshot))
     with pytest.raises(RuntimeError, match="misses"):
         content.check_findings("none", lambda _text: [])
+    find = content.dlp_finder(content.snapshots()[content.OURS_SAME_TYPES])
     with pytest.raises(RuntimeError, match="finds"):
-        content.check_findings("all", lambda text: [*finder(tiers)(text), ("US_SSN", 0, 5)])
+        content.check_findings("all", lambda text: [*find(text), ("US_SSN", 0, 5)])
 
 
 def test_prompts_have_the_size_that_the_page_names() -> None:

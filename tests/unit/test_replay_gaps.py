@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bench.engine import catalog_platform
 from pdp import catalog
 from pdp.decisions import replay as replays
 from pdp.decisions.record_builder import PendingRecord, RecordBuilder
@@ -27,7 +26,10 @@ if TYPE_CHECKING:
     from pdp.domain.decision_record import DecisionRecord
     from pdp.engine.snapshot import Snapshot
 
-PLATFORM = compile_platform(catalog_platform().policies, VALIDATORS, detectors=catalog.detectors())
+POLICIES = {each.policy.id: each.policy for each in catalog.static_policies()}
+PLATFORM = compile_platform(
+    PolicySet({static_policy.KIND: POLICIES}), VALIDATORS, detectors=catalog.detectors()
+)
 
 
 def snapshot(level: str = "full", **kinds: dict[str, Any]) -> Snapshot:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MAX_HOLD_S: Final = 0.0002
+MAX_HOLD_S: Final = 0.00005
 """How long all long work together may hold the event loop before it serves other calls. A call
 waits for several rounds of the loop before it is answered."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pdp.domain import dlp_rule, static_policy
@@ -98,7 +99,7 @@ class Redactor:
                 findings = scan(shards, request.text, request.arguments, self._validators)
             if findings.hits:
                 findings.work.yields = True  # the recorder runs beside the event loop
-            entity_findings += _entity_findings(findings, by_pattern)
+            entity_findings += islice(_entity_findings(findings, by_pattern), MAX_FINDINGS + 1)
         request_entities = [*_caller_entities(request), *_named_entities(request)]
         entities = (*request_entities, *map(self._recorded, entity_findings))
         if len(entity_findings) > MAX_FINDINGS:

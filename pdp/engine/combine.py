@@ -40,9 +40,9 @@ from pdp.engine.text.pseudonyms import Pseudonyms, session_of
 from pdp.engine.text.redaction import NOTHING_REDACTED, Redacted, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from pdp.domain.decision import Hold, Match, PolicyWarning
+    from pdp.domain.decision import Hold, Match, PolicyWarning, Redaction
     from pdp.domain.request import Request
     from pdp.engine.evaluation import EvaluationState
     from pdp.engine.snapshot import Snapshot
@@ -94,7 +94,10 @@ def combine(evaluation: EvaluationState) -> Decision:
         verdicts.insert(0, _fault_verdict(snapshot))
     strongest = max(verdicts, key=_outcome_of, default=NO_VERDICT)
     outcome = strongest.outcome
-    redacted = _redacted(evaluation, verdicts, outcome)
+    redactions, obligations, warnings, matches, frameworks, holds = _parts(verdicts)
+    redacted = _redacted(evaluation, redactions, outcome) if redactions else NOTHING_REDACTED
+    if outcome >= Outcome.CANCEL:
+        obligations = [each for each in obligations if each.type not in UNSTOPPED]
     return Decision(
         decision_id=evaluation.decision_id,
         request_id=request.request_id,
@@ -104,20 +107,20 @@ def combine(evaluation: EvaluationState) -> Decision:
         status_hint=strongest.status_hint,
         risk=risk_of(evaluation),
         revision=snapshot.revision,
-        obligations=(*redacted.obligations, *_obligations(verdicts, outcome)),
+        obligations=(*redacted.obligations, *obligations),
         redacted_text=redacted.text,
         redacted_arguments=redacted.arguments,
-        warnings=_all(verdicts, _warnings_of),
-        matches=_all(verdicts, _matches_of),
-        pii_detected=_is_personal(request) or any(verdict.pii_detected for verdict in verdicts),
-        frameworks=_frameworks(verdicts),
+        warnings=tuple(warnings),
+        matches=tuple(matches),
+        pii_detected=_is_personal(request) or any(each.pii_detected for each in verdicts),
+        frameworks=tuple(dict.fromkeys(frameworks)) if frameworks else (),
         trace=_trace(evaluation) if request.explain else (),
         incomplete=bool(faults),
         layers=_layer_results(evaluation) if request.explain else (),
         faults=tuple(faults),
         retry_after_s=strongest.retry_after_s,
         counted=_counts_against_limits(evaluation),
-        holds=_all(verdicts, _holds_of) if outcome in HELD else (),
+        holds=tuple(holds) if outcome in HELD else (),
         unmatched=request if evaluation.unmatched else None,
         policies_known_at=snapshot.known_at,
         scan=evaluation.scan,
@@ -125,18 +128,33 @@ def combine(evaluation: EvaluationState) -> Decision:
 
 
 _outcome_of: Final = attrgetter("outcome")
-_points_of: Final = attrgetter("points")
-_warnings_of: Final[Callable[[Verdict], tuple[PolicyWarning, ...]]] = attrgetter("warnings")
-_matches_of: Final[Callable[[Verdict], tuple[Match, ...]]] = attrgetter("matches")
-_obligations_of: Final[Callable[[Verdict], tuple[Obligation, ...]]] = attrgetter("obligations")
-_holds_of: Final[Callable[[Verdict], tuple[Hold, ...]]] = attrgetter("holds")
 
 
-def _all(verdicts: Sequence[Verdict], part_of: Callable[[Verdict], tuple[T, ...]]) -> tuple[T, ...]:
-    """Returns a part of all verdicts, in their order."""
-    if len(verdicts) == 1:  # most decisions that are no plain ALLOW
-        return part_of(verdicts[0])
-    return tuple([each for verdict in verdicts for each in part_of(verdict)])
+def _parts(
+    verdicts: Iterable[Verdict],
+) -> tuple[
+    list[Redaction],
+    list[Obligation],
+    list[PolicyWarning],
+    list[Match],
+    list[str],
+    list[Hold],
+]:
+    """Returns what all verdicts add, in their order."""
+    redactions: list[Redaction] = []
+    obligations: list[Obligation] = []
+    warnings: list[PolicyWarning] = []
+    matches: list[Match] = []
+    frameworks: list[str] = []
+    holds: list[Hold] = []
+    for each in verdicts:
+        redactions += each.redactions
+        obligations += each.obligations
+        warnings += each.warnings
+        matches += each.matches
+        frameworks += each.frameworks
+        holds += each.holds
+    return redactions, obligations, warnings, matches, frameworks, holds
 
 
 def joined(own: Verdict, other: Verdict) -> Verdict:
@@ -194,17 +212,22 @@ def plain_allow(evaluation: EvaluationState) -> Decision:
 def risk_of(evaluation: EvaluationState) -> Risk:
     """Returns the risk so far: the highest floor plus every impact (decide.md, Risk)."""
     table = evaluation.snapshot.platform.risk
-    verdicts = evaluation.verdicts.values()
-    floors = [floor for verdict in verdicts for floor in verdict.floors]
-    floors += [
-        RiskFactor(fault.layer, ENGINE_ERROR, table.engine_error) for fault in evaluation.faults
-    ]
-    factors = [impact for verdict in verdicts for impact in verdict.impacts if impact.points]
-    if floors:
-        factors.insert(0, max(floors, key=_points_of) if len(floors) > 1 else floors[0])
+    floor: RiskFactor | None = None
+    factors: list[RiskFactor] = []
+    for verdict in evaluation.verdicts.values():
+        for each in verdict.floors:
+            if floor is None or each.points > floor.points:
+                floor = each
+        factors += verdict.impacts
+    for fault in evaluation.faults:
+        if floor is None or table.engine_error > floor.points:
+            floor = RiskFactor(fault.layer, ENGINE_ERROR, table.engine_error)
+    factors = [each for each in factors if each.points]
+    if floor is not None:
+        factors.insert(0, floor)
     if not factors:
         return _NO_RISK
-    score = min(MAX_SCORE, sum(factor.points for factor in factors))
+    score = min(MAX_SCORE, sum([each.points for each in factors]))
     return Risk(score, table.level(score), tuple(factors))
 
 
@@ -212,12 +235,6 @@ def _counts_against_limits(evaluation: EvaluationState) -> bool:
     """Returns False if a gate or a limit stopped the request."""
     limits = evaluation.verdicts.get(LIMITS, NO_VERDICT)
     return not evaluation.stopped_by and limits.outcome is not Outcome.BLOCK
-
-
-def _frameworks(verdicts: Sequence[Verdict]) -> tuple[str, ...]:
-    """Returns every article once, in the order of the layers."""
-    articles = [article for verdict in verdicts for article in verdict.frameworks]
-    return tuple(dict.fromkeys(articles)) if articles else ()
 
 
 def _fault_outcome(snapshot: Snapshot) -> Outcome:
@@ -240,21 +257,10 @@ def _is_personal(request: Request) -> bool:
     return not _PERSONAL_CLASSIFICATIONS.isdisjoint(request.target.classifications)
 
 
-def _obligations(verdicts: Sequence[Verdict], outcome: Outcome) -> tuple[Obligation, ...]:
-    """Returns all obligations, without ROUTE_TO and APPROVAL if the request is stopped."""
-    obligations = _all(verdicts, _obligations_of)
-    if not obligations or outcome < Outcome.CANCEL:
-        return obligations
-    return tuple([each for each in obligations if each.type not in UNSTOPPED])
-
-
 def _redacted(
-    evaluation: EvaluationState, verdicts: Sequence[Verdict], outcome: Outcome
+    evaluation: EvaluationState, redactions: Sequence[Redaction], outcome: Outcome
 ) -> Redacted:
     """Applies the redactions of all layers. The result has no text if the request is stopped."""
-    redactions = [redaction for verdict in verdicts for redaction in verdict.redactions]
-    if not redactions:
-        return NOTHING_REDACTED
     snapshot, request = evaluation.snapshot, evaluation.request
     pseudonyms = Pseudonyms(
         snapshot.platform.keys.redaction,

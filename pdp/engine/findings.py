@@ -312,10 +312,11 @@ class Scan:
         self.findings = findings
 
     def __eq__(self, other: object) -> bool:
-        """Whether it is a scan of an equal request: then the findings are equal, too."""
-        return isinstance(other, Scan) and self.request == other.request
+        """Whether it is a scan: what is kept for a record does not make a decision different."""
+        return isinstance(other, Scan)
 
-    __hash__ = None  # type: ignore[assignment] # a request has parts that cannot be hashed
+    def __hash__(self) -> int:
+        return hash(Scan)
 
     @property
     def weight(self) -> int:

@@ -407,9 +407,11 @@ def to_match(match: Match) -> pb.Match:
         severity=match.severity,
         reason=match.reason,
     )
-    for name, value in zip(_OTHER_MATCH_FIELDS, match[_FIRST_OTHER_FIELD:], strict=True):
-        if value:
-            setattr(message, name, value)
+    others = match[_FIRST_OTHER_FIELD:]
+    if any(others):
+        for name, value in zip(_OTHER_MATCH_FIELDS, others, strict=True):
+            if value:
+                setattr(message, name, value)
     return message
 
 

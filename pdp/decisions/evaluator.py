@@ -13,7 +13,7 @@ from pdp.decisions.heavy_work import HeavyWork
 from pdp.decisions.input_hash import with_input_hash
 from pdp.decisions.payloads import begin_all, judge, judge_aside
 from pdp.domain.ids import new_id
-from pdp.engine.evaluate import begin, finish
+from pdp.engine.evaluate import begin, finish, finish_if_light
 from pdp.engine.text.json_text import may_be_json
 
 if TYPE_CHECKING:
@@ -34,9 +34,12 @@ LARGE_JSON: Final = 8_192
 """Bytes of a request with arguments, or characters of a text that looks like JSON, from which a
 thread scans it: each value in it takes about 2 µs."""
 
-LIGHT_COST: Final = 16_384
-"""Bytes to locate patterns in (`EvaluationState.cost`) that the event loop may search: less than
-about 1 ms, even if the text is full of values."""
+LIGHT_COST: Final = 96 << 10
+"""Bytes to locate patterns in (`EvaluationState.cost`) that the event loop may search: about 0.25
+ms. What it finds there has a bound of its own: see `finish_if_light`."""
+
+LIGHT_PAYLOAD_COST: Final = 16_384
+"""The same for all parts of a payload together, if they may be full of values."""
 
 MAX_SCAN_S: Final = 0.001
 """If the scans of two small requests in a row take longer, their tenant has patterns that make them
@@ -89,8 +92,10 @@ class Evaluator:
             self._suspect(tenant_id)
         elif self._suspects:
             self._suspects.discard(tenant_id)
+        decision = None
         if evaluation.cost(encoded_bytes) <= LIGHT_COST:
-            decision = finish(evaluation)
+            decision = finish_if_light(evaluation)
+        if decision is not None:
             if decision.plain and not (snapshot.records_plain or request.want_input_hash):
                 return decision  # most decisions
             return with_input_hash(snapshot, request, decision)
@@ -121,7 +126,7 @@ class Evaluator:
                 tenant_id, judge_aside, snapshot, questions, payload, decision_id, history
             )
         begun = begin_all(snapshot, questions, decision_id)
-        if sum(each.cost(size) for each in begun) <= LIGHT_COST:
+        if sum(each.cost(size) for each in begun) <= LIGHT_PAYLOAD_COST:
             return judge(snapshot, questions, payload, begun, history)
         for each in begun:
             each.yield_to_others()

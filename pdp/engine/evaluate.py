@@ -30,6 +30,7 @@ from pdp.engine.combine import (
 from pdp.engine.evaluation import EvaluationState
 from pdp.engine.findings import NOT_SCANNED
 from pdp.engine.scan import Findings, scan
+from pdp.engine.work import LIGHT_MATCHES, NotLight
 from pdp.errors import WorkLimitExceeded
 
 if TYPE_CHECKING:
@@ -101,8 +102,31 @@ def begin(
     return evaluation
 
 
+def finish_if_light(evaluation: EvaluationState) -> Decision | None:
+    """Returns what `finish` returns; None if that takes longer than an event loop should be held.
+
+    Then the evaluation is as it was before, so that `finish` in a thread returns what it would have
+    returned at once.
+    """
+    findings = evaluation.findings
+    if findings is None or not findings.hits:  # then there is nothing to locate
+        return finish(evaluation)
+    state = evaluation.state()
+    findings.work.most_matches = LIGHT_MATCHES
+    try:
+        return finish(evaluation)
+    except NotLight:
+        evaluation.restore(state)
+        evaluation.findings = findings.unread()
+        return None
+
+
 def finish(evaluation: EvaluationState) -> Decision:
-    """Runs the layers of a decision that has begun, and returns it. Never raises."""
+    """Runs the layers of a decision that has begun, and returns it. Never raises otherwise.
+
+    Raises:
+        NotLight: `finish_if_light` has bounded its work.
+    """
     try:
         if evaluation.findings is not None:
             _run_layers(evaluation, evaluation.findings)
@@ -111,6 +135,8 @@ def finish(evaluation: EvaluationState) -> Decision:
                 return plain_allow(evaluation)
         _run_closers(evaluation)
         return combine(evaluation)
+    except NotLight:
+        raise
     except WorkLimitExceeded as error:
         return _over_limit(evaluation, error)
     except Exception as error:

@@ -23,6 +23,9 @@ A list of marks begins with one that has no name: the time at which the evaluati
 """
 
 
+_State = tuple[dict[str, "Verdict"], list["Fault"], int | None]
+
+
 class EvaluationState:
     """What is known so far about the decision on one request.
 
@@ -78,6 +81,17 @@ class EvaluationState:
         self.findings: Findings | None = None
         self.scanned = False
         self.over_limit: WorkLimitExceeded | None = None
+
+    def state(self) -> _State:
+        """Returns what the layers change."""
+        marks = self.marks
+        return dict(self.verdicts), list(self.faults), None if marks is None else len(marks)
+
+    def restore(self, state: _State) -> None:
+        """Takes back what the layers have changed since `state` was called."""
+        self.verdicts, self.faults, mark_count = state
+        if self.marks is not None:
+            del self.marks[mark_count:]
 
     @property
     def scan(self) -> Scan | None:

@@ -235,6 +235,12 @@ class Findings:
         copy._entities = self._entities.copy()
         return copy
 
+    def unread(self) -> Findings:
+        """Returns the same findings, of which nothing is located yet, nor counted."""
+        work = WorkBudget()
+        work.values = self.work.values
+        return Findings(self.hits, self._validators, self._indexes, work)
+
     @property
     def is_small(self) -> bool:
         """Whether they are so few, in so short a text, that a decision may keep them."""

@@ -23,16 +23,24 @@ MAX_FINDS: Final = 10_000
 MAX_LOCATED_BYTES: Final = 64 << 20
 """Bytes that are searched again for one pattern, to locate its matches."""
 
+LIGHT_MATCHES: Final = 96
+"""Matches that an evaluation may locate and judge on an event loop: about 1 ms of work."""
+
 MATCHES_PER_PAUSE: Final = 16
 """Matches that a thread locates before it lets others run: about 0.2 ms of work."""
 
 PAUSE_S: Final = 0.00005
 
 
+class NotLight(WorkLimitExceeded):
+    """An evaluation needs more work than an event loop should do; a thread must begin it anew."""
+
+
 class WorkBudget:
     """Counts the work of one decision.
 
     Attributes:
+        most_matches: the bound of `matches` now: `MAX_MATCHES`, or less on an event loop.
         values: see `MAX_VALUES`.
         matches: see `MAX_MATCHES`.
         finds: see `MAX_FINDS`.
@@ -41,10 +49,11 @@ class WorkBudget:
             event loop.
     """
 
-    __slots__ = ("finds", "located_bytes", "matches", "values", "yields")
+    __slots__ = ("finds", "located_bytes", "matches", "most_matches", "values", "yields")
 
     def __init__(self) -> None:
         self.values = self.matches = self.finds = self.located_bytes = 0
+        self.most_matches = MAX_MATCHES
         self.yields = False
 
     def add_values(self, count: int) -> None:
@@ -61,6 +70,7 @@ class WorkBudget:
         """Counts a match.
 
         Raises:
+            NotLight: there are more than an event loop should judge.
             WorkLimitExceeded: there are more than `MAX_MATCHES`.
         """
         self.matches += 1
@@ -68,8 +78,9 @@ class WorkBudget:
             # RE2 gives the interpreter away for each match and takes it back at once, so that a
             # thread that waits for it never gets it.
             time.sleep(PAUSE_S)
-        if self.matches > MAX_MATCHES:
-            raise WorkLimitExceeded("located matches", MAX_MATCHES)
+        if self.matches > self.most_matches:
+            kind = NotLight if self.most_matches < MAX_MATCHES else WorkLimitExceeded
+            raise kind("located matches", self.most_matches)
 
     def add_finds(self, count: int) -> None:
         """Counts what detectors find.

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 TAG_LENGTH: Final = 32
 """Characters of the tag of a hash: 128 bits."""
 
+_to_text: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+
 _EXACT: Final = float(1 << 53)
 _VERSION: Final = 1
 _PARTS: Final = "parts"
@@ -107,8 +109,7 @@ def tag_of(hash_: str) -> str:
 def _hash(key: bytes, value: list[Any]) -> str:
     if not key:
         return ""
-    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return hmac.digest(key, text.encode("utf-8", "surrogatepass"), "sha256").hex()
+    return hmac.digest(key, _to_text(value).encode("utf-8", "surrogatepass"), "sha256").hex()
 
 
 def _plain(value: Any) -> Any:

@@ -174,7 +174,10 @@ class _Editor:
         )
         for start, end, _, index in splices:
             each = redactions[index]
-            self.fitted.append(each._replace(span=each.span._replace(start=start, end=end)))
+            span = each.span
+            if (span.start, span.end) != (start, end):
+                each = each._replace(span=span._replace(start=start, end=end))
+            self.fitted.append(each)
         return apply(text, splices)
 
     def _written(self, redaction: Redaction, text: str) -> Redaction:

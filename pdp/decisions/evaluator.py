@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from pdp.decisions.heavy_work import HeavyWork
 from pdp.decisions.input_hash import with_input_hash
-from pdp.decisions.payloads import begin_all, judge, judge_aside
+from pdp.decisions.payloads import begin_all, judge_aside, judge_if_light
 from pdp.domain.ids import new_id
 from pdp.engine.evaluate import begin, finish, finish_if_light
 from pdp.engine.text.json_text import may_be_json
@@ -36,10 +36,7 @@ thread scans it: each value in it takes about 2 µs."""
 
 LIGHT_COST: Final = 96 << 10
 """Bytes to locate patterns in (`EvaluationState.cost`) that the event loop may search: about 0.25
-ms. What it finds there has a bound of its own: see `finish_if_light`."""
-
-LIGHT_PAYLOAD_COST: Final = 16_384
-"""The same for all parts of a payload together, if they may be full of values."""
+ms. What it finds there has a bound of its own: see `pdp.engine.work.LIGHT_MATCHES`."""
 
 MAX_SCAN_S: Final = 0.001
 """If the scans of two small requests in a row take longer, their tenant has patterns that make them
@@ -126,11 +123,13 @@ class Evaluator:
                 tenant_id, judge_aside, snapshot, questions, payload, decision_id, history
             )
         begun = begin_all(snapshot, questions, decision_id)
-        if sum(each.cost(size) for each in begun) <= LIGHT_PAYLOAD_COST:
-            return judge(snapshot, questions, payload, begun, history)
-        for each in begun:
-            each.yield_to_others()
-        return self.heavy.run(tenant_id, judge, snapshot, questions, payload, begun, history)
+        if sum(each.cost(size) for each in begun) <= LIGHT_COST:
+            decision = judge_if_light(snapshot, questions, payload, begun, history)
+            if decision is not None:
+                return decision
+        return self.heavy.run(
+            tenant_id, judge_aside, snapshot, questions, payload, decision_id, history
+        )
 
     def _suspect(self, tenant_id: str) -> None:
         """Notes a slow scan. One alone may be slow because the processor was busy elsewhere."""

@@ -35,7 +35,7 @@ from pdp.domain.request import MCP_SERVER
 from pdp.engine.dlp.named_entities import texts_of
 from pdp.engine.evaluate import begin, failed_decision, finish
 from pdp.engine.text.redaction import redact
-from pdp.engine.work import WorkBudget
+from pdp.engine.work import NotLight, WorkBudget
 from pdp.payloads.payload import PayloadPart
 from pdp.payloads.pointers import member
 from pdp.payloads.redaction import BLOCKED, PartChange, places_in, redacted_body
@@ -199,6 +199,25 @@ def begin_all(
     ]
 
 
+def judge_if_light(
+    snapshot: Snapshot,
+    questions: Sequence[Asked],
+    payload: Payload,
+    begun: Sequence[EvaluationState],
+    history: str = "",
+) -> Decision | None:
+    """Returns what `judge` returns; None if that takes longer than an event loop should be held.
+
+    Then the evaluations must begin anew, in a thread: see `judge_aside`.
+    """
+    for each in begun:
+        each.bound_to_light()
+    try:
+        return judge(snapshot, questions, payload, begun, history)
+    except NotLight:
+        return None
+
+
 def judge(
     snapshot: Snapshot,
     questions: Sequence[Asked],
@@ -206,7 +225,7 @@ def judge(
     begun: Sequence[EvaluationState],
     history: str = "",
 ) -> Decision:
-    """Returns the decision on a payload. Never raises.
+    """Returns the decision on a payload. Never raises otherwise.
 
     Args:
         snapshot: the tenant's policies.
@@ -214,6 +233,9 @@ def judge(
         payload: the payload.
         begun: the evaluations of the questions; see `begin_all`.
         history: `LATEST`, or empty.
+
+    Raises:
+        NotLight: `judge_if_light` has bounded its work.
     """
     try:
         judged = [
@@ -223,6 +245,8 @@ def judge(
         decision = _combined(snapshot, judged, payload)
         requests = [each.request for each in questions]
         return with_input_hash(snapshot, requests[0], decision, requests)
+    except NotLight:
+        raise
     except Exception as error:  # for instance a redaction failed: how much may be shown is unknown
         ids = questions[0].request.request_id, begun[0].decision_id
         decision = failed_decision(*ids, fault=Fault(ENGINE, error))

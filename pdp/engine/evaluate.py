@@ -30,7 +30,7 @@ from pdp.engine.combine import (
 from pdp.engine.evaluation import EvaluationState
 from pdp.engine.findings import NOT_SCANNED
 from pdp.engine.scan import Findings, scan
-from pdp.engine.work import LIGHT_MATCHES, NotLight
+from pdp.engine.work import NotLight
 from pdp.errors import WorkLimitExceeded
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def finish_if_light(evaluation: EvaluationState) -> Decision | None:
     if findings is None or not findings.hits:  # then there is nothing to locate
         return finish(evaluation)
     state = evaluation.state()
-    findings.work.most_matches = LIGHT_MATCHES
+    evaluation.bound_to_light()
     try:
         return finish(evaluation)
     except NotLight:

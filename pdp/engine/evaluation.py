@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pdp.engine.findings import NO_FINDINGS, Scan
 from pdp.engine.layers.chain import ChainLayer
 from pdp.engine.layers.customer import CustomerLayer
+from pdp.engine.work import LIGHT_MATCHES
 
 if TYPE_CHECKING:
     from pdp.domain.decision import Fault, Verdict
@@ -81,6 +82,11 @@ class EvaluationState:
         self.findings: Findings | None = None
         self.scanned = False
         self.over_limit: WorkLimitExceeded | None = None
+
+    def bound_to_light(self) -> None:
+        """Makes the rest of the evaluation raise `NotLight` if an event loop should not do it."""
+        if self.findings is not None and self.findings.hits:  # else it is shared, and has no work
+            self.findings.work.most_matches = LIGHT_MATCHES
 
     def state(self) -> _State:
         """Returns what the layers change."""

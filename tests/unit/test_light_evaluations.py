@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -12,10 +13,12 @@ from bench.detectors import corpus
 from bench.detectors import snapshot as snapshot_with_all_rules
 from bench.neighbours import dense
 from pdp.decisions.evaluator import LIGHT_COST, Evaluator
+from pdp.decisions.payloads import judge_aside, questions_of, with_model
 from pdp.domain.decision import NO_VERDICT, Decision, Verdict
 from pdp.domain.request import Request
 from pdp.engine.evaluate import begin, evaluate, finish, finish_if_light
 from pdp.engine.work import LIGHT_MATCHES
+from pdp.payloads.formats import read_payload
 
 if TYPE_CHECKING:
     from pdp.engine.evaluation import EvaluationState
@@ -152,3 +155,20 @@ class TestEvaluator:
         assert isinstance(evaluated, Decision) == is_light
         if not isinstance(evaluated, Decision):
             await evaluated
+
+    @pytest.mark.parametrize(
+        ("messages", "is_light"),
+        [(["hello"], True), ([dense(60)], True), ([dense(60)] * 20, False), ([MANY], False)],
+        ids=["nothing", "some values", "some in each of many messages", "many in one"],
+    )
+    async def test_the_parts_of_a_payload_count_together(
+        self, snapshot: Snapshot, messages: list[str], *, is_light: bool
+    ) -> None:
+        body = {"model": "gpt-4o", "messages": [{"role": "user", "content": m} for m in messages]}
+        payload = read_payload("openai.chat_completions", json.dumps(body))
+        request = with_model(Request(tenant_id="acme"), payload)
+        questions = questions_of(snapshot, request, payload)
+        evaluated = Evaluator().evaluate_payload(snapshot, questions, payload)
+        assert isinstance(evaluated, Decision) == is_light
+        decision = evaluated if isinstance(evaluated, Decision) else await evaluated
+        assert decision == judge_aside(snapshot, questions, payload, decision.decision_id)

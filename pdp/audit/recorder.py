@@ -325,6 +325,7 @@ class Recorder(Generic[T]):
         try:
             self._append([each.body for each in records])
             written = True
+            self._wrote(len(records))  # a caller may ask for the status when it has its answer
         except Exception as error:
             reason = error.message if isinstance(error, PdpError) else type(error).__name__
             self._failed(reason, len(records))
@@ -332,10 +333,14 @@ class Recorder(Generic[T]):
             self._settle([entry for entry, record in part if record is None], written=False)
             self._settle([entry for entry, record in part if record], written=written)
         if written and records:
-            self.written += len(records)
+            self._notify_consumers([each.recorded for each in records])
+
+    def _wrote(self, count: int) -> None:
+        """Notes that some records were written."""
+        if count:
+            self.written += count
             if self.depth < self._bound:
                 self._failures.recovered(self._totals())
-            self._notify_consumers([each.recorded for each in records])
 
     def _encode(self, entry: _QueuedDecision[T]) -> _EncodedRecord | None:
         """Returns the encoded record; None if it cannot be made. The rest of the batch goes on."""

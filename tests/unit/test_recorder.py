@@ -30,7 +30,7 @@ from tests.support.waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    from pdp.audit.acknowledgements import Acknowledgements
+    from pdp.audit.acknowledgements import Acknowledgements, ThreadAcknowledgement
     from pdp.domain.decision_counts import CountedBuckets, CountedPeriod, CountKey
 
 
@@ -311,6 +311,25 @@ class TestDurable:
         log.failure = None
         assert recorder.record(2).wait() is True
         assert recorder.status() == "ok"
+
+    def test_the_status_is_current_when_a_caller_has_its_answer(
+        self, log: MemoryLog, start: Callable[..., Recorder[int]]
+    ) -> None:
+        statuses: list[str] = []
+
+        class Watched(ThreadAcknowledgements):
+            def settle(
+                self, acknowledgements: Sequence[ThreadAcknowledgement], *, written: bool
+            ) -> None:
+                statuses.append(recorder.status())
+                super().settle(acknowledgements, written=written)
+
+        recorder = start(Watched())
+        log.failure = StoreUnavailable("The store's disk is full.")
+        assert recorder.record(1).wait() is False
+        log.failure = None
+        assert recorder.record(2).wait() is True
+        assert statuses == ["failing: The store's disk is full.", "ok"]
 
     def test_a_record_that_cannot_be_made_is_reported_as_not_written(
         self, start: Callable[..., Recorder[int]]

@@ -35,7 +35,6 @@ from pdp.domain.layers import (
 from pdp.domain.named_tuples import new_tuple
 from pdp.domain.request import NO_TARGET
 from pdp.domain.risk import MAX_SCORE
-from pdp.engine.findings import NO_FINDINGS
 from pdp.engine.text.pseudonyms import Pseudonyms, session_of
 from pdp.engine.text.redaction import NOTHING_REDACTED, Redacted, redact
 
@@ -189,7 +188,7 @@ def plain_allow(evaluation: EvaluationState) -> Decision:
     Most decisions are made here.
     """
     request, snapshot = evaluation.request, evaluation.snapshot
-    is_unmatched = evaluation.scanned and evaluation.findings is NO_FINDINGS
+    is_unmatched = evaluation.unmatched
     decision = new_tuple(
         Decision,
         (

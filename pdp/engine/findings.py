@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
 
 _FEW_MATCHES: Final = 128
+"""Matches that a decision may keep for its record."""
 
 _SMALL_COST: Final = 64 << 10
-"""Bytes in which patterns occur, once for each pattern."""
+"""Bytes in which patterns occur, once for each pattern, that a decision may keep for its record."""
 
 _MATCH_WEIGHT: Final = 200
 """Roughly the memory of a match, in characters."""

@@ -125,7 +125,7 @@ _entities: Final = st.lists(
 def comparable(decision: Decision) -> Decision:
     """Returns what callers see of a decision, with faults that compare equal."""
     faults: Any = tuple(map(repr, decision.faults))
-    return decision._replace(layers=(), faults=faults, unmatched=None)
+    return decision._replace(layers=(), faults=faults, scan=None, unmatched=None)
 
 
 def decide(platform: Platform, own: PolicySet, request: Request) -> Decision:

@@ -68,7 +68,9 @@ def decide(snapshot: Snapshot) -> Decision:
     decision = evaluate(snapshot, Request(text=TEXT, tenant_id="acme", explain=True), "d")
     # The order of the trace follows the shards of patterns, which depend on their history.
     # A shard may still have a pattern that no policy has: the text matches then, without effect.
-    return decision._replace(trace=tuple(sorted(decision.trace, key=str)), scan=None, unmatched=None)
+    return decision._replace(
+        trace=tuple(sorted(decision.trace, key=str)), scan=None, unmatched=None
+    )
 
 
 STATIC = st.builds(

@@ -21,8 +21,9 @@ from pdp import catalog
 from pdp.detect.validators import VALIDATORS
 from pdp.domain.request import Request
 from pdp.engine.decision_facts import NO_FACT_SOURCE
+from pdp.engine.pattern_set import PatternSet
 from pdp.engine.rules.static_policies import compile_policy, find_hit
-from pdp.engine.scan import PatternSet, scan
+from pdp.engine.scan import scan
 from pdp.engine.text.patterns import PatternDetector
 from pdp.engine.text.request_parts import RequestParts
 

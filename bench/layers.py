@@ -75,12 +75,13 @@ def shares(tenant: Snapshot) -> tuple[float, list[Share]]:
             f"the outcome must be ALLOW, not {decision.outcome.name}: {decision.message}"
         )
     validators = tenant.platform.validators
-    findings = scan(tenant.shards, example.text, example.arguments, validators)
+    sets = tenant.pattern_sets
+    findings = scan(sets, example.text, example.arguments, validators)
     parts = [
         *(Share(gate.name, microseconds(lambda g=gate: g.admit(example))) for gate in tenant.gates),  # type: ignore[misc]
         Share(
             "scan",
-            microseconds(lambda: scan(tenant.shards, example.text, example.arguments, validators)),
+            microseconds(lambda: scan(sets, example.text, example.arguments, validators)),
         ),
         *(
             Share(layer.name, microseconds(lambda one=layer: one.evaluate(example, findings)))  # type: ignore[misc]

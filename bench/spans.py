@@ -14,7 +14,8 @@ from bench import presidio
 from pdp import catalog
 from pdp.catalog.dlp import dlp_rules
 from pdp.detect.validators import VALIDATORS
-from pdp.engine.scan import PatternSet, scan
+from pdp.engine.pattern_set import PatternSet
+from pdp.engine.scan import scan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

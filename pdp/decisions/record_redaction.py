@@ -22,7 +22,8 @@ from pdp.domain.detector import (
     EntityDetector,
 )
 from pdp.engine.findings import Scan
-from pdp.engine.scan import PatternSet, scan
+from pdp.engine.pattern_set import PatternSet
+from pdp.engine.scan import scan
 from pdp.engine.text.redaction import redact
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from pdp.domain.policy_set import PolicySet
     from pdp.domain.request import JsonObject, Request
     from pdp.engine.dlp.entities import EntityFinding
-    from pdp.engine.scan import Findings, Shard
+    from pdp.engine.scan import Findings
     from pdp.engine.snapshot import Platform, Snapshot
 
 MAX_FINDINGS: Final = 1000
@@ -76,7 +77,7 @@ class Redactor:
         self._is_searched = patterns.compiled.keys() >= self._by_pattern.keys()
         if not self._is_searched:
             patterns = PatternSet().with_patterns(self._by_pattern)
-        self._shards = patterns.shards
+        self._patterns = patterns
 
     def clean(self, request: Request, decision: Decision, snapshot: Snapshot | None) -> Cleaned:
         """Returns the parts of `request` that may be kept.
@@ -91,12 +92,12 @@ class Redactor:
         """
         entity_findings: list[EntityFinding] = []
         if not self._is_searched or decision.unmatched is not request:
-            by_pattern, shards = self._for(snapshot)
+            by_pattern, patterns = self._for(snapshot)
             known = decision.scan
             if self._is_searched and isinstance(known, Scan) and known.request is request:
                 findings = known.findings.copy()
             else:
-                findings = scan(shards, request.text, request.arguments, self._validators)
+                findings = scan(patterns, request.text, request.arguments, self._validators)
             if findings.hits:
                 findings.work.yields = True  # the recorder runs beside the event loop
             entity_findings += islice(_entity_findings(findings, by_pattern), MAX_FINDINGS + 1)
@@ -165,22 +166,22 @@ class Redactor:
         return "".join((*parts, value[end:]))
 
     def _finds(self, text: str, *, strictly: bool) -> Iterator[EntityFinding]:
-        findings = scan(self._shards, text, None, self._validators)
+        findings = scan((self._patterns,), text, None, self._validators)
         yield from _entity_findings(
             findings, self._by_pattern, None if strictly else _NAME_CATEGORIES
         )
 
     def _for(
         self, snapshot: Snapshot | None
-    ) -> tuple[Mapping[str, tuple[EntityDetector, ...]], Sequence[Shard]]:
-        """Returns the platform's detectors and shards, and the tenant's own."""
+    ) -> tuple[Mapping[str, tuple[EntityDetector, ...]], Sequence[PatternSet]]:
+        """Returns the platform's detectors and patterns, and the tenant's own."""
         own = [] if snapshot is None else _own_detectors(snapshot.policies)
         if not own or snapshot is None:
-            return self._by_pattern, self._shards
+            return self._by_pattern, (self._patterns,)
         combined = {**self._by_pattern}
         for pattern, detectors in _by_pattern(own).items():
             combined[pattern] = (*combined.get(pattern, ()), *detectors)
-        return combined, (*self._shards, *snapshot.patterns.shards)
+        return combined, (self._patterns, snapshot.patterns)
 
 
 def _mask(value: Any, names: Collection[str]) -> Any:

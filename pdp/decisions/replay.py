@@ -379,7 +379,7 @@ def _findings(
     # Places in the redacted text are not those of the text. They are within its length, so that a
     # redaction there counts as one.
     redacted = scan(
-        after.shards,
+        after.pattern_sets,
         record.redacted_text or "",
         record.redacted_arguments,
         after.platform.validators,

@@ -15,7 +15,7 @@ from pdp.domain.policy_pack import RULE_KIND
 from pdp.engine.layers.chain import ChainLayer
 from pdp.engine.layers.dlp import DlpLayer
 from pdp.engine.layers.static import StaticLayer
-from pdp.engine.scan import ScanMemoryExhausted
+from pdp.engine.shards import ScanMemoryExhausted
 from pdp.engine.text.pattern_cost import cost_of, cost_of_source, measure_nowhere
 
 if TYPE_CHECKING:

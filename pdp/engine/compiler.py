@@ -22,10 +22,10 @@ from pdp.engine.layers.chain import ChainLayer
 from pdp.engine.layers.dlp import DlpLayer
 from pdp.engine.layers.limits import LimitsLayer
 from pdp.engine.pattern_groups import pattern_groups
+from pdp.engine.pattern_set import NO_GROUPS, PatternErrors, PatternSet
 from pdp.engine.rules.exceptions import NO_BOOK, build_exceptions
 from pdp.engine.rules.models import ModelIndex
 from pdp.engine.rules.tool_actions import ToolActions
-from pdp.engine.scan import NO_GROUPS, PatternErrors, PatternSet
 from pdp.engine.snapshot import Platform, Snapshot, with_models
 from pdp.errors import InvalidPattern, Violation
 
@@ -178,7 +178,7 @@ def compile_tenant(
     sources = _sources(platform, policies, settings, previous)
     layers = _build(BUILDERS, sources)
     patterns = _own_patterns(platform, layers, previous.patterns if previous else _NO_PATTERNS)
-    shared_shards = platform.patterns.shards
+    shared = platform.patterns
     org = policies.of_kind(org_policy.KIND).get(org_policy.ID, org_policy.DEFAULT_ORG_POLICY)
     return Snapshot(
         tenant_id=tenant_id,
@@ -187,7 +187,7 @@ def compile_tenant(
         gates=_build(GATES, sources),
         layers=layers,
         closers=_build(CLOSERS, sources),
-        shards=(*shared_shards, *patterns.shards) if patterns.shards else shared_shards,
+        pattern_sets=(shared, patterns) if patterns.shards else (shared,),
         policies=policies,
         patterns=patterns,
         settings=settings,

@@ -86,9 +86,9 @@ def begin(
         if known is not None:
             evaluation.findings = known
         else:
-            validators = snapshot.platform.validators
+            sets, validators = snapshot.pattern_sets, snapshot.platform.validators
             try:
-                findings = scan(snapshot.shards, request.text, request.arguments, validators, work)
+                findings = scan(sets, request.text, request.arguments, validators, work)
             except WorkLimitExceeded as error:
                 evaluation.over_limit, findings = error, NOT_SCANNED
             except Exception as error:

@@ -17,18 +17,21 @@ if TYPE_CHECKING:
     from pdp.domain.static_policy import StaticPolicy
 
 WORDS: Final = "words"
-"""Labels of values, in many languages, and phrases of prompt injection."""
+"""Labels of values, in many languages, and commands of a shell."""
+
+PROMPTS: Final = "prompts"
+"""Phrases of prompt injection."""
 
 VALUES: Final = "values"
 """Values by their shape: numbers, tokens, addresses."""
 
-ORDERS: Final = "orders"
-"""SQL and commands."""
+STATEMENTS: Final = "statements"
+"""Statements of SQL, and parts of them."""
 
 LINES: Final = "lines"
 """SQL that reads on to the end of the line, for instance behind a comment: a state that stays."""
 
-_LABELS: Final = "(?i)(?:"
+_CHOICE: Final = "(?i)(?:"
 """How a pattern begins that is a choice of words."""
 
 _REST_OF_LINE: Final = r"[^\n]*"
@@ -43,12 +46,12 @@ def pattern_groups(patterns: Iterable[str], policies: Iterable[StaticPolicy]) ->
         patterns: the patterns of detectors and policies.
         policies: the policies that some of the patterns belong to.
     """
-    groups = {each: WORDS if each.startswith(_LABELS) else VALUES for each in patterns}
+    groups = {each: WORDS if each.startswith(_CHOICE) else VALUES for each in patterns}
     for policy in policies:
         if policy.family in _SQL_FAMILIES:
-            groups[policy.pattern] = LINES if _REST_OF_LINE in policy.pattern else ORDERS
+            groups[policy.pattern] = LINES if _REST_OF_LINE in policy.pattern else STATEMENTS
         elif policy.family == COMMAND:
-            groups[policy.pattern] = ORDERS
-        elif policy.family == PROMPT_INJECTION:
             groups[policy.pattern] = WORDS
+        elif policy.family == PROMPT_INJECTION:
+            groups[policy.pattern] = PROMPTS
     return groups

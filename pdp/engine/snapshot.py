@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from pdp.engine.conditions import Condition
     from pdp.engine.decision_facts import FactSource
     from pdp.engine.layers.base import Closer, Gate, Layer
+    from pdp.engine.pattern_set import PatternSet
     from pdp.engine.rules.exceptions import ExceptionBook
     from pdp.engine.rules.models import ModelIndex
     from pdp.engine.rules.tool_actions import ToolActions
-    from pdp.engine.scan import PatternSet, Shard
     from pdp.engine.text.patterns import Validators
 
 T = TypeVar("T")
@@ -81,7 +81,7 @@ class Snapshot:
         gates: the layers that run before the scan.
         layers: the layers that run on the findings of the scan.
         closers: the layers that run when the risk is known.
-        shards: all pattern shards, the platform's first.
+        pattern_sets: what the scan searches for: the platform's patterns, then the tenant's own.
         policies: the tenant's own policies, for the next compilation.
         patterns: the tenant's own patterns, without the platform's.
         settings: the tenant's settings.
@@ -109,7 +109,7 @@ class Snapshot:
     gates: tuple[Gate, ...]
     layers: tuple[Layer, ...]
     closers: tuple[Closer, ...]
-    shards: tuple[Shard, ...]
+    pattern_sets: tuple[PatternSet, ...]
     policies: PolicySet
     patterns: PatternSet
     settings: TenantSettings

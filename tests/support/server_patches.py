@@ -64,15 +64,16 @@ def _break_layer(name: str) -> None:
 
 
 def _exhaust_patterns() -> None:
-    from pdp.engine import scan  # noqa: PLC0415 - as above
+    from pdp.engine import shards, word_filter  # noqa: PLC0415 - as above
 
-    compile_set = scan._compile_set
+    compile_set = shards.compile_set
 
     def compile_exhausted(sources: list[str], base_bytes: int) -> Any:
         match = compile_set(sources, base_bytes)
         return lambda data: [] if b"EXHAUST" in data else match(data)
 
-    scan._compile_set = compile_exhausted  # type: ignore[assignment] # a test's own
+    for module in (shards, word_filter):
+        module.compile_set = compile_exhausted  # type: ignore[attr-defined] # a test's own
 
 
 def _shorten_timeouts() -> None:

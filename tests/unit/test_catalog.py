@@ -13,7 +13,8 @@ import yaml
 from pdp import catalog
 from pdp.detect.validators import VALIDATORS
 from pdp.domain.static_policy import ACTIONS, PROMPT_INJECTION, StaticPolicy
-from pdp.engine.scan import PatternSet, scan
+from pdp.engine.pattern_set import PatternSet
+from pdp.engine.scan import scan
 from pdp.engine.text.patterns import CompiledPattern, PatternDetector
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pdp.engine.scan import PatternSet, scan
+from pdp.engine.pattern_set import PatternSet
+from pdp.engine.scan import scan
 from pdp.engine.text.chunked_search import CHUNK_BYTES, MIN_BYTES, OVERLAP_BYTES
 from pdp.engine.text.patterns import CompiledPattern, PatternDetector
 

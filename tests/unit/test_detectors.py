@@ -18,7 +18,8 @@ from pdp.domain.policy_set import PolicySet
 from pdp.domain.static_policy import ACTIONS
 from pdp.engine.compiler import compile_platform
 from pdp.engine.dlp.entities import MAX_NAME
-from pdp.engine.scan import PatternSet, scan
+from pdp.engine.pattern_set import PatternSet
+from pdp.engine.scan import scan
 from pdp.engine.text.patterns import CompiledPattern
 
 if TYPE_CHECKING:

@@ -291,7 +291,7 @@ class TestSnapshots:
         platform = compile_platform(PolicySet({KIND: system}), {})
         own = PolicySet({KIND: {"p": policy("p", "x")}})
         snapshot = compile_tenant(platform, "acme", own, 1)
-        assert snapshot.shards == platform.patterns.shards
+        assert snapshot.pattern_sets == (platform.patterns,)
         assert {match.policy_id for match in decide(snapshot, text="x").matches} == {"sys_x", "p"}
 
     def test_a_disabled_system_policy_is_not_in_force(self) -> None:

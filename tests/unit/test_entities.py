@@ -5,7 +5,8 @@ from __future__ import annotations
 from pdp.domain.detector import PII, EntityDetector
 from pdp.engine.dlp.context import FEW_VALUES
 from pdp.engine.dlp.entities import LONG_TEXT, MAX_FINDINGS
-from pdp.engine.scan import PatternSet, scan
+from pdp.engine.pattern_set import PatternSet
+from pdp.engine.scan import scan
 
 DETECTOR = EntityDetector(
     id="badge",

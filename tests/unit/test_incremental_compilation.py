@@ -15,7 +15,7 @@ from pdp.domain.limits import Limit, LimitIndex
 from pdp.domain.policy_set import PolicySet, changed_ids
 from pdp.domain.request import Request
 from pdp.domain.static_policy import StaticPolicy
-from pdp.engine import scan
+from pdp.engine import pattern_set
 from pdp.engine.compiler import compile_platform, compile_tenant
 from pdp.engine.dlp import rules as dlp_rules
 from pdp.engine.dlp.config import read_stored_config
@@ -188,6 +188,6 @@ def test_the_change_of_one_pattern_compiles_that_pattern_only(
         sources.append(source)
         return compile_pattern(source)
 
-    monkeypatch.setattr(scan, "CompiledPattern", counted)
+    monkeypatch.setattr(pattern_set, "CompiledPattern", counted)
     compiled(own.with_policies(static_policy.KIND, {"p7": static("p7", "new")}), before)
     assert sources == ["new"]

@@ -21,7 +21,7 @@ from pdp.domain.stored_entity import Change, StoredEntity
 from pdp.domain.tenant import PLATFORM
 from pdp.embedded import Engine
 from pdp.engine.evaluate import evaluate
-from pdp.engine.scan import Shard
+from pdp.engine.shards import Shard
 from pdp.errors import InvalidPattern, ModelDisabled, ModelNotFound, ProviderNotFound
 from tests.support.nodes import Node, node, other
 from tests.support.servers import TIMEOUT_S
@@ -145,7 +145,7 @@ class TestNothingIsCompiled:
         await node.switches.disable_provider("me", "openai", "other")
         after = node.publisher.current("acme")
         assert after is not None
-        assert after.shards is before.shards
+        assert after.pattern_sets is before.pattern_sets
         assert after.policies is before.policies
         unaffected = [layer for layer in before.layers if not hasattr(layer, "with_models")]
         assert unaffected

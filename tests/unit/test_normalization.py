@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from pdp import catalog
 from pdp.detect.validators import VALIDATORS
-from pdp.engine.scan import PatternSet, scan
+from pdp.engine.pattern_set import PatternSet
+from pdp.engine.scan import scan
 from pdp.engine.text.characters import (
     ASCII_FORMS,
     COMBINING_MARKS,

@@ -10,7 +10,14 @@ from pdp.detect.validators import VALIDATORS
 from pdp.domain import static_policy
 from pdp.domain.policy_set import PolicySet
 from pdp.engine.compiler import compile_platform
-from pdp.engine.pattern_groups import LINES, ORDERS, VALUES, WORDS, pattern_groups
+from pdp.engine.pattern_groups import (
+    LINES,
+    PROMPTS,
+    STATEMENTS,
+    VALUES,
+    WORDS,
+    pattern_groups,
+)
 
 POLICIES = [each.policy for each in catalog.static_policies()]
 DETECTORS = catalog.detectors()
@@ -24,14 +31,14 @@ def test_every_pattern_that_ships_has_a_group_of_its_kind() -> None:
         if policy.family in kinds:
             kinds[policy.family][groups[policy.pattern]] += 1
     assert {family: set(found) for family, found in kinds.items()} == {
-        "sql": {ORDERS, LINES},
-        "command": {ORDERS},
-        "prompt_injection": {WORDS},
+        "sql": {STATEMENTS, LINES},
+        "command": {WORDS},
+        "prompt_injection": {PROMPTS},
     }
     assert {groups[source] for source in sources} == {WORDS, VALUES}
 
 
-def test_labels_are_words_and_numbers_are_values() -> None:
+def test_labels_and_values_are_apart() -> None:
     label, number = r"(?i)(?:passport|reisepass)\W{1,3}(?P<value>\w{9})", r"\b\d{9}\b"
     assert pattern_groups([label, number], []) == {label: WORDS, number: VALUES}
 
@@ -43,10 +50,11 @@ def test_sql_that_reads_on_to_the_end_of_the_line_is_apart() -> None:
     former = replace(long, family=static_policy.FORMER_SQL, pattern=r"'#[^\n]*union")
     command = replace(long, family=static_policy.COMMAND, pattern=r"rm [^\n]*/")
     groups = pattern_groups([], [short, long, former, command])
-    assert list(groups.values()) == [ORDERS, LINES, LINES, ORDERS]
+    assert list(groups.values()) == [STATEMENTS, LINES, LINES, WORDS]
 
 
 def test_the_platform_has_no_pattern_without_a_group() -> None:
     policies = PolicySet({static_policy.KIND: {each.id: each for each in POLICIES}})
     platform = compile_platform(policies, VALIDATORS, detectors=DETECTORS)
-    assert {shard.group for shard in platform.patterns.shards} == {WORDS, VALUES, ORDERS, LINES}
+    groups = {WORDS, PROMPTS, VALUES, STATEMENTS, LINES}
+    assert {shard.group for shard in platform.patterns.shards} == groups

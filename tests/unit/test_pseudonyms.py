@@ -16,7 +16,8 @@ from pdp.domain.decision import Redaction, Span
 from pdp.domain.detector import SECRET
 from pdp.domain.redaction_kind import HASH, MASK, PLACEHOLDER
 from pdp.domain.request import Request
-from pdp.engine.scan import PatternSet, scan
+from pdp.engine.pattern_set import PatternSet
+from pdp.engine.scan import scan
 from pdp.engine.text.locations import strings_in
 from pdp.engine.text.pseudonyms import (
     FULL_MASK,

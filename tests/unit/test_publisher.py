@@ -139,7 +139,7 @@ def test_new_models_are_in_force_for_all_tenants_without_compilation() -> None:
     acme = publisher.current("acme")
     assert acme is not None
     assert acme.policies is cached.policies
-    assert acme.shards is cached.shards
+    assert acme.pattern_sets is cached.pattern_sets
 
 
 def test_a_snapshot_with_old_models_gets_the_new_ones() -> None:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdp.engine.scan import PatternSet, scan
+from pdp.engine.pattern_set import PatternSet
+from pdp.engine.scan import scan
 from pdp.engine.text.json_text import JsonSource, read_tokens, read_value
 from pdp.engine.text.locations import Reading, Segment, locate
 from pdp.engine.text.outline import Outline

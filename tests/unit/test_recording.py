@@ -39,7 +39,8 @@ from pdp.domain.request import Entity, Request, Subject, Target
 from pdp.domain.static_policy import KIND, StaticPolicy
 from pdp.engine.compiler import compile_platform, compile_tenant, empty_snapshot
 from pdp.engine.evaluate import evaluate, failed_decision
-from pdp.engine.scan import PatternSet, scan
+from pdp.engine.pattern_set import PatternSet
+from pdp.engine.scan import scan
 
 if TYPE_CHECKING:
     from pdp.engine.snapshot import Snapshot
@@ -246,7 +247,7 @@ class TestUnmatchedRequests:
     ) -> None:
         """It holds for a platform that was compiled without all detectors, too."""
         few = replace(snapshot.platform, patterns=PatternSet())
-        bare = replace(empty_snapshot(few, 1), shards=(), org=OrgPolicy(logging_level="full"))
+        bare = replace(empty_snapshot(few, 1), pattern_sets=(), org=OrgPolicy(logging_level="full"))
         assert CARD not in (record_of(bare, text=f"pay {CARD}").redacted_text or CARD)
 
 

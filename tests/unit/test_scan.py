@@ -10,15 +10,9 @@ import re2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdp.engine.scan import (
-    MAX_SHARD_PATTERNS,
-    Findings,
-    PatternErrors,
-    PatternSet,
-    ScanMemoryExhausted,
-    Shard,
-    scan,
-)
+from pdp.engine.pattern_set import MAX_SHARD_PATTERNS, PatternErrors, PatternSet
+from pdp.engine.scan import Findings, ScanMemoryExhausted, scan
+from pdp.engine.shards import Shard
 from pdp.engine.text.locations import Location, Segment, strings_in
 from pdp.engine.text.patterns import CompiledPattern, PatternDetector
 
@@ -213,9 +207,9 @@ class TestGrowth:
     def test_patterns_that_are_too_large_for_one_shard_get_several(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("pdp.engine.scan.SHARD_BASE_BYTES", 64 << 10)
-        monkeypatch.setattr("pdp.engine.scan.SHARD_PATTERN_BYTES", 0)
-        monkeypatch.setattr("pdp.engine.scan.SHARD_CHARACTER_BYTES", 0)
+        monkeypatch.setattr("pdp.engine.shards.SHARD_BASE_BYTES", 64 << 10)
+        monkeypatch.setattr("pdp.engine.shards.SHARD_PATTERN_BYTES", 0)
+        monkeypatch.setattr("pdp.engine.shards.SHARD_CHARACTER_BYTES", 0)
         large = [f"{letter}{{400}}z" for letter in "abcdefgh"]
         patterns = PatternSet().with_patterns(large)
         assert len(patterns.shards) > 1

@@ -155,7 +155,7 @@ def test_a_change_gives_the_same_decisions_as_a_new_compilation(
 def test_a_tenant_without_policies_has_the_layers_of_the_platform() -> None:
     snapshot = compile_tenant(PLATFORM, "acme", PolicySet(), 1)
     assert [id(each) for each in snapshot.layers] == [id(each) for each in PLATFORM.layers]
-    assert snapshot.shards is PLATFORM.patterns.shards
+    assert snapshot.pattern_sets == (PLATFORM.patterns,)
 
 
 def test_a_tenant_compiles_only_the_layers_that_its_policies_change() -> None:

@@ -30,7 +30,8 @@ from pdp.domain.tenant_settings import KIND as SETTINGS
 from pdp.domain.tenant_settings import TenantSettings
 from pdp.engine.compiler import compile_platform, compile_tenant, empty_snapshot
 from pdp.engine.evaluate import begin, evaluate, finish
-from pdp.engine.scan import PatternSet, scan
+from pdp.engine.pattern_set import PatternSet
+from pdp.engine.scan import scan
 from pdp.engine.text.patterns import PatternDetector
 from pdp.engine.work import (
     MAX_FINDS,

@@ -23,8 +23,9 @@ from pdp.engine.dlp.named_entities import entity_type_of, texts_of, with_finding
 from pdp.engine.dlp.rules import PLATFORM_SOURCE, TENANT_SOURCE, compile_rule
 from pdp.engine.layers.chain import ChainDryRun, ChainLayer
 from pdp.engine.layers.dlp import DlpLayer
+from pdp.engine.pattern_set import PatternSet
 from pdp.engine.rules.exceptions import with_effect
-from pdp.engine.scan import PatternSet, scan
+from pdp.engine.scan import scan
 from pdp.engine.text.patterns import CompiledPattern
 from pdp.errors import InvalidPattern
 
@@ -130,7 +131,7 @@ def dry_run_chain(snapshot: Snapshot, request: Request) -> ChainDryRun:
     for layer in snapshot.layers:
         if isinstance(layer, ChainLayer):
             validators = snapshot.platform.validators
-            findings = scan(snapshot.shards, request.text, request.arguments, validators)
+            findings = scan(snapshot.pattern_sets, request.text, request.arguments, validators)
             return layer.try_org(request, findings)
     return _NO_CHAIN
 
@@ -167,8 +168,8 @@ async def dry_run_dlp_rule(
 
 
 def _run_labels(book: RuleBook, request: Request, validators: Validators) -> DlpRuleDryRun:
-    shards = PatternSet().with_patterns(book.by_pattern).shards
-    findings = scan(shards, request.text, None, validators)
+    patterns = PatternSet().with_patterns(book.by_pattern)
+    findings = scan((patterns,), request.text, None, validators)
     entities = [
         entity
         for each in collect_rule_findings(book, request, findings)
@@ -218,7 +219,7 @@ def evaluate_dlp_rules(snapshot: Snapshot, request: Request, group: str) -> DlpE
     if group:
         stricter = sum(not groups.isdisjoint(each.groups) for each in book.rules)
         trace.append(f"Group '{group}' changes {stricter} rule(s)")
-    findings = scan(snapshot.shards, request.text, None, snapshot.platform.validators)
+    findings = scan(snapshot.pattern_sets, request.text, None, snapshot.platform.validators)
     evaluated = collect_rule_findings(book, request, findings, snapshot.facts)
     matched = [each for each in evaluated if each.findings]
     matched.sort(key=lambda each: -each.setting.rank)

@@ -30,19 +30,19 @@ MIN_PATTERNS: Final = 3
 
 
 class Searchable(Protocol):
-    """A group of patterns that are searched together."""
+    """Patterns that are searched together."""
 
-    def search(self, data: bytes) -> Sequence[CompiledPattern]:
+    def search(self, data: bytes, /) -> Sequence[CompiledPattern]:
         """Returns the patterns that occur in `data`."""
 
 
 class ChunkIndex:
     """The parts of one text in which each pattern occurs. Built on first use."""
 
-    __slots__ = ("_data", "_ranges", "_shards")
+    __slots__ = ("_data", "_patterns", "_ranges")
 
-    def __init__(self, shards: Sequence[Searchable], data: bytes) -> None:
-        self._shards = shards
+    def __init__(self, patterns: Sequence[Searchable], data: bytes) -> None:
+        self._patterns = patterns
         self._data = data
         self._ranges: dict[str, list[ByteRange]] | None = None
 
@@ -63,8 +63,8 @@ class ChunkIndex:
             chunk = self._data[begin:end]
             # One more overlap on each side, for the context that decides the end of a match.
             extended = (max(0, begin - OVERLAP_BYTES), min(length, end + OVERLAP_BYTES))
-            for shard in self._shards:
-                for pattern in shard.search(chunk):
+            for each in self._patterns:
+                for pattern in each.search(chunk):
                     _append(ranges.setdefault(pattern.source, []), extended)
         return ranges
 

@@ -16,8 +16,8 @@ from bench.servers import RunningServer, echo_server, pdp_server
 
 TARGETS = {
     "ratio": 0.8,
-    "engine_200_us": 25.0,
-    "engine_200k_us": 1000.0,
+    "engine_200_us": 6.0,
+    "engine_200k_us": 500.0,
     "patterns_ratio": 10.0,
     "layers_us": 40.0,
     "layers_ratio": 2.0,

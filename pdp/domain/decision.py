@@ -25,6 +25,11 @@ class Outcome(IntEnum):
     BLOCK = 8
     ESCALATE = 9
 
+    @property
+    def allowed(self) -> bool:
+        """Whether the request may pass: all outcomes but PROMPT, ESCALATE, CANCEL and BLOCK."""
+        return self < Outcome.PROMPT
+
     def __lt__(self, other: int) -> bool:
         """Whether this outcome is weaker."""
         return _STRENGTHS[self] < _STRENGTHS[other]
@@ -382,5 +387,5 @@ class Decision(NamedTuple):
 
     @property
     def allowed(self) -> bool:
-        """Whether the request may pass: all outcomes but PROMPT, ESCALATE, CANCEL and BLOCK."""
-        return self.outcome < Outcome.PROMPT
+        """Whether the request may pass."""
+        return self.outcome.allowed

@@ -104,7 +104,7 @@ def combine(evaluation: EvaluationState) -> Decision:
         message=strongest.message,
         reason_code=strongest.reason_code,
         status_hint=strongest.status_hint,
-        risk=risk_of(evaluation),
+        risk=evaluation.risk or risk_of(evaluation),
         revision=snapshot.revision,
         obligations=(*redacted.obligations, *obligations),
         redacted_text=redacted.text,

@@ -247,11 +247,16 @@ def _run_closers(evaluation: EvaluationState) -> None:
     if evaluation.stopped_by:
         return
     for closer in evaluation.snapshot.closers:
-        risk = risk_of(evaluation)
+        risk = evaluation.risk = risk_of(evaluation)
         try:
-            evaluation.verdicts[closer.name] = closer.conclude(evaluation.request, risk)
+            verdict = closer.conclude(evaluation.request, risk)
         except Exception as error:
             evaluation.faults.append(Fault(closer.name, error))
+            evaluation.risk = None
+            continue
+        evaluation.verdicts[closer.name] = verdict
+        if verdict.floors or verdict.impacts:
+            evaluation.risk = None
 
 
 def stopped(snapshot: Snapshot, request: Request) -> bool:

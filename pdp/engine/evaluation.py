@@ -10,7 +10,7 @@ from pdp.engine.layers.customer import CustomerLayer
 from pdp.engine.work import LIGHT_MATCHES
 
 if TYPE_CHECKING:
-    from pdp.domain.decision import Fault, Verdict
+    from pdp.domain.decision import Fault, Risk, Verdict
     from pdp.domain.request import Request
     from pdp.engine.findings import Findings
     from pdp.engine.layers.base import Layer
@@ -41,6 +41,7 @@ class EvaluationState:
         stopped_by: the gate that stopped the request; empty if none did.
         scanned: whether the whole request was scanned for this decision, without an error.
         over_limit: the bound that the scan exceeded; None if it exceeded none.
+        risk: the risk of the verdicts and faults so far; None if it is not computed.
         findings: the findings of the scan; None before the scan, and if a gate stopped the request.
     """
 
@@ -51,6 +52,7 @@ class EvaluationState:
         "marks",
         "over_limit",
         "request",
+        "risk",
         "scanned",
         "snapshot",
         "stopped_by",
@@ -82,6 +84,7 @@ class EvaluationState:
         self.findings: Findings | None = None
         self.scanned = False
         self.over_limit: WorkLimitExceeded | None = None
+        self.risk: Risk | None = None
 
     def bound_to_light(self) -> None:
         """Makes the rest of the evaluation raise `NotLight` if an event loop should not do it."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -141,3 +143,15 @@ def test_a_platform_with_other_models_makes_no_cycles() -> None:
         index.killed("gpt-4o-2024-08-06", "openai")
         del index
         assert gc.collect() == 0
+
+
+def test_the_collector_rests_while_a_server_starts() -> None:
+    """In a process of its own: it changes the collector of the whole process."""
+    code = (
+        "import gc; from pdp.server import garbage; garbage.pause(); paused = gc.isenabled(); "
+        "garbage.start(); print(paused, gc.isenabled(), gc.get_threshold())"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, text=True
+    )
+    assert answer.stdout == f"False True {garbage.THRESHOLDS}\n"

@@ -17,6 +17,7 @@ from pdp.cli.output.banner import announce
 from pdp.config import check_auth, check_limits, load
 from pdp.environment import check_variables
 from pdp.errors import ConfigError, StoreUnavailable
+from pdp.server import garbage
 from pdp.server.supervisor import supervise
 from pdp.server.worker import Worker
 
@@ -70,12 +71,14 @@ def _allow_many_connections() -> None:
 
 
 async def _serve_alone(settings: Settings) -> None:
+    garbage.pause()
     from pdp.server.app import serve  # noqa: PLC0415 - the supervisor does not need it
 
     await serve(settings, lambda up: announce(settings, asdict(up)))
 
 
 async def _work(settings: Settings, worker: Worker) -> None:
+    garbage.pause()
     from pdp.server.app import serve  # noqa: PLC0415 - as above
 
     stop = asyncio.Event()

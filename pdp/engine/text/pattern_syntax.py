@@ -119,7 +119,7 @@ def _repeated(part: SyntaxPart, repetition: str) -> SyntaxPart:
     return part._replace(least=least, most=most)
 
 
-@lru_cache(16384)
+@lru_cache(1024)
 def _part(text: str) -> SyntaxPart:
     """Returns the part of an escape, of a class, or of literal characters."""
     if text in _PLACES:

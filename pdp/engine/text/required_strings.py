@@ -194,7 +194,7 @@ _RARE: Final = 1e-5
 """Strings that are less frequent than this are good enough."""
 
 
-@lru_cache(8192)
+@lru_cache(1024)
 def _frequency(string: str) -> float:
     """Returns how often a string is expected at a place of an ordinary text."""
     frequency, previous = 1.0, ""

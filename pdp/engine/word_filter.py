@@ -1,8 +1,9 @@
 """Says of most texts of words only that none of many patterns occurs, with one small automaton.
 
 Most patterns look for values, code or markup, and cannot occur in a text that has only words. The
-others need certain words or parts of words: see `pdp.engine.text.required_strings`. One automaton
-looks for all of them. It has few states, so that a text of words that are new costs little, too.
+others require certain words or parts of words: see `pdp.engine.text.required_strings`. One
+automaton looks for all of these, and for the few patterns whose words are too frequent to say
+anything. It has few states, so that a text of words that are new costs little, too.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ RARE: Final = 3e-4
 """A pattern whose strings are more frequent, in places of an ordinary text, is searched itself."""
 
 _CHARACTERS: Final = CHARACTERS.encode()
-_NO_WORD: Final = r"[^\x00-\x{10FFFF}]"
+_NOTHING: Final = r"[^\x00-\x{10FFFF}]"
+"""A pattern that is found nowhere."""
+
 _SYNTAX: Final = {" ": f"[{WHITE_SPACE}]", WORD_EDGE: r"\b"}
 
 
@@ -67,7 +70,7 @@ class WordFilter:
 def _any_of(strings: Iterable[str]) -> str:
     """Returns a pattern for all strings. In order, so that their beginnings share states."""
     choices = "|".join(map(_escaped, sorted(without_longer(strings))))
-    return f"(?i)(?:{choices})" if choices else _NO_WORD
+    return f"(?i)(?:{choices})" if choices else _NOTHING
 
 
 def _escaped(string: str) -> str:

@@ -67,15 +67,15 @@ def without_longer(strings: Iterable[str]) -> _Strings:
 def _of_branches(branches: tuple[Sequence, ...]) -> Required:
     strings: set[str] = set()
     for branch in branches:
-        if _is_possible(branch):
+        if is_possible(branch):
             strings |= _of_sequence(branch).strings
     return _required(strings)
 
 
-def _is_possible(sequence: Sequence) -> bool:
+def is_possible(sequence: Sequence) -> bool:
     """Returns whether a text of words may have a match of a sequence."""
     return all(
-        not part.least or part.strings or any(map(_is_possible, part.branches)) for part in sequence
+        not part.least or part.strings or any(map(is_possible, part.branches)) for part in sequence
     )
 
 
@@ -132,7 +132,7 @@ def _strings_of(part: SyntaxPart) -> tuple[_Strings | None, bool]:
 def _of_group(branches: tuple[Sequence, ...]) -> _Strings | None:
     """Returns all that a group may be; None if that is too much."""
     strings: _Strings = frozenset()
-    for branch in filter(_is_possible, branches):
+    for branch in filter(is_possible, branches):
         joined = _EMPTY
         for part in branch:
             own, is_whole = _strings_of(part)

@@ -43,6 +43,8 @@ def no_fault(_context: CheckContext, response: Response, _case: Case[Any]) -> No
 
 EXCEPTION = r"(policies|dlp_rules|rules)(\[\d+\])?|everyone|valid_until|values|value_patterns|scope"
 
+POLICY_RULE = r"sequence|redaction|conditions\.schedule"
+
 PAYLOAD = r"payload(\.body)?|content|arguments(_json)?|action|tool|entities"
 
 CHECKED_IN_CODE = {
@@ -52,8 +54,8 @@ CHECKED_IN_CODE = {
     "CreateException": EXCEPTION,
     "CreateLimit": r"(daily|monthly)_cost_limit_usd",
     "CreateModelConfig": r"aliases\[\d+\]",
-    "CreatePolicyPack": r"pack_type|rules\[\d+\]\.(sequence|redaction)",
-    "CreatePolicyRule": r"sequence|redaction",
+    "CreatePolicyPack": rf"pack_type|rules\[\d+\]\.({POLICY_RULE})",
+    "CreatePolicyRule": POLICY_RULE,
     "CreateStaticPolicy": r"scope_actions(\..*)?",
     "CreateStaticPolicyOverride": r"scope_actions(\..*)?",
     "CreateUserGroup": r"bundle_ids\[\d+\]|dlp_rules\[\d+\]\.rule_id",
@@ -82,7 +84,7 @@ CHECKED_IN_CODE = {
     "UpdateException": EXCEPTION,
     "UpdateLimit": r"(daily|monthly)_cost_limit_usd|scope|subject_id",
     "UpdateModelConfig": r"provider|model_id|aliases\[\d+\]",
-    "UpdatePolicyRule": r"sequence|redaction",
+    "UpdatePolicyRule": POLICY_RULE,
     "UpdateStaticPolicy": r"scope_actions(\..*)?",
     "UpdateTenantSettings": r"sample_rate",
     "UpdateUserGroup": r"bundle_ids\[\d+\]|dlp_rules\[\d+\]\.rule_id",

@@ -2,7 +2,7 @@
 import { mkdir, readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
-import { type Browser, chromium, type Locator, type Page } from "playwright-core";
+import { type Browser, chromium, type Page } from "playwright-core";
 import { expect } from "vitest";
 import type { Server } from "./server";
 
@@ -25,16 +25,6 @@ export async function startBrowser(): Promise<Browser> {
       "--no-first-run",
     ],
   });
-}
-
-/**
- * Replaces the text of an editor with keys, as a user does. `fill` selects and types at once: if the
- * editor does not know of the selection yet, the browser replaces the text in its own way, with
- * styles that the policy of the page forbids.
- */
-export async function replaceText(editor: Locator, text: string): Promise<void> {
-  await editor.press("ControlOrMeta+a");
-  await editor.page().keyboard.insertText(text);
 }
 
 export interface VisitOptions {

@@ -104,15 +104,34 @@ const theme = EditorView.theme({
  */
 const replacing = EditorView.domEventHandlers({
   beforeinput(event, view) {
-    const { state } = view;
     const typed = event.inputType === "insertText" ? event.data : null;
-    if (typed === null || state.readOnly || state.selection.main.empty || view.composing)
-      return false;
+    if (typed === null || view.state.readOnly || view.composing) return false;
+    const { from, to } = selectedRange(view);
+    if (from === to) return false;
     event.preventDefault();
-    view.dispatch(state.replaceSelection(typed), { userEvent: "input.type", scrollIntoView: true });
+    view.dispatch({
+      changes: { from, to, insert: typed },
+      selection: { anchor: from + typed.length },
+      userEvent: "input.type",
+      scrollIntoView: true,
+    });
     return true;
   },
 });
+
+/** What the browser has selected: the editor hears of a new selection a moment later. */
+function selectedRange(view: EditorView): { readonly from: number; readonly to: number } {
+  // Not every browser has the selection of a shadow root there.
+  const root = view.root as DocumentOrShadowRoot & { getSelection?: () => Selection | null };
+  const selection = root.getSelection?.() ?? null;
+  const { anchorNode, focusNode } = selection ?? {};
+  if (!selection || !anchorNode || !focusNode) return view.state.selection.main;
+  if (!view.contentDOM.contains(anchorNode) || !view.contentDOM.contains(focusNode))
+    return view.state.selection.main;
+  const anchor = view.posAtDOM(anchorNode, selection.anchorOffset);
+  const focus = view.posAtDOM(focusNode, selection.focusOffset);
+  return { from: Math.min(anchor, focus), to: Math.max(anchor, focus) };
+}
 
 const LANGUAGES: Record<Language, () => Extension> = {
   json: () => json(),

@@ -106,12 +106,12 @@ class Matcher:
     def __init__(self, policies: Iterable[StaticPolicy]) -> None:
         self.policies = [policy for policy in policies if policy.category == "security"]
         patterns = PatternSet().with_patterns(policy.pattern for policy in self.policies)
-        self._shards = patterns.shards
+        self._patterns = patterns
         self._compiled = [compile_policy(policy) for policy in self.policies]
 
     def matching(self, text: str) -> list[str]:
         """Returns the ids of the policies that match `text`."""
-        findings = scan(self._shards, text, None, VALIDATORS)
+        findings = scan((self._patterns,), text, None, VALIDATORS)
         return [
             policy.id
             for policy in self.policies
@@ -120,7 +120,7 @@ class Matcher:
 
     def blocks(self, text: str) -> bool:
         """Returns whether a policy blocks `text` as the text of a request."""
-        findings = scan(self._shards, text, None, VALIDATORS)
+        findings = scan((self._patterns,), text, None, VALIDATORS)
         parts = RequestParts(Request(text=text))
         hits = (find_hit(each, findings, parts, NO_FACT_SOURCE) for each in self._compiled)
         return any(hit is not None and hit.location and hit.action == "block" for hit in hits)

@@ -124,7 +124,7 @@ def findings_of(uses: Callable[[DlpRule], bool]) -> Callable[[str], list[EntityF
     patterns = PatternSet().with_patterns(p for each, _ in rules for p in each.patterns)
 
     def find(text: str) -> list[EntityFinding]:
-        findings = scan(patterns.shards, text, None, VALIDATORS)
+        findings = scan((patterns,), text, None, VALIDATORS)
         return [
             each
             for detector, threshold in rules

@@ -5,11 +5,11 @@ Positions and validators are evaluated only for the patterns that occur.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from pdp.engine.findings import NO_FINDINGS, Findings
 from pdp.engine.shards import ScanMemoryExhausted
-from pdp.engine.text.chunked_search import MIN_BYTES, MIN_PATTERNS, ChunkIndex, Searchable
+from pdp.engine.text.chunked_search import MIN_BYTES, MIN_PATTERNS, ChunkIndex
 from pdp.engine.text.locations import Segment
 from pdp.engine.text.readings import is_plain, readings
 from pdp.engine.work import WorkBudget
@@ -17,36 +17,23 @@ from pdp.engine.work import WorkBudget
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from pdp.engine.pattern_set import PatternSet
     from pdp.engine.text.patterns import CompiledPattern, Validators
     from pdp.engine.text.readings import TextBatch
 
-__all__ = ["NO_FINDINGS", "Findings", "Patterns", "ScanMemoryExhausted", "scan"]
+__all__ = ["NO_FINDINGS", "Findings", "ScanMemoryExhausted", "scan"]
 
 Hits = dict[str, tuple["CompiledPattern", list[Segment]]]
 """The patterns that occur, by their source, and the segments in which each does."""
 
 
-class Patterns(Searchable, Protocol):
-    """Patterns that are searched together: a set of patterns, or one of its shards."""
-
-    def may_match(self, lines: bytes, /) -> bool:
-        """Returns whether a pattern may occur in one of several texts, each on lines of its own.
-
-        Raises:
-            ScanMemoryExhausted: RE2 ran out of memory.
-        """
-
-    def shards_of(self, found: Iterable[CompiledPattern], /) -> Sequence[Searchable]:
-        """Returns the shards that have some of these patterns."""
-
-
-def _segments(patterns: Sequence[Patterns], batch: TextBatch) -> Iterable[Segment]:
+def _segments(patterns: Sequence[PatternSet], batch: TextBatch) -> Iterable[Segment]:
     """Returns the segments of a batch to search: none if no pattern can occur in it."""
     return batch.segments() if any(each.may_match(batch.data) for each in patterns) else ()
 
 
 def scan(
-    patterns: Sequence[Patterns],
+    patterns: Sequence[PatternSet],
     text: str,
     arguments: Mapping[str, Any] | None,
     validators: Validators,
@@ -79,7 +66,7 @@ def scan(
     return Findings(hits, validators, indexes, work) if hits else NO_FINDINGS
 
 
-def _found(patterns: Sequence[Patterns], data: bytes) -> Sequence[CompiledPattern]:
+def _found(patterns: Sequence[PatternSet], data: bytes) -> Sequence[CompiledPattern]:
     """Returns the patterns that occur in a text.
 
     Raises:
@@ -93,7 +80,7 @@ def _found(patterns: Sequence[Patterns], data: bytes) -> Sequence[CompiledPatter
 def _add(
     hits: Hits,
     indexes: dict[int, ChunkIndex],
-    patterns: Sequence[Patterns],
+    patterns: Sequence[PatternSet],
     segment: Segment,
     found: Sequence[CompiledPattern],
 ) -> None:

@@ -16,7 +16,7 @@ from pdp.engine.text.patterns import CompiledPattern, has_anchors, needs_whole_t
 from pdp.errors import InvalidPattern, Violation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 SHARD_BASE_BYTES: Final = 32 << 20
 """Memory that the automaton of a shard may use, regardless of its number of patterns."""
@@ -117,10 +117,6 @@ class Shard:
         if not indices:
             raise ScanMemoryExhausted
         return len(indices) != ONLY_CANARY
-
-    def shards_of(self, found: Iterable[CompiledPattern]) -> tuple[Shard, ...]:
-        """Returns the shard itself if it has some of these patterns."""
-        return (self,) if any(pattern.source in self.by_source for pattern in found) else ()
 
 
 def compile_set(sources: Sequence[str], base_bytes: int) -> Callable[[bytes], Sequence[int]]:

@@ -48,8 +48,8 @@ each_policy = pytest.mark.parametrize(
 
 def matches(policy: StaticPolicy, text: str) -> bool:
     """Returns whether `policy` matches `text`: one scan and the validator, as in a decision."""
-    shards = PatternSet().with_patterns([policy.pattern]).shards
-    findings = scan(shards, text, None, VALIDATORS)
+    sets = (PatternSet().with_patterns([policy.pattern]),)
+    findings = scan(sets, text, None, VALIDATORS)
     return findings.first(PatternDetector(policy.pattern, policy.validator)) is not None
 
 
@@ -200,12 +200,12 @@ class TestAccuracy:
     def share(rows: list[str]) -> float:
         """Returns the share of `rows` that a security policy matches."""
         policies = [p.policy for p in SYSTEM_POLICIES if p.policy.category == "security"]
-        shards = PatternSet().with_patterns(policy.pattern for policy in policies).shards
+        sets = (PatternSet().with_patterns(policy.pattern for policy in policies),)
         detectors = [PatternDetector(policy.pattern, policy.validator) for policy in policies]
 
         def flagged() -> Iterator[bool]:
             for row in rows:
-                findings = scan(shards, row, None, VALIDATORS)
+                findings = scan(sets, row, None, VALIDATORS)
                 yield any(findings.first(detector) for detector in detectors)
 
         return sum(flagged()) / len(rows)

@@ -24,7 +24,7 @@ PATTERNS = (
     r"[a-z]+@[a-z]+\.test",
     r"é{2,5}",
 )
-SHARDS = PatternSet().with_patterns(PATTERNS).shards
+PATTERN_SETS = (PatternSet().with_patterns(PATTERNS),)
 
 VALUES = (
     "536-90-4399",
@@ -71,7 +71,7 @@ texts = st.lists(
 @settings(max_examples=60, deadline=None)
 @given(texts)
 def test_matches_equal_those_in_the_whole_text(text: str) -> None:
-    findings = scan(SHARDS, text, None, {})
+    findings = scan(PATTERN_SETS, text, None, {})
     expected = matches_in_whole_text(text)
     for source in PATTERNS:
         assert matches(findings, source) == expected[source]
@@ -81,7 +81,7 @@ def test_matches_equal_those_in_the_whole_text(text: str) -> None:
 def test_a_value_on_the_edge_of_a_chunk_is_found(offset: int) -> None:
     lead = " " * (CHUNK_BYTES + offset)
     text = f"{lead}536-90-4399{' ' * MIN_BYTES}keydeadbeef ada@acme.test 123456789"
-    (where,) = scan(SHARDS, text, None, {}).all(PatternDetector(PATTERNS[0]))
+    (where,) = scan(PATTERN_SETS, text, None, {}).all(PatternDetector(PATTERNS[0]))
     assert (where.start, where.value) == (len(lead), "536-90-4399")
 
 

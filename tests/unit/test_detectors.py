@@ -33,7 +33,9 @@ ENTRIES: dict[str, dict[str, Any]] = {
     entry["id"]: entry for entry in catalog.entries("detectors", "detectors")
 }
 RULES = {rule.config_json["detector"]: rule for rule in dlp_rules()}
-SHARDS = PatternSet().with_patterns(p for each in DETECTORS.values() for p in each.patterns).shards
+PATTERN_SETS = (
+    PatternSet().with_patterns(p for each in DETECTORS.values() for p in each.patterns),
+)
 
 KEYS = {
     *("id", "name", "entity_type", "category", "description", "patterns", "weak", "validator"),
@@ -48,7 +50,7 @@ each_detector = pytest.mark.parametrize("detector_id", DETECTORS)
 def find(detector: EntityDetector, text: str) -> Sequence[EntityFinding]:
     """Returns the findings of a detector that count for its built-in rule."""
     threshold = RULES[detector.id].confidence_threshold
-    findings = scan(SHARDS, text, None, VALIDATORS).entities(detector)
+    findings = scan(PATTERN_SETS, text, None, VALIDATORS).entities(detector)
     return [each for each in findings if each.confidence >= threshold]
 
 

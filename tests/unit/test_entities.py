@@ -22,7 +22,7 @@ DETECTOR = EntityDetector(
     weak={r"\b\d{4}(?: \d{2}){0,2}\b": 0.4},
     allowlist=frozenset({"b-0000"}),
 )
-SHARDS = PatternSet().with_patterns(DETECTOR.patterns).shards
+PATTERN_SETS = (PatternSet().with_patterns(DETECTOR.patterns),)
 
 
 def even(value: str) -> bool:
@@ -30,7 +30,7 @@ def even(value: str) -> bool:
 
 
 def find(text: str) -> list[tuple[str, float]]:
-    entities = scan(SHARDS, text, None, {"even": even}).entities(DETECTOR)
+    entities = scan(PATTERN_SETS, text, None, {"even": even}).entities(DETECTOR)
     return [(each.location.value, each.confidence) for each in entities]
 
 
@@ -59,7 +59,7 @@ def test_the_fraction_of_a_number_has_half_the_confidence() -> None:
 
 def test_a_label_is_not_a_part_of_the_value() -> None:
     text = "Badge 1234"
-    (entity,) = scan(SHARDS, text, None, {"even": even}).entities(DETECTOR)
+    (entity,) = scan(PATTERN_SETS, text, None, {"even": even}).entities(DETECTOR)
     assert (entity.location.start, entity.location.end, entity.confidence) == (6, 10, 0.9)
 
 
@@ -79,8 +79,8 @@ def test_the_pattern_of_highest_confidence_counts_in_any_order() -> None:
     patterns = (r"\d{4}", r"\b\d{4}\b")
     weak = {r"\d{4}": 0.2}
     detector = EntityDetector("d", "D", "D", PII, patterns, confidence=0.8, weak=weak)
-    shards = PatternSet().with_patterns(patterns).shards
-    (entity,) = scan(shards, "1234", None, {}).entities(detector)
+    sets = (PatternSet().with_patterns(patterns),)
+    (entity,) = scan(sets, "1234", None, {}).entities(detector)
     assert entity.confidence == 0.8
 
 
@@ -95,33 +95,35 @@ def test_findings_are_in_the_order_of_the_text() -> None:
 
 def test_findings_in_different_strings_do_not_overlap() -> None:
     arguments = {"a": "B-1234", "b": "B-1234"}
-    entities = scan(SHARDS, "B-1234", arguments, {"even": even}).entities(DETECTOR)
+    entities = scan(PATTERN_SETS, "B-1234", arguments, {"even": even}).entities(DETECTOR)
     assert [each.location.segment.path for each in entities] == [None, "/a", "/b"]
 
 
 def test_entities_are_computed_once() -> None:
-    findings = scan(SHARDS, "B-1234", None, {"even": even})
+    findings = scan(PATTERN_SETS, "B-1234", None, {"even": even})
     assert findings.entities(DETECTOR) is findings.entities(DETECTOR)
-    assert scan(SHARDS, "nothing", None, {}).entities(DETECTOR) == ()
+    assert scan(PATTERN_SETS, "nothing", None, {}).entities(DETECTOR) == ()
 
 
 def test_too_many_findings_become_one_for_the_whole_text() -> None:
     many = "B-2222 " * (MAX_FINDINGS + 1)
-    (entity,) = scan(SHARDS, many, None, {"even": even}).entities(DETECTOR)
+    (entity,) = scan(PATTERN_SETS, many, None, {"even": even}).entities(DETECTOR)
     assert (entity.location.start, entity.location.end, entity.confidence) == (0, len(many), 0.9)
-    assert len(scan(SHARDS, many[7:], None, {"even": even}).entities(DETECTOR)) == MAX_FINDINGS
+    assert (
+        len(scan(PATTERN_SETS, many[7:], None, {"even": even}).entities(DETECTOR)) == MAX_FINDINGS
+    )
 
 
 def test_findings_of_low_confidence_do_not_count_as_too_many() -> None:
     many = "1234; " * (MAX_FINDINGS + 5)
-    entities = scan(SHARDS, many + " badge 4444", None, {"even": even}).entities(DETECTOR)
+    entities = scan(PATTERN_SETS, many + " badge 4444", None, {"even": even}).entities(DETECTOR)
     assert len(entities) == MAX_FINDINGS + 6
     assert entities[-1].location.value == "4444"
 
 
 def test_a_long_text_needs_context_words_for_low_confidence() -> None:
     many = "1234; " * (LONG_TEXT // 6 + 1)
-    entities = scan(SHARDS, many + " badge 4444", None, {"even": even}).entities(DETECTOR)
+    entities = scan(PATTERN_SETS, many + " badge 4444", None, {"even": even}).entities(DETECTOR)
     # Some of the numbers before the word are near enough to it.
     assert 1 <= len(entities) < 20
     assert {each.confidence for each in entities} == {0.9}
@@ -140,11 +142,11 @@ NUMBERS = EntityDetector(
     against=("order",),
     weak={r"\b\d{4}\b": 0.05, r"\b\d{3}\b": 0.3},
 )
-NUMBER_SHARDS = PatternSet().with_patterns(NUMBERS.patterns).shards
+NUMBER_SETS = (PatternSet().with_patterns(NUMBERS.patterns),)
 
 
 def find_number(text: str) -> list[tuple[str, float]]:
-    entities = scan(NUMBER_SHARDS, text, None, {}).entities(NUMBERS)
+    entities = scan(NUMBER_SETS, text, None, {}).entities(NUMBERS)
     return [(each.location.value, each.confidence) for each in entities]
 
 

@@ -25,7 +25,7 @@ from pdp.engine.text.normalization import normalize
 
 CARD = "4111111111111111"
 DETECTOR = catalog.detectors()["credit_card"]
-SHARDS = PatternSet().with_patterns(DETECTOR.patterns).shards
+PATTERN_SETS = (PatternSet().with_patterns(DETECTOR.patterns),)
 
 FULL_WIDTH = {ord(digit): chr(0xFEE0 + ord(digit)) for digit in "0123456789"}
 
@@ -57,7 +57,7 @@ def texts(text: str) -> list[str]:
 
 
 def cards(text: str) -> list[tuple[int, int, str]]:
-    findings = scan(SHARDS, text, None, VALIDATORS).entities(DETECTOR)
+    findings = scan(PATTERN_SETS, text, None, VALIDATORS).entities(DETECTOR)
     return [(each.location.start, each.location.end, each.location.value) for each in findings]
 
 
@@ -175,7 +175,7 @@ class TestLocations:
 
     def test_arguments_are_normalized_like_the_text(self) -> None:
         arguments = {"note": {"card": CARD.translate(FULL_WIDTH)}}
-        (finding,) = scan(SHARDS, "", arguments, VALIDATORS).entities(DETECTOR)
+        (finding,) = scan(PATTERN_SETS, "", arguments, VALIDATORS).entities(DETECTOR)
         where = finding.location
         assert (where.segment.path, where.start, where.end) == ("/note/card", 0, 16)
 

@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 KEY: Final = bytes(range(MIN_KEY_BYTES))
 KINDS: Final = (MASK, HASH, PLACEHOLDER)
 DETECTORS: Final = catalog.detectors()
-SHARDS: Final = (
-    PatternSet().with_patterns(p for each in DETECTORS.values() for p in each.patterns).shards
+PATTERN_SETS: Final = (
+    PatternSet().with_patterns(p for each in DETECTORS.values() for p in each.patterns),
 )
 EXAMPLES: Final = [
     (entry["id"], text)
@@ -292,7 +292,7 @@ class TestJson:
 
 def find(detector: EntityDetector, text: str, arguments: Any = None) -> Sequence[EntityFinding]:
     """Returns the findings of a detector, at any confidence."""
-    return scan(SHARDS, text, arguments, VALIDATORS).entities(detector)
+    return scan(PATTERN_SETS, text, arguments, VALIDATORS).entities(detector)
 
 
 def replaced(text: str, redacted: str, redactions: Sequence[Redaction]) -> Iterator[slice]:

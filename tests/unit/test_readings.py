@@ -191,12 +191,12 @@ class TestBatches:
     @given(objects, st.lists(st.sampled_from(PATTERNS), min_size=1, max_size=4, unique=True))
     def test_a_batch_hides_no_hit(self, arguments: Any, patterns: list[str]) -> None:
         """The fast scan has the hits of a scan of every reading on its own."""
-        shards = PatternSet().with_patterns(patterns).shards
-        hits = scan(shards, "", arguments, {}).hits
+        sets = (PatternSet().with_patterns(patterns),)
+        hits = scan(sets, "", arguments, {}).hits
         expected: dict[str, list[str]] = {}
         for segment in segments("", arguments):
-            for shard in shards:
-                for pattern in shard.search(segment.data):
+            for each in sets:
+                for pattern in each.search(segment.data):
                     expected.setdefault(pattern.source, []).append(segment.text)
         assert {source: [each.text for each in found] for source, (_, found) in hits.items()} == (
             expected

@@ -204,9 +204,9 @@ class TestUnmatchedRequests:
     ) -> None:
         texts: list[str] = []
 
-        def spy(shards: Any, text: str, *rest: Any) -> Any:
+        def spy(sets: Any, text: str, *rest: Any) -> Any:
             texts.append(text)
-            return scan(shards, text, *rest)
+            return scan(sets, text, *rest)
 
         monkeypatch.setattr(record_redaction, "scan", spy)
         record = record_of(at(snapshot, "full"), text="a quiet text", request_id="r1")

@@ -27,7 +27,7 @@ def sources(count: int, prefix: str = "word") -> list[str]:
 
 
 def hits(patterns: PatternSet, text: str) -> set[str]:
-    return set(scan(patterns.shards, text, None, {}).hits)
+    return set(scan((patterns,), text, None, {}).hits)
 
 
 def vars_of(work: WorkBudget) -> tuple[int, ...]:
@@ -44,20 +44,18 @@ class TestScan:
 
     def test_anchors_match_in_each_string_of_the_arguments(self) -> None:
         patterns = PatternSet().with_patterns(["^drop", "end$"])
-        findings = scan(patterns.shards, "x", {"a": "drop it", "b": ["the end", "drop"]}, {})
+        findings = scan((patterns,), "x", {"a": "drop it", "b": ["the end", "drop"]}, {})
         locations = findings.all(PatternDetector("^drop"))
         assert [each.segment.path for each in locations] == ["/a", "/b/1"]
         assert [each.segment.path for each in findings.all(PatternDetector("end$"))] == ["/b/0"]
 
     def test_a_match_does_not_extend_into_the_next_string(self) -> None:
         patterns = PatternSet().with_patterns([r"(?s)alpha.*omega"])
-        assert not scan(patterns.shards, "alpha", {"a": "omega"}, {}).hits
+        assert not scan((patterns,), "alpha", {"a": "omega"}, {}).hits
 
     def test_only_matches_that_the_validator_accepts_count(self) -> None:
         patterns = PatternSet().with_patterns([r"\d+"])
-        findings = scan(
-            patterns.shards, "11 22 31", None, {"odd": lambda value: int(value) % 2 > 0}
-        )
+        findings = scan((patterns,), "11 22 31", None, {"odd": lambda value: int(value) % 2 > 0})
         odd = findings.all(PatternDetector(r"\d+", "odd"))
         assert [each.value for each in odd] == ["11", "31"]
         first = findings.first(PatternDetector(r"\d+"))
@@ -66,7 +64,7 @@ class TestScan:
 
     def test_no_match_counts_if_the_validator_accepts_none(self) -> None:
         patterns = PatternSet().with_patterns([r"\d+"])
-        findings = scan(patterns.shards, "22", None, {"never": lambda value: False})
+        findings = scan((patterns,), "22", None, {"never": lambda value: False})
         assert findings.first(PatternDetector(r"\d+", "never")) is None
 
     @given(
@@ -79,10 +77,10 @@ class TestScan:
         self, pattern: str, text: str, values: list[str], validator: str
     ) -> None:
         """Neither the matches nor the counts of the work."""
-        shards = PatternSet().with_patterns([pattern]).shards
+        sets = (PatternSet().with_patterns([pattern]),)
         validators = {"short": lambda value: len(value) < 2}
         detector = PatternDetector(pattern, validator)
-        found = scan(shards, text, {"q": values}, validators).hits
+        found = scan(sets, text, {"q": values}, validators).hits
         plain, asked = (Findings(found, validators) for _ in range(2))
         once = next(plain.locations(detector), None)
         assert asked.first(detector) == once
@@ -126,12 +124,12 @@ class TestScan:
 
     def test_the_index_of_a_long_variant_is_not_used_for_a_later_one(self) -> None:
         """A variant without hits is freed, so a later one can have the same `id`."""
-        shards = PatternSet().with_patterns(["x$", "one", "two", "three"]).shards
+        sets = (PatternSet().with_patterns(["x$", "one", "two", "three"]),)
         long = (
             "%41" + "." * 25_000 + "x" * 200 + "." * 10_000
         )  # "x$" matches if a chunk ends within the x's
         later = {f"c{index}": "z%78" for index in range(50)}
-        findings = scan(shards, "", {"a": "one two three", "b": long, **later}, {})
+        findings = scan(sets, "", {"a": "one two three", "b": long, **later}, {})
         paths = [each.segment.path for each in findings.all(PatternDetector("x$"))]
         assert paths == [f"/{key}" for key in later]
 
@@ -167,7 +165,7 @@ class TestMemory:
         with pytest.raises(ScanMemoryExhausted):
             shard.may_match(b"x")
         with pytest.raises(ScanMemoryExhausted):
-            scan([shard], "x", None, {})
+            scan([PatternSet((shard,))], "x", None, {})
 
     def test_a_result_with_only_the_canary_is_no_match(self) -> None:
         assert Shard([CompiledPattern("x")]).search(b"y") == ()

@@ -84,8 +84,8 @@ class TestBudget:
             add(work, 1)
 
     def test_findings_count_what_they_find(self) -> None:
-        shards = PatternSet().with_patterns(["a", "b"]).shards
-        findings = scan(shards, "ab" * 10, None, VALIDATORS)
+        sets = (PatternSet().with_patterns(["a", "b"]),)
+        findings = scan(sets, "ab" * 10, None, VALIDATORS)
         assert findings.cost == 40
         findings.all(PatternDetector("a"))
         findings.all(PatternDetector("b"))

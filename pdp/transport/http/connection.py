@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from pdp.transport.http.client_certificates import ClientCertificateProtocol
 from pdp.transport.http.request_parser import RequestParser
+from pdp.transport.http.requests import ARRIVED
 from pdp.transport.http.response_writer import ResponseWriter
 from pdp.transport.http.uvicorn_hooks import check_hooks
 
@@ -90,6 +91,7 @@ class BoundedProtocol(ClientCertificateProtocol):
         super().__init__(*args, **kwargs)
         self.parser: RequestParser = RequestParser(self)  # type: ignore[assignment] # in its place
         self._read_timer: TimerHandle | None = None
+        self._read_deadline: float | None = None
         self._write_timer: TimerHandle | None = None
         self._in_head = True
         self._head_bytes = 0
@@ -99,11 +101,13 @@ class BoundedProtocol(ClientCertificateProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
         """See `asyncio.Protocol`."""
         super().connection_made(transport)
-        self._start_read_timer(FIRST_BYTE_TIMEOUT_S)
+        self._expect_input(FIRST_BYTE_TIMEOUT_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.Protocol`."""
-        self._stop_read_timer()
+        if self._read_timer is not None:
+            self._read_timer.cancel()
+            self._read_timer = None
         self.resume_writing()
         cycle = self._active_cycle()
         if cycle is not None:
@@ -126,18 +130,20 @@ class BoundedProtocol(ClientCertificateProtocol):
         """See `httptools`."""
         super().on_message_begin()
         if not self.parser.restarted:
-            self._start_read_timer(REQUEST_TIMEOUT_S)
+            self._expect_input(REQUEST_TIMEOUT_S)
 
     def on_headers_complete(self) -> None:
         """See `httptools`."""
         self._in_head = False
-        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        size, hosts = len(self.url), 0
+        for name, value in self.headers:
+            size += len(name) + len(value)
+            hosts += name == b"host"
         # httptools turns each of these errors into a 400.
         if size > MAX_HEAD_BYTES:
             raise ValueError("the request line and headers are too large")
         if b"#" in self.url:
             raise ValueError("a request has no fragment")  # some servers would cut it off
-        hosts = sum(name == b"host" for name, _ in self.headers)
         if hosts > 1 or (hosts == 0 and self.parser.get_http_version() != "1.0"):
             raise ValueError("a request has one Host")  # RFC 9112, 3.2
         super().on_headers_complete()
@@ -146,9 +152,10 @@ class BoundedProtocol(ClientCertificateProtocol):
 
     def on_message_complete(self) -> None:
         """See `httptools`."""
-        self._stop_read_timer()
+        self._read_deadline = None
         self._in_head, self._head_bytes = True, 0
         super().on_message_complete()
+        self.cycle.scope.setdefault("extensions", {})[ARRIVED] = {}
 
     def pause_writing(self) -> None:
         """See `asyncio.Protocol`."""
@@ -216,15 +223,22 @@ class BoundedProtocol(ClientCertificateProtocol):
         cycle = self._started_cycle
         return None if cycle is None or cycle.response_complete else cycle
 
-    def _start_read_timer(self, seconds: float) -> None:
-        self._stop_read_timer()
-        self._read_timer = self.loop.call_later(seconds, self._abort)
+    def _expect_input(self, seconds: float) -> None:
+        """Closes the connection after some seconds, unless `_read_deadline` is changed by then.
 
-    def _stop_read_timer(self) -> None:
-        if self._read_timer is not None:
-            self._read_timer.cancel()
-            self._read_timer = None
+        The timer stays when the input has arrived, because a timer for each request would cost
+        more. It is for the first byte, or for an earlier request, so it ends early enough.
+        """
+        self._read_deadline = self.loop.time() + seconds
+        if self._read_timer is None:
+            self._read_timer = self.loop.call_later(seconds, self._check_input)
 
-    def _abort(self) -> None:
+    def _check_input(self) -> None:
         self._read_timer = None
-        self.transport.abort()
+        if self._read_deadline is None:
+            return
+        rest = self._read_deadline - self.loop.time()
+        if rest <= 0:
+            self.transport.abort()
+        else:
+            self._read_timer = self.loop.call_later(rest, self._check_input)

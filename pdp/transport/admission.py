@@ -210,6 +210,8 @@ def admissions(methods: Mapping[str, Method], services: Services) -> dict[str, C
 
 def printable(request_id: str) -> str:
     """Returns an id with a question mark for every character that a header cannot hold."""
+    if request_id.isascii() and request_id.isprintable():
+        return request_id  # most ids
     return "".join(
         character if character.isascii() and character.isprintable() else "?"
         for character in request_id

@@ -110,7 +110,9 @@ class DecideServicer:
     async def _decide(
         self, call: Call, request: Request, body: pb.DecideRequest, path: str = ""
     ) -> Decision:
-        payload = await read_payload(self._heavy, call.tenant_id, body, path)
+        payload = None
+        if body.HasField("payload"):
+            payload = await read_payload(self._heavy, call.tenant_id, body, path)
         if payload is not None:
             return await self._decider.decide_payload(
                 request,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from pdp.domain.access import NO_CALLER
@@ -50,19 +49,12 @@ async def convert(
         RateLimited: too many large requests of the tenant wait.
     """
     size = message.ByteSize()
-    read = partial(
-        to_request,
-        message,
-        tenant_id,
-        request_id,
-        prefix,
-        size,
-        caller=caller,
-        takes_payload=takes_payload,
-    )
-    if size - len(message.payload.body) > LARGE:
-        return await heavy.run(tenant_id, read)
-    return read()
+    given = message, tenant_id, request_id, prefix, size
+    if size > LARGE and size - len(message.payload.body) > LARGE:
+        return await heavy.run(
+            tenant_id, to_request, *given, caller=caller, takes_payload=takes_payload
+        )
+    return to_request(*given, caller=caller, takes_payload=takes_payload)
 
 
 async def read_payload(

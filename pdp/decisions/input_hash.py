@@ -7,24 +7,22 @@ part of it: the id and the time of the request, its usage, entities and tokens.
 from __future__ import annotations
 
 import hmac
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from pdp.decisions.recording_level import sample_rate
 from pdp.domain.decision import HeldInput, HeldPart
+from pdp.strictjson.canonical import canonical, written_float
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pdp.domain.decision import Decision
-    from pdp.domain.request import Request
+    from pdp.domain.request import Request, Subject
     from pdp.engine.snapshot import Snapshot
 
 TAG_LENGTH: Final = 32
 """Characters of the tag of a hash: 128 bits."""
-
-_to_text: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 
 _EXACT: Final = float(1 << 53)
 _VERSION: Final = 1
@@ -42,7 +40,7 @@ def input_hash(key: bytes, request: Request) -> str:
         [
             _VERSION,
             request.tenant_id,
-            [subject.user_id, sorted(subject.groups), subject.agent_id, subject.risk_score],
+            [subject.user_id, sorted(subject.groups), subject.agent_id, _score(subject)],
             _plain(subject.attributes),
             request.customer_id,
             request.direction or "input",
@@ -109,14 +107,20 @@ def tag_of(hash_: str) -> str:
 def _hash(key: bytes, value: list[Any]) -> str:
     if not key:
         return ""
-    return hmac.digest(key, _to_text(value).encode("utf-8", "surrogatepass"), "sha256").hex()
+    return hmac.digest(key, canonical(value), "sha256").hex()
+
+
+def _score(subject: Subject) -> Any:
+    score = subject.risk_score
+    return score if score is None else written_float(score)
 
 
 def _plain(value: Any) -> Any:
     """Returns a JSON value in which equal numbers look the same."""
     kind = type(value)
     if kind is float:
-        return int(value) if -_EXACT <= value <= _EXACT and value.is_integer() else value
+        whole = -_EXACT <= value <= _EXACT and value.is_integer()
+        return int(value) if whole else written_float(value)
     if kind is dict or isinstance(value, Mapping):
         return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):

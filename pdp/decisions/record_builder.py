@@ -6,7 +6,6 @@ docs/decide.md, Recording, has the rules.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -31,6 +30,7 @@ from pdp.domain.org_policy import (
 from pdp.domain.request import NO_TARGET
 from pdp.engine.conditions.facts import KnownFacts
 from pdp.engine.dlp.entity_detectors import DEFAULT_CONFIDENCE
+from pdp.strictjson.canonical import canonical, with_written_floats
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -380,11 +380,7 @@ def sha256_of_text(text: str) -> str:
 
 def sha256_of_arguments(arguments: JsonObject) -> str:
     """Returns the SHA-256 of arguments as canonical JSON, in hex."""
-    return sha256_of_text(
-        json.dumps(
-            arguments, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=dict
-        )
-    )
+    return hashlib.sha256(canonical(with_written_floats(arguments))).hexdigest()
 
 
 def _cut_arguments(arguments: JsonObject | None) -> JsonObject | None:

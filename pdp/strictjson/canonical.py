@@ -1,0 +1,64 @@
+"""Canonical JSON, which is hashed: the same bytes for the same value, in every release.
+
+Names are sorted, and there are no spaces. Numbers look as Python's `json` writes them, which is how
+this form began. The encoder that is ten times as fast writes all but some floats in the same way.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+_encode: Final = msgspec.json.Encoder(order="sorted").encode
+
+_LEAST: Final = 1e-4
+_MOST: Final = 1e16
+"""Between them, `json` writes a float without an exponent."""
+
+
+def canonical(value: Any) -> bytes:
+    """Returns a JSON value as canonical JSON.
+
+    A half of a surrogate pair, which is not UTF-8, becomes the three bytes that it would have.
+
+    Args:
+        value: its floats are in the form of `written_float`; see `with_written_floats`.
+
+    Raises:
+        TypeError: it has a value that is not JSON.
+    """
+    try:
+        return _encode(value)
+    except (UnicodeEncodeError, TypeError):  # or a class of its own, from a program that embeds us
+        text = json.dumps(
+            value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=_read
+        )
+        return text.encode("utf-8", "surrogatepass")
+
+
+def with_written_floats(value: Any) -> Any:
+    """Returns a JSON value for `canonical`, with plain dicts and lists."""
+    kind = type(value)
+    if kind is float:
+        return written_float(value)
+    if kind is dict or isinstance(value, Mapping):
+        return {name: with_written_floats(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [with_written_floats(item) for item in value]
+    return value
+
+
+def written_float(value: float) -> Any:
+    """Returns a float for `canonical`: as it is, or already written."""
+    if _LEAST <= value < _MOST or -_MOST < value <= -_LEAST or value == 0:
+        return value
+    return msgspec.Raw(json.dumps(value).encode())
+
+
+def _read(value: object) -> Any:
+    if isinstance(value, msgspec.Raw):
+        return json.loads(bytes(value))
+    raise TypeError(f"JSON has no form for a {type(value).__name__}")

@@ -73,10 +73,10 @@ class Simulator:
             RateLimited: too many large requests of the tenant wait.
         """
         heavy = self._decider.evaluator.heavy
-        payload = await read_payload(heavy, self._request.tenant_id, message)
-        if payload is None:
+        if not message.HasField("payload"):
             simulation = await self._decider.simulate(self._snapshot, self._request)
         else:
+            payload = await read_payload(heavy, self._request.tenant_id, message)
             simulation = await self._decider.simulate_payload(
                 self._snapshot, self._request, payload, message.payload.history
             )

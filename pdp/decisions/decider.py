@@ -187,7 +187,7 @@ class Decider(DecisionSteps):
         self.evaluator = Evaluator()
         self._approvals = HoldSteps(desk or NoDesk(), self.evaluator.heavy.run)
 
-    async def decide(
+    def decide(
         self,
         request: Request,
         *,
@@ -195,11 +195,10 @@ class Decider(DecisionSteps):
         deadline: float | None = None,
         encoded_bytes: int = 0,
         path: str = "",
-    ) -> Decision:
-        """Decides one request: counts it, evaluates it and records it.
+    ) -> PendingDecision | Awaitable[PendingDecision]:
+        """Decides one request: counts it, evaluates it and has it recorded.
 
-        If the tenant's policies cannot be loaded, or a durable record cannot be written, the
-        decision is a BLOCK that is `incomplete`.
+        If the tenant's policies cannot be loaded, the decision is a BLOCK that is `incomplete`.
 
         Args:
             request: validated, with its ids and its timestamp set.
@@ -208,31 +207,39 @@ class Decider(DecisionSteps):
             encoded_bytes: the size of a request that has arguments or names a customer, else 0.
             path: the prefix of paths in errors, for a request within another message.
 
+        Returns:
+            What `answer` takes; what to await for it if that must wait.
+
         Raises:
             InvalidArgument: the request does not have what the tenant's settings require.
-            RevisionUnavailable: `min_revision` was not reached in time.
-            RateLimited: too many large requests of the tenant wait for their evaluation.
+            RevisionUnavailable: when it is awaited, if `min_revision` was not reached in time.
+            RateLimited: when it is awaited, if too many large requests of the tenant wait.
         """
         # Nearly always the snapshot is in memory and the request is small: then nothing is awaited.
         snapshot = None if min_revision else self.current(request.tenant_id)
-        arrived = None
         if snapshot is None:
-            arrived = time.time()
-            try:
-                snapshot = await self.snapshot(request.tenant_id, min_revision, deadline)
-            except PoliciesUnavailable as error:
-                cause = error.__cause__ or error
-                return await self.answer(*self.undecidable(request, cause))
+            return self._decide_later(request, min_revision, deadline, encoded_bytes, path)
         if snapshot.has_requirements:
-            check_requirements(snapshot, request, path, arrived)
+            check_requirements(snapshot, request, path)
+        return self.run(snapshot, request, encoded_bytes, self.recorder)
+
+    async def _decide_later(
+        self,
+        request: Request,
+        min_revision: int,
+        deadline: float | None,
+        encoded_bytes: int,
+        path: str,
+    ) -> PendingDecision:
+        """Decides one request once its snapshot is in memory; see `decide`."""
+        arrived = time.time()
+        try:
+            snapshot = await self.snapshot(request.tenant_id, min_revision, deadline)
+        except PoliciesUnavailable as error:
+            return self.undecidable(request, error.__cause__ or error)
+        check_requirements(snapshot, request, path, arrived)
         pending = self.run(snapshot, request, encoded_bytes, self.recorder)
-        if not isinstance(pending, tuple):
-            pending = await pending
-        decision, acknowledgement = pending
-        if acknowledgement is None:
-            self.observe(decision)
-            return decision
-        return await self.answer(decision, acknowledgement)
+        return pending if isinstance(pending, tuple) else await pending
 
     async def decide_payload(
         self,
@@ -243,7 +250,7 @@ class Decider(DecisionSteps):
         min_revision: int = 0,
         deadline: float | None = None,
         path: str = "",
-    ) -> Decision:
+    ) -> PendingDecision:
         """Decides a payload: one request to limits, one decision, one record.
 
         Args:
@@ -255,6 +262,9 @@ class Decider(DecisionSteps):
             deadline: see `decide`.
             path: see `decide`.
 
+        Returns:
+            What `answer` takes.
+
         Raises:
             InvalidArgument: the request does not have what the tenant's settings require.
             RevisionUnavailable: `min_revision` was not reached in time.
@@ -264,10 +274,9 @@ class Decider(DecisionSteps):
         try:
             snapshot = await self.snapshot(request.tenant_id, min_revision, deadline)
         except PoliciesUnavailable as error:
-            return await self.answer(*self.undecidable(request, error.__cause__ or error))
+            return self.undecidable(request, error.__cause__ or error)
         check_requirements(snapshot, request, path, arrived)
-        pending = await self.run_payload(snapshot, request, payload, history, self.recorder)
-        return await self.answer(*pending)
+        return await self.run_payload(snapshot, request, payload, history, self.recorder)
 
     async def refuse(self, item: InvalidItem) -> Decision:
         """Returns the recorded BLOCK for an item that is itself invalid."""
@@ -552,7 +561,12 @@ class Decider(DecisionSteps):
         return decision
 
     async def answer(self, decision: Decision, acknowledgement: Any) -> Decision:
-        """Returns the decision once its record is on disk; a BLOCK if it cannot be written."""
+        """Returns the decision once its record is on disk; a BLOCK if it cannot be written.
+
+        Args:
+            decision: a decision that is to be answered.
+            acknowledgement: of its record; None if the answer need not wait for one.
+        """
         if acknowledgement is not None and not await acknowledgement:
             decision = unrecorded(decision)
         self.observe(decision)

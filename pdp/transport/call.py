@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from google.protobuf.message import Message
 
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from pdp.domain.write_warning import WriteWarning
     from pdp.transport.methods import Method
 
+OVERLAPPING: Final = 32
+"""How many messages of a stream are handled like one whose answer waited for its record: to be ready
+to read on costs a message about as much as its evaluation."""
+
 TransportName = Literal["grpc", "http", "local"]
 
 
@@ -24,12 +28,15 @@ class Session:
 
     Attributes:
         state: what handlers keep from one message to the next.
+        overlapping: how many of the next messages are handled while answers wait. It begins anew
+            when an answer has to wait for its record.
     """
 
-    __slots__ = ("_ends", "state")
+    __slots__ = ("_ends", "overlapping", "state")
 
     def __init__(self) -> None:
         self.state: dict[str, Any] = {}
+        self.overlapping = 0
         self._ends: list[Callable[[], None]] = []
 
     def at_end(self, do: Callable[[], None]) -> None:
@@ -61,6 +68,8 @@ class Call:
         tenant_id: the tenant that the call acts for.
         request: the request in the message, if the handler's check converts it.
         session: shared by the messages of a streaming call.
+        begin_next: lets the adapter read the next message of the stream; None if it reads it when
+            this one is answered.
         reply: metadata or headers for the answer.
         warnings: the warnings of the write that the call has made.
         stream: the answers, if the answer is a stream. The handler sets it, and the message that
@@ -83,11 +92,20 @@ class Call:
     tenant_id: str = ""
     request: Request | None = None
     session: Session | None = None
+    begin_next: Callable[[], None] | None = None
     reply: dict[str, str] = field(default_factory=dict)
     warnings: tuple[WriteWarning, ...] = ()
     stream: AsyncIterator[Message] | None = None
     target: str = ""
     list_field: str = ""
+
+    def is_decided(self, *, waits: bool) -> None:
+        """Says of a message of a stream that it is decided, and whether it waits for its record."""
+        session = self.session
+        if session is not None:
+            session.overlapping = OVERLAPPING if waits else max(0, session.overlapping - 1)
+        if waits and self.begin_next is not None:
+            self.begin_next()
 
     def remaining(self, at_most: float) -> float:
         """Returns the seconds left to the deadline, at most `at_most`."""

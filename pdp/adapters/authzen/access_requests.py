@@ -192,9 +192,9 @@ class AccessRequests:
             caller=call.principal.caller,
             takes_payload=True,
         )
-        payload = await read_payload(heavy, tenant_id, message)
-        if payload is None:
+        if not message.HasField("payload"):
             return request, [request]
+        payload = await read_payload(heavy, tenant_id, message)
         questions = questions_of(snapshot, with_model(request, payload), payload)
         return request, [each.request for each in questions]
 

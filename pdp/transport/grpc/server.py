@@ -16,6 +16,7 @@ from pdp.transport.coalescing import Coalescer
 from pdp.transport.grpc import limits
 from pdp.transport.grpc.calls import failure, metadata_of, parse
 from pdp.transport.grpc.health import HealthService
+from pdp.transport.grpc.ordered_answers import OrderedAnswers
 from pdp.transport.grpc.reflection import add_reflection
 from pdp.transport.response_streams import stream_messages
 
@@ -180,17 +181,25 @@ def _bidirectional(
         call = _call(method, context, names_of(context))
         session, deadline, peer = Session(), call.deadline, call.peer
         read, write = context.read, context.write
+        answers = OrderedAnswers(write, lambda call, error: _abort(call, context, error))
         try:
             metadata = metadata_of(context.invocation_metadata() or ())
             while (raw := await read()) is not grpc.aio.EOF:
                 call = Call(method, metadata, "grpc", deadline, peer=peer, session=session)
                 admit(call)
-                response = await endpoint(call, parse(from_string, raw))
-                await write(response.SerializeToString())
+                message = parse(from_string, raw)
+                if session.overlapping or answers:
+                    await answers.handle(endpoint, call, message)
+                else:
+                    response = await endpoint(call, message)
+                    await write(response.SerializeToString())
+            await answers.flush()
         except PdpError as error:
+            await answers.flush()
             await _abort(call, context, error)
             raise
         finally:
+            answers.end()
             session.end()
 
     return handle

@@ -23,13 +23,12 @@ from pdp.transport.servicers.request_conversion import LARGE, convert, read_payl
 from pdp.transport.status import STATUSES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Awaitable, Iterable, Iterator, Mapping
 
     from google.protobuf.message import Message
 
-    from pdp.decisions.decider import Decider
+    from pdp.decisions.decider import Decider, PendingDecision
     from pdp.decisions.text_streams import CallTexts, StreamAnswer, TextStreams
-    from pdp.domain.decision import Decision
     from pdp.domain.request import Request
     from pdp.transport.call import Call
 
@@ -104,29 +103,39 @@ class DecideServicer:
                 caller=call.principal.caller,
                 takes_payload=True,
             )
-        decision = await self._decide(call, request, body)
+        pending = self._decide(call, request, body)
+        if not isinstance(pending, tuple):
+            pending = await pending
+        decision, acknowledgement = pending
+        if acknowledgement is None:
+            self._decider.observe(decision)
+        else:
+            decision = await self._decider.answer(decision, acknowledgement)
         return to_response(decision, body)
 
-    async def _decide(
+    def _decide(
         self, call: Call, request: Request, body: pb.DecideRequest, path: str = ""
-    ) -> Decision:
-        payload = None
+    ) -> PendingDecision | Awaitable[PendingDecision]:
         if body.HasField("payload"):
-            payload = await read_payload(self._heavy, call.tenant_id, body, path)
-        if payload is not None:
-            return await self._decider.decide_payload(
-                request,
-                payload,
-                history=body.payload.history,
-                min_revision=body.min_revision,
-                deadline=call.deadline,
-                path=path,
-            )
-        return await self._decider.decide(
+            return self._decide_payload(call, request, body, path)
+        return self._decider.decide(
             request,
             min_revision=body.min_revision,
             deadline=call.deadline,
             encoded_bytes=_encoded_bytes(request, body.ByteSize()),
+            path=path,
+        )
+
+    async def _decide_payload(
+        self, call: Call, request: Request, body: pb.DecideRequest, path: str
+    ) -> PendingDecision:
+        payload = await read_payload(self._heavy, call.tenant_id, body, path)
+        return await self._decider.decide_payload(
+            request,
+            payload,
+            history=body.payload.history,
+            min_revision=body.min_revision,
+            deadline=call.deadline,
             path=path,
         )
 
@@ -170,11 +179,15 @@ class DecideServicer:
         item = body.request
         try:
             request = await self._stream_request(call, item)
-            decision = await self._decide(call, request, item, "request.")
+            pending = self._decide(call, request, item, "request.")
+            if not isinstance(pending, tuple):
+                pending = await pending
         except ServerNeeded:
             raise
         except PdpError as error:
-            decision = await self._decider.refuse(_invalid_item(call, item.request_id, error))
+            pending = self._decider.refused(_invalid_item(call, item.request_id, error))
+        call.is_decided(waits=pending[1] is not None)
+        decision = await self._decider.answer(*pending)
         return pb.DecideStreamResponse(response=to_response(decision, item))
 
     async def _chunk(self, call: Call, message: pb.DecideStreamRequest) -> pb.DecideStreamResponse:

@@ -59,15 +59,13 @@ async def convert(
 
 async def read_payload(
     heavy: HeavyWork, tenant_id: str, message: pb.DecideRequest, prefix: str = ""
-) -> Payload | None:
-    """Returns the payload of a message; None if it has none. A thread reads a large one.
+) -> Payload:
+    """Returns the payload of a message that has one. A thread reads a large one.
 
     Raises:
         InvalidArgument: the payload is not understood, or exceeds a bound.
         RateLimited: too many large requests of the tenant wait.
     """
-    if not message.HasField("payload"):
-        return None
     if len(message.payload.body) <= LARGE_PAYLOAD:
         return to_payload(message, prefix)
     return await heavy.run(tenant_id, to_payload, message, prefix)

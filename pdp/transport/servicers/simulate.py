@@ -69,7 +69,9 @@ class SimulateServicer:
         request_id = inner.request_id or call.request_id
         heavy = self._decider.evaluator.heavy
         request = await convert(heavy, inner, tenant_id, request_id, "request.", takes_payload=True)
-        payload = await read_payload(heavy, tenant_id, inner, "request.")
+        payload = None
+        if inner.HasField("payload"):
+            payload = await read_payload(heavy, tenant_id, inner, "request.")
         snapshot = await self._snapshot(call, inner.min_revision, body)
         if payload is None:
             simulation = await self._decider.simulate(snapshot, request)

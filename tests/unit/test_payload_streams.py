@@ -111,7 +111,8 @@ async def redacted(decisions: Decisions, format_: str, text: str) -> str:
     document = whole(format_, text)
     payload = read_payload(format_, json.dumps(document), "output")
     request = Request(request_id="r", tenant_id="acme", timestamp=1.0)
-    decision, _ = await decisions.decider.decide_payload(request, payload)
+    decider = decisions.decider
+    decision = await decider.answer(*await decider.decide_payload(request, payload))
     assert decision.allowed
     if decision.payload is None or decision.payload.redacted is None:
         return text

@@ -71,7 +71,7 @@ class OrderedAnswers:
             await self._writer
 
     def end(self) -> None:
-        """Gives up the answers that are not written: nobody waits for them any more."""
+        """Gives up the answers that are not written, because the call has ended."""
         if self._writer is not None:
             self._writer.cancel()
         for _, answer in self._waiting:

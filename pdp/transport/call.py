@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pdp.transport.methods import Method
 
 OVERLAPPING: Final = 32
-"""How many messages of a stream are handled like one whose answer waited for its record: to be ready
-to read on costs a message about as much as its evaluation."""
+"""How many messages of a stream are handled while answers wait, after the last that had to wait.
+To be ready for that costs each of them about as much as its evaluation."""
 
 TransportName = Literal["grpc", "http", "local"]
 

@@ -36,13 +36,12 @@ from pdp.decisions.payloads import (
     with_model,
 )
 from pdp.decisions.request_requirements import check_requirements
+from pdp.decisions.strongest_decision import redactions, strongest
 from pdp.decisions.text_stream import TextTooLong
 from pdp.decisions.text_streams import (
     LARGE,
     MAX_HELD,
-    MAX_OPEN,
     MAX_OPEN_IN_PROCESS,
-    MAX_TEXTS,
     NAME_OVERLAP,
     StreamAnswer,
 )
@@ -51,9 +50,7 @@ from pdp.domain.decision import (
     Fault,
     Obligation,
     ObligationType,
-    Outcome,
     PayloadResult,
-    Span,
 )
 from pdp.domain.ids import new_id
 from pdp.domain.layers import ENGINE
@@ -71,7 +68,7 @@ from pdp.payloads.reader import size_of
 from pdp.strictjson.objects import to_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable
 
     from pdp.decisions.decider import InvalidItem
     from pdp.decisions.text_streams import TextStreams
@@ -92,8 +89,7 @@ MAX_RECORDED_EVENTS: Final = 16
 """Events with findings beside the lanes that the record of a stream has."""
 
 MAX_UNJUDGED: Final = 1000
-MAX_UNITED: Final = 1000
-"""Matches, warnings and the like of one decision."""
+"""Places of a stream that nothing judges and that its decision names."""
 
 MAX_KNOWN_TEXTS: Final = 1000
 """Texts without names that models need not look at again."""
@@ -487,7 +483,7 @@ class PayloadStream:
 
     def _keep(self, decision: Decision) -> None:
         """Keeps a decision that is final, without its redactions."""
-        self._past = _strongest([each for each in (self._past, decision) if each], ())
+        self._past = strongest([each for each in (self._past, decision) if each], ())
 
     def _combined(self) -> Decision:
         """Returns one decision of all, with the redactions of this chunk."""
@@ -497,7 +493,7 @@ class PayloadStream:
             for each in self._lanes.texts
             if each.decision is not None
         )
-        combined = _strongest(decisions, self._fresh)
+        combined = strongest(decisions, self._fresh)
         return combined._replace(
             payload=PayloadResult(self._reader.format, unjudged=tuple(self._unjudged))
         )
@@ -549,7 +545,7 @@ class PayloadStream:
             path = member(f"/{_TEXTS}", name)
             entities += (each._replace(path=path) for each in lane.entities)
             if lane.decision is not None:
-                obligations += _redactions([placed(lane.decision, path)])
+                obligations += redactions([placed(lane.decision, path)])
         document: dict[str, Any] = {_TEXTS: texts, _CALLS: calls, _EVENTS: self._recorded_events}
         payload = self._payload(tuple(parts), document=document)
         request = self._request
@@ -563,120 +559,3 @@ def _begin_events(format_: str, path: str) -> EventStream:
         return EventStream(format_)
     except PayloadError as error:
         raise InvalidArgument.of(Violation(f"{path}payload.format", str(error))) from None
-
-
-def _strongest(decisions: Sequence[Decision], fresh: Sequence[Decision]) -> Decision:
-    """Returns one decision of several: the strongest outcome counts, and the highest risk.
-
-    Args:
-        decisions: the decisions, whose redactions are left out.
-        fresh: decisions whose redactions are named.
-    """
-    deciding = max(decisions, key=lambda each: (each.outcome, each.risk.score))
-    redactions = _redactions(fresh)
-    if len(decisions) == 1 and deciding.plain and not redactions:
-        return deciding._replace(scan=None, unmatched=None)
-    others = dict.fromkeys(
-        obligation
-        for each in decisions
-        for obligation in each.obligations
-        if obligation.type not in {ObligationType.REDACT, ObligationType.ROUTE_TO}
-    )
-    routes = [
-        obligation
-        for each in decisions
-        for obligation in each.obligations
-        if obligation.type is ObligationType.ROUTE_TO and deciding.outcome < Outcome.CANCEL
-    ]
-    return deciding._replace(
-        risk=max((each.risk for each in decisions), key=lambda risk: risk.score),
-        obligations=(*redactions, *others, *routes[:1]),
-        redacted_text=None,
-        redacted_arguments=None,
-        warnings=_united(each.warnings for each in decisions if each.outcome < Outcome.BLOCK),
-        matches=_united(each.matches for each in decisions),
-        pii_detected=any(each.pii_detected for each in decisions),
-        frameworks=_united(each.frameworks for each in decisions),
-        trace=deciding.trace,
-        incomplete=any(each.incomplete for each in decisions),
-        faults=_united(each.faults for each in decisions),
-        counted=all(each.counted for each in decisions),
-        plain=all(each.plain for each in decisions),
-        scan=None,
-        unmatched=None,
-    )
-
-
-def _redactions(decisions: Iterable[Decision]) -> list[Obligation]:
-    """Returns the redactions of decisions, one for each replacement."""
-    spans: dict[tuple[str | None, str], dict[Span, None]] = {}
-    for each in decisions:
-        for obligation in each.obligations:
-            if obligation.type is ObligationType.REDACT:
-                own = spans.setdefault((obligation.replacement, obligation.kind), {})
-                own.update(dict.fromkeys(obligation.spans))
-    return [
-        Obligation(ObligationType.REDACT, replacement, tuple(own), kind=kind)
-        for (replacement, kind), own in spans.items()
-    ]
-
-
-def _united(groups: Iterable[Iterable[T]]) -> tuple[T, ...]:
-    """Returns all items, each once, in order; at most `MAX_UNITED`."""
-    items = dict.fromkeys(item for group in groups for item in group)
-    return tuple(islice(items, MAX_UNITED))
-
-
-class CallPayloadStreams:
-    """The streamed answers of one call, by their ids; like `CallTexts`."""
-
-    def __init__(self, streams: TextStreams) -> None:
-        """Begins without any."""
-        self._streams = streams
-        self._open: dict[str, PayloadStream] = {}
-        self._used: set[str] = set()
-
-    def is_open(self, stream_id: str) -> bool:
-        """Whether a stream has begun and not ended."""
-        return stream_id in self._open
-
-    def check_new(self, stream_id: str) -> None:
-        """Checks that a text or a stream with this id may begin.
-
-        Raises:
-            InvalidArgument: the call used the id for a stream before, or has too many streams.
-        """
-        problem = ""
-        if stream_id in self._used:
-            problem = "this stream has ended; give another stream another id"
-        elif len(self._open) >= MAX_OPEN:
-            problem = f"at most {MAX_OPEN} streams may be open in one call"
-        elif len(self._used) >= MAX_TEXTS:
-            problem = f"at most {MAX_TEXTS} streams may be sent in one call; begin another call"
-        if problem:
-            raise InvalidArgument.of(Violation("chunk.stream_id", problem))
-
-    def begin(self, stream_id: str, request: Request, format_: str, min_revision: int) -> None:
-        """Begins a stream that `check_new` has let pass; see `PayloadStream`."""
-        stream = PayloadStream(self._streams, request, format_, min_revision=min_revision)
-        self._open[stream_id] = stream
-        self._used.add(stream_id)
-
-    async def feed(
-        self, stream_id: str, chunk: str, *, last: bool, deadline: float | None = None
-    ) -> StreamAnswer:
-        """Adds a chunk to an open stream; see `PayloadStream.feed`."""
-        answer = await self._open[stream_id].feed(chunk, last, deadline=deadline)
-        if answer.closed:
-            self._open.pop(stream_id, None)
-        return answer
-
-    async def refuse(self, stream_id: str, item: InvalidItem) -> StreamAnswer:
-        """Ends an open stream because a chunk is invalid; see `PayloadStream.refuse`."""
-        return await self._open.pop(stream_id).refuse(item)
-
-    def abandon(self) -> None:
-        """Ends the streams of a call that has ended; what they hold is never released."""
-        for stream in self._open.values():
-            stream.abandon()
-        self._open.clear()

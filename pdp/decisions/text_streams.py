@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pdp.decisions.evaluator import evaluate_aside
 from pdp.decisions.request_requirements import check_requirements
+from pdp.decisions.stream_ids import MAX_ID, MAX_TEXTS, check_new_id
 from pdp.decisions.text_stream import MAX_TEXT_BYTES, TextStream, TextTooLong
 from pdp.domain.ids import new_id
 from pdp.domain.ner import NerFindings
 from pdp.engine.evaluate import evaluate, stopped
-from pdp.errors import InvalidArgument, RateLimited, RequestTooLarge, Violation
+from pdp.errors import RateLimited, RequestTooLarge, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,15 +29,6 @@ if TYPE_CHECKING:
     from pdp.domain.request import Request
     from pdp.engine.snapshot import Snapshot
     from pdp.usage.metering import ChargedRequest
-
-MAX_OPEN: Final = 16
-"""Open texts of one call."""
-
-MAX_TEXTS: Final = 1000
-"""Texts of one call, open and ended: their ids are remembered."""
-
-MAX_ID: Final = 256
-"""Characters of a text's id that is remembered."""
 
 MAX_HELD: Final = 64 << 20
 """Characters of all open texts in this process."""
@@ -130,15 +122,7 @@ class CallTexts:
             InvalidArgument: the call used the id before, or it has too many texts.
             RateLimited: too many texts are open in this process.
         """
-        problem = ""
-        if stream_id in self._used:
-            problem = "this text has ended; give another text another id"
-        elif len(self._open) >= MAX_OPEN:
-            problem = f"at most {MAX_OPEN} texts may be open in one call"
-        elif len(self._used) >= MAX_TEXTS:
-            problem = f"at most {MAX_TEXTS} texts may be sent in one call; begin another call"
-        if problem:
-            raise InvalidArgument.of(Violation("chunk.stream_id", problem))
+        check_new_id(stream_id, self._open, self._used, "text")
         streams = self._streams
         if streams.open >= MAX_OPEN_IN_PROCESS or streams.held >= MAX_HELD:
             raise RateLimited("too many texts are open; try again later", 1.0)

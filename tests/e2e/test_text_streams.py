@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp._gen.pdp.v1 import decide_pb2_grpc
 from pdp.client.remote import open_channel
+from pdp.decisions.stream_ids import MAX_OPEN
 from pdp.decisions.text_stream import HOLD_BACK, MAX_TEXT_BYTES
-from pdp.decisions.text_streams import MAX_OPEN
 from pdp.jsonpb import decode, encode
 from tests.e2e.test_documentation import includes
 from tests.support import servers

@@ -11,10 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pdp.admin.static_policies import StaticPolicies
-from pdp.decisions import payload_frames, payload_lanes, payload_streams
+from pdp.decisions import payload_frames, payload_lanes, payload_streams, stream_ids
+from pdp.decisions.call_payload_streams import CallPayloadStreams
 from pdp.decisions.decider import InvalidItem
+from pdp.decisions.stream_ids import MAX_OPEN
 from pdp.decisions.text_stream import HOLD_BACK, MAX_TEXT_BYTES
-from pdp.decisions.text_streams import MAX_OPEN
 from pdp.domain.decision import ObligationType, Outcome
 from pdp.domain.dlp_rule import KIND, NER, DlpRule, body_of
 from pdp.domain.ner import NamedEntity, NerFindings
@@ -688,7 +689,7 @@ async def test_an_error_inside_stops_the_stream(
 async def test_a_call_has_a_bounded_number_of_streams(
     decisions: Decisions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    streams = payload_streams.CallPayloadStreams(decisions.streams)
+    streams = CallPayloadStreams(decisions.streams)
     request = Request(request_id="r", tenant_id="acme", timestamp=1.0)
     for index in range(MAX_OPEN):
         streams.check_new(str(index))
@@ -701,7 +702,7 @@ async def test_a_call_has_a_bounded_number_of_streams(
     streams.check_new("more")
     with pytest.raises(InvalidArgument, match="has ended"):
         streams.check_new("0")
-    monkeypatch.setattr(payload_streams, "MAX_TEXTS", MAX_OPEN)
+    monkeypatch.setattr(stream_ids, "MAX_TEXTS", MAX_OPEN)
     with pytest.raises(InvalidArgument, match="begin another call"):
         streams.check_new("more")
     assert decisions.streams.open == MAX_OPEN - 1

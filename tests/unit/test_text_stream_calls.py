@@ -13,7 +13,7 @@ from pdp.admin.static_policies import StaticPolicies
 from pdp.admin.workspace import Workspace
 from pdp.auth.principal import principal_for
 from pdp.bootstrap.policies import create_publisher, open_policies
-from pdp.decisions import text_streams
+from pdp.decisions import stream_ids, text_streams
 from pdp.decisions.batches import GROUP
 from pdp.decisions.decider import Decider
 from pdp.decisions.recording import DecisionRecorder
@@ -184,7 +184,7 @@ async def test_too_many_open_texts_or_characters_are_refused(
 async def test_a_call_may_send_a_bounded_number_of_texts(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(text_streams, "MAX_TEXTS", 2)
+    monkeypatch.setattr(stream_ids, "MAX_TEXTS", 2)
     for name in ("one", "two"):
         assert (await node.send("x", stream_id=name, last=True)).release.released_text == "x"
     answer = await node.send("x", stream_id="three", last=True)

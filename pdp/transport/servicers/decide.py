@@ -9,8 +9,8 @@ from google.protobuf.struct_pb2 import Struct
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.decisions.batches import Batches, BatchItem, LargeItem
+from pdp.decisions.call_payload_streams import CallPayloadStreams
 from pdp.decisions.decider import InvalidItem
-from pdp.decisions.payload_streams import CallPayloadStreams
 from pdp.domain.ids import new_id
 from pdp.errors import InvalidArgument, PdpError, ServerNeeded, TenantMismatch, Violation
 from pdp.messages.conversion import MAX_REVISION, to_request, to_response

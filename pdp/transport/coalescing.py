@@ -6,6 +6,7 @@ loop accepts one call in each of its rounds, so calls never form a batch by them
 
 A `Coalescer` lets each call wait while others arrive, for a few empty rounds of some microseconds
 at most. Then it releases all waiting calls in one round, and their responses are sent in the next.
+If calls come one at a time, most of them do not wait.
 """
 
 from __future__ import annotations
@@ -27,10 +28,25 @@ MAX_WAIT_S: Final = 0.002
 """How long the first call of a batch may wait. Rounds are long if others evaluate large texts."""
 
 
+LONE_BATCHES: Final = 8
+"""After so many batches of one call each, calls come one at a time, and the next do not wait."""
+
+UNDELAYED_CALLS: Final = 16
+"""How many of them do not wait. Then one waits, to find out whether others come with it now."""
+
+
 class Coalescer:
     """The batches of one server. All of it runs on the server's event loop."""
 
-    __slots__ = ("_clock", "_first_at", "_idle_rounds", "_last_count", "_waiting")
+    __slots__ = (
+        "_clock",
+        "_first_at",
+        "_idle_rounds",
+        "_last_count",
+        "_lone_batches",
+        "_undelayed",
+        "_waiting",
+    )
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -38,15 +54,22 @@ class Coalescer:
         self._waiting: list[asyncio.Future[None]] = []
         self._last_count = 0
         self._idle_rounds = 0
+        self._lone_batches = 0
+        self._undelayed = 0
 
     def join_batch(self) -> asyncio.Future[None]:
         """Adds a call to the next batch; returns a future that is done when the batch starts.
 
         A batch starts when `MAX_CALLS` calls wait, after `IDLE_ROUNDS` rounds without a new call,
-        or after `MAX_WAIT_S`. A call that is cancelled while it waits does not delay the others.
+        or after `MAX_WAIT_S`; at once if the last calls came alone. A call that is cancelled while
+        it waits does not delay the others.
         """
         loop = asyncio.get_running_loop()
         waiter = loop.create_future()
+        if self._undelayed and not self._waiting:
+            self._undelayed -= 1
+            waiter.set_result(None)
+            return waiter
         self._waiting.append(waiter)
         if len(self._waiting) == 1:
             self._last_count = self._idle_rounds = 0
@@ -63,6 +86,9 @@ class Coalescer:
             asyncio.get_running_loop().call_soon(self._start_if_due)
             return
         batch, self._waiting = self._waiting, []
+        self._lone_batches = 0 if len(batch) > 1 else self._lone_batches + 1
+        if self._lone_batches >= LONE_BATCHES:
+            self._undelayed = UNDELAYED_CALLS
         for waiter in batch:
             if not waiter.done():
                 waiter.set_result(None)

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
-from pdp.transport.coalescing import IDLE_ROUNDS, MAX_CALLS, MAX_WAIT_S, Coalescer
+from pdp.transport.coalescing import (
+    IDLE_ROUNDS,
+    LONE_BATCHES,
+    MAX_CALLS,
+    MAX_WAIT_S,
+    UNDELAYED_CALLS,
+    Coalescer,
+)
 
 
 class Rounds:
@@ -97,3 +104,37 @@ async def test_a_batch_is_evaluated_before_any_response_is_sent() -> None:
 
     await asyncio.gather(call("a"), call("b"))
     assert events == ["a evaluated", "b evaluated", "a sent", "b sent"]
+
+
+async def _waits(coalescer: Coalescer, calls: int) -> list[bool]:
+    """Sends calls one after the other; returns which of them had to wait."""
+    waits = list[bool]()
+    for _ in range(calls):
+        waiter = coalescer.join_batch()
+        waits.append(not waiter.done())
+        await waiter
+    return waits
+
+
+async def test_calls_that_come_one_at_a_time_do_not_wait() -> None:
+    waits = await _waits(Coalescer(), LONE_BATCHES + 3 * (UNDELAYED_CALLS + 1))
+    undelayed = [False] * UNDELAYED_CALLS
+    assert waits == [True] * LONE_BATCHES + 3 * [*undelayed, True]
+
+
+async def test_calls_wait_again_when_they_come_together() -> None:
+    coalescer = Coalescer()
+    await _waits(coalescer, LONE_BATCHES)
+    together = [coalescer.join_batch() for _ in range(UNDELAYED_CALLS + 2)]
+    assert [each.done() for each in together] == [True] * UNDELAYED_CALLS + [False, False]
+    await asyncio.gather(*together)
+    assert await _waits(coalescer, LONE_BATCHES) == [True] * LONE_BATCHES
+
+
+async def test_a_call_does_not_overtake_those_that_wait() -> None:
+    coalescer = Coalescer()
+    await _waits(coalescer, LONE_BATCHES + UNDELAYED_CALLS)
+    first = coalescer.join_batch()
+    assert not first.done()
+    assert not coalescer.join_batch().done()
+    await first

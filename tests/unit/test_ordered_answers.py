@@ -11,7 +11,7 @@ import pytest
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.errors import InternalError, PdpError
-from pdp.transport.grpc.ordered_answers import MAX_WAITING
+from pdp.transport.grpc.ordered_answers import MAX_WAITING, MAX_WAITING_BYTES
 from pdp.transport.grpc.server import GrpcServer
 from pdp.transport.methods import methods
 
@@ -78,9 +78,11 @@ class Stream:
             response_deserializer=Response.FromString,
         )(timeout=TIMEOUT_S)
 
-    async def send(self, *names: str) -> None:
+    async def send(self, *names: str, text: str = "") -> None:
         for name in names:
-            await self.call.write(Request(request=pb.DecideRequest(request_id=name)))
+            request = pb.DecideRequest(request_id=name)
+            request.content.text = text
+            await self.call.write(Request(request=request))
 
     async def answers(self) -> list[str]:
         """Returns the names of the answers up to the end of the call."""
@@ -114,6 +116,14 @@ async def streaming(records: Records) -> AsyncIterator[Stream]:
         await server.stop(0)
 
 
+async def answered_elsewhere(records: Records, channel: grpc.aio.Channel) -> None:
+    """Checks that a message of another stream is answered, and none of this one is handled."""
+    other = Stream(channel)
+    await other.send("plain")
+    assert await other.next() == "plain"
+    assert records.begun.pop() == "plain"
+
+
 @pytest.fixture
 def records() -> Records:
     return Records()
@@ -133,15 +143,27 @@ async def test_a_bounded_number_of_answers_waits(records: Records) -> None:
     async with streaming(records) as stream:
         await stream.send(*names)
         await records.wait_for(*names[:-1])
-        other = Stream(stream.channel)
-        await other.send("plain")
-        assert await other.next() == "plain"
-        assert records.begun.pop() == "plain", "the last one is not handled yet"
+        await answered_elsewhere(records, stream.channel)
         records.write(*names[:-1])
         await records.wait_for(*names)
         records.write(names[-1])
         await stream.call.done_writing()
         assert await stream.answers() == names
+
+
+async def test_answers_to_large_messages_wait_in_smaller_numbers(records: Records) -> None:
+    async with streaming(records) as stream:
+        await stream.send("a", "b", "c", text="x" * (MAX_WAITING_BYTES // 2))
+        await records.wait_for("a", "b")
+        await answered_elsewhere(records, stream.channel)
+        records.write("a", "b")
+        await records.wait_for("a", "b", "c")
+        records.write("c")
+        await stream.send("d", "e")
+        await records.wait_for("a", "b", "c", "d", "e")
+        records.write("e", "d")
+        await stream.call.done_writing()
+        assert await stream.answers() == ["a", "b", "c", "d", "e"]
 
 
 async def test_an_error_while_an_answer_waits_ends_the_call_at_once(records: Records) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pdp.errors import PdpError
 
@@ -22,6 +22,21 @@ if TYPE_CHECKING:
 MAX_WAITING: Final = 64
 """Answers of one stream that may wait. The stream is read on when all of them are written."""
 
+MAX_WAITING_BYTES: Final = 1 << 20
+"""Bytes of their messages, from which it is read on only then, too."""
+
+
+class _Waiting(NamedTuple):
+    """An answer that is not written yet.
+
+    Attributes:
+        size: the bytes of its message.
+    """
+
+    call: Call
+    answer: asyncio.Future[Message]
+    size: int
+
 
 class OrderedAnswers:
     """The answers of one stream that are not written yet. All of it runs on one event loop."""
@@ -34,17 +49,24 @@ class OrderedAnswers:
         """Takes what writes an answer, and what ends the stream with an error and then raises."""
         self._write = write
         self._abort = abort
-        self._waiting: deque[tuple[Call, asyncio.Future[Message]]] = deque()
+        self._waiting: deque[_Waiting] = deque()
+        self._size = 0
         self._writer: asyncio.Task[None] | None = None
 
     def __bool__(self) -> bool:
         """Whether there are answers that are not written yet."""
         return bool(self._waiting)
 
-    async def handle(self, endpoint: Endpoint, call: Call, message: Message) -> None:
+    async def handle(self, endpoint: Endpoint, call: Call, message: Message, size: int) -> None:
         """Handles a message; returns when the next one can be handled.
 
         Raises what `abort` raises if the message cannot be handled.
+
+        Args:
+            endpoint: handles it.
+            call: the call that it makes.
+            message: the message.
+            size: its bytes.
         """
         loop = asyncio.get_running_loop()
         ready = loop.create_future()
@@ -57,12 +79,14 @@ class OrderedAnswers:
         answer = asyncio.ensure_future(endpoint(call, message))
         answer.add_done_callback(_note_failure)
         answer.add_done_callback(lambda _: begin_next())
-        self._waiting.append((call, answer))
+        self._waiting.append(_Waiting(call, answer, size))
+        self._size += size
         if self._writer is None or self._writer.done():
             self._writer = loop.create_task(self._write_all())
             self._writer.add_done_callback(_note_failure)
         await ready
-        if len(self._waiting) >= MAX_WAITING or (answer.done() and answer.exception()):
+        has_failed = answer.done() and answer.exception() is not None
+        if has_failed or len(self._waiting) >= MAX_WAITING or self._size >= MAX_WAITING_BYTES:
             await self.flush()
 
     async def flush(self) -> None:
@@ -74,12 +98,12 @@ class OrderedAnswers:
         """Gives up the answers that are not written, because the call has ended."""
         if self._writer is not None:
             self._writer.cancel()
-        for _, answer in self._waiting:
-            answer.cancel()
+        for each in self._waiting:
+            each.answer.cancel()
 
     async def _write_all(self) -> None:
         while self._waiting:
-            call, answer = self._waiting[0]
+            call, answer, size = self._waiting[0]
             try:
                 response = await answer
             except PdpError as error:
@@ -87,6 +111,7 @@ class OrderedAnswers:
                 raise
             await self._write(response.SerializeToString())
             self._waiting.popleft()
+            self._size -= size
 
 
 def _note_failure(task: asyncio.Future[Any]) -> None:

@@ -189,7 +189,7 @@ def _bidirectional(
                 admit(call)
                 message = parse(from_string, raw)
                 if session.overlapping or answers:
-                    await answers.handle(endpoint, call, message)
+                    await answers.handle(endpoint, call, message, len(raw))
                 else:
                     response = await endpoint(call, message)
                     await write(response.SerializeToString())

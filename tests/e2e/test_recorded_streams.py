@@ -77,7 +77,7 @@ class Stream:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[servers.Server]:
-    with servers.start(tmp_path) as server:
+    with servers.start(tmp_path, patch="patient-log") as server:
         yield server
 
 
@@ -152,15 +152,23 @@ def test_decisions_that_need_no_record_are_answered_in_their_place(
     assert not stream.answers[2].response.allowed
 
 
-def test_all_are_blocked_if_their_records_cannot_be_written(
-    client: httpx2.Client, stream: Stream, tmp_path: Path
-) -> None:
-    names = ["one", "two", "three"]
-    with locked(tmp_path):
-        stream.send(*names)
-        wait_until(lambda: len(stream.answers) == 4, "the writer has given up")
-    assert stream.names() == ["first", *names]
-    assert not any(each.response.allowed for each in stream.answers[1:])
+class TestUnwritable:
+    """The log gives up after five seconds."""
+
+    @pytest.fixture
+    def server(self, tmp_path: Path) -> Iterator[servers.Server]:
+        with servers.start(tmp_path) as server:
+            yield server
+
+    def test_all_are_blocked_if_their_records_cannot_be_written(
+        self, stream: Stream, tmp_path: Path
+    ) -> None:
+        names = ["one", "two", "three"]
+        with locked(tmp_path):
+            stream.send(*names)
+            wait_until(lambda: len(stream.answers) == 4, "the writer has given up")
+        assert stream.names() == ["first", *names]
+        assert not any(each.response.allowed for each in stream.answers[1:])
 
 
 def test_a_message_that_ends_the_call_does_not_lose_answers_before_it(

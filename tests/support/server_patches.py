@@ -4,6 +4,7 @@
     patterns        the result that RE2 gives when it runs out of memory, for texts with EXHAUST
     model           a model for named entities that never answers
     short-timeouts  limits for slow and dead clients of about a second
+    patient-log     the log of records waits for another writer for minutes
     short-polling   files of certificates and token keys are checked ten times a second
     clock           a wall clock that is off by the number of seconds in the file PDP_DATA_DIR/clock
 
@@ -49,6 +50,8 @@ def apply(patch: str) -> None:
         _shorten_timeouts()
     elif patch == "short-polling":
         _shorten_polling()
+    elif patch == "patient-log":
+        _wait_for_writers()
     else:
         _break_layer(patch.removeprefix("layer:"))
 
@@ -101,6 +104,16 @@ def _shorten_polling() -> None:
     from pdp.transport import tls  # noqa: PLC0415 - as above
 
     tls.POLL_INTERVAL_S = key_source.FILE_INTERVAL_S = 0.1  # type: ignore[misc]
+
+
+def _wait_for_writers() -> None:
+    from pdp.store.files import retry_while_busy  # noqa: PLC0415 - as above
+    from pdp.store.sqlite import audit_log  # noqa: PLC0415 - as above
+
+    def retry(work: Any, _timeout_s: float, pause_s: float) -> Any:
+        return retry_while_busy(work, 600.0, pause_s)
+
+    audit_log.retry_while_busy = retry  # type: ignore[attr-defined] # a test's own
 
 
 def _shift_clock() -> None:

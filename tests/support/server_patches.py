@@ -113,7 +113,7 @@ def _wait_for_writers() -> None:
     def retry(work: Any, _timeout_s: float, pause_s: float) -> Any:
         return retry_while_busy(work, 600.0, pause_s)
 
-    audit_log.retry_while_busy = retry  # type: ignore[attr-defined] # a test's own
+    audit_log.retry_while_busy = retry  # type: ignore[attr-defined,assignment] # a test's own
 
 
 def _shift_clock() -> None:

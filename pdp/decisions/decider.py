@@ -218,27 +218,33 @@ class Decider(DecisionSteps):
         # Nearly always the snapshot is in memory and the request is small: then nothing is awaited.
         snapshot = None if min_revision else self.current(request.tenant_id)
         if snapshot is None:
-            return self._decide_later(request, min_revision, deadline, encoded_bytes, path)
+            return self._decide_once_loaded(
+                request,
+                lambda snapshot: self.run(snapshot, request, encoded_bytes, self.recorder),
+                min_revision,
+                deadline,
+                path,
+            )
         if snapshot.has_requirements:
             check_requirements(snapshot, request, path)
         return self.run(snapshot, request, encoded_bytes, self.recorder)
 
-    async def _decide_later(
+    async def _decide_once_loaded(
         self,
         request: Request,
+        run: Callable[[Snapshot], PendingDecision | Awaitable[PendingDecision]],
         min_revision: int,
         deadline: float | None,
-        encoded_bytes: int,
         path: str,
     ) -> PendingDecision:
-        """Decides one request once its snapshot is in memory; see `decide`."""
+        """Decides a request by `run`, once its snapshot is in memory; see `decide`."""
         arrived = time.time()
         try:
             snapshot = await self.snapshot(request.tenant_id, min_revision, deadline)
         except PoliciesUnavailable as error:
             return self.undecidable(request, error.__cause__ or error)
         check_requirements(snapshot, request, path, arrived)
-        pending = self.run(snapshot, request, encoded_bytes, self.recorder)
+        pending = run(snapshot)
         return pending if isinstance(pending, tuple) else await pending
 
     async def decide_payload(
@@ -270,13 +276,13 @@ class Decider(DecisionSteps):
             RevisionUnavailable: `min_revision` was not reached in time.
             RateLimited: too many large requests of the tenant wait for their evaluation.
         """
-        arrived = time.time()
-        try:
-            snapshot = await self.snapshot(request.tenant_id, min_revision, deadline)
-        except PoliciesUnavailable as error:
-            return self.undecidable(request, error.__cause__ or error)
-        check_requirements(snapshot, request, path, arrived)
-        return await self.run_payload(snapshot, request, payload, history, self.recorder)
+        return await self._decide_once_loaded(
+            request,
+            lambda snapshot: self.run_payload(snapshot, request, payload, history, self.recorder),
+            min_revision,
+            deadline,
+            path,
+        )
 
     async def refuse(self, item: InvalidItem) -> Decision:
         """Returns the recorded BLOCK for an item that is itself invalid."""

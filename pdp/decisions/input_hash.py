@@ -7,12 +7,11 @@ part of it: the id and the time of the request, its usage, entities and tokens.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from pdp.decisions.recording_level import sample_rate
 from pdp.domain.decision import HeldInput, HeldPart
-from pdp.strictjson.canonical import canonical, written_float
+from pdp.strictjson.canonical import canonical, with_written_floats, written_float
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +40,7 @@ def input_hash(key: bytes, request: Request) -> str:
             _VERSION,
             request.tenant_id,
             [subject.user_id, sorted(subject.groups), subject.agent_id, _score(subject)],
-            _plain(subject.attributes),
+            with_written_floats(subject.attributes, _number),
             request.customer_id,
             request.direction or "input",
             request.channel or "interactive",
@@ -49,9 +48,9 @@ def input_hash(key: bytes, request: Request) -> str:
             request.text,
             request.action,
             request.tool,
-            _plain(request.arguments),
+            with_written_floats(request.arguments, _number),
             [*target[:3], sorted(target.classifications), sorted(target.fields)],
-            _plain(request.context),
+            with_written_floats(request.context, _number),
         ],
     )
 
@@ -115,14 +114,7 @@ def _score(subject: Subject) -> Any:
     return score if score is None else written_float(score)
 
 
-def _plain(value: Any) -> Any:
-    """Returns a JSON value in which equal numbers look the same."""
-    kind = type(value)
-    if kind is float:
-        whole = -_EXACT <= value <= _EXACT and value.is_integer()
-        return int(value) if whole else written_float(value)
-    if kind is dict or isinstance(value, Mapping):
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value
+def _number(value: float) -> Any:
+    """Returns a number in the form in which equal numbers look the same."""
+    whole = -_EXACT <= value <= _EXACT and value.is_integer()
+    return int(value) if whole else written_float(value)

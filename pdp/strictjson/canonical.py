@@ -7,7 +7,7 @@ this form began. The encoder that is ten times as fast writes all but some float
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -17,6 +17,8 @@ _encode: Final = msgspec.json.Encoder(order="sorted").encode
 _LEAST: Final = 1e-4
 _MOST: Final = 1e16
 """Between them, `json` writes a float without an exponent."""
+
+_UNCHANGED: Final = frozenset({type(None), bool, int, str})
 
 
 def canonical(value: Any) -> bytes:
@@ -39,23 +41,30 @@ def canonical(value: Any) -> bytes:
         return text.encode("utf-8", "surrogatepass")
 
 
-def with_written_floats(value: Any) -> Any:
-    """Returns a JSON value for `canonical`, with plain dicts and lists."""
-    kind = type(value)
-    if kind is float:
-        return written_float(value)
-    if kind is dict or isinstance(value, Mapping):
-        return {name: with_written_floats(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [with_written_floats(item) for item in value]
-    return value
-
-
 def written_float(value: float) -> Any:
     """Returns a float for `canonical`: as it is, or already written."""
     if _LEAST <= value < _MOST or -_MOST < value <= -_LEAST or value == 0:
         return value
     return msgspec.Raw(json.dumps(value).encode())
+
+
+def with_written_floats(value: Any, write: Callable[[float], Any] = written_float) -> Any:
+    """Returns a JSON value for `canonical`, with plain dicts and lists.
+
+    Args:
+        value: the value.
+        write: returns a float in the form of `written_float`, or an integer in its place.
+    """
+    kind = type(value)
+    if kind in _UNCHANGED:
+        return value
+    if kind is float:
+        return write(value)
+    if kind is dict or isinstance(value, Mapping):
+        return {name: with_written_floats(item, write) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [with_written_floats(item, write) for item in value]
+    return value
 
 
 def _read(value: object) -> Any:

@@ -99,8 +99,8 @@ class Call:
     target: str = ""
     list_field: str = ""
 
-    def is_decided(self, *, waits: bool) -> None:
-        """Says of a message of a stream that it is decided, and whether it waits for its record."""
+    def note_decided(self, *, waits: bool) -> None:
+        """Notes that a message of a stream is decided, and whether it waits for its record."""
         session = self.session
         if session is not None:
             session.overlapping = OVERLAPPING if waits else max(0, session.overlapping - 1)

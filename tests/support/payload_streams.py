@@ -35,6 +35,9 @@ ANTHROPIC: Final = "anthropic.messages"
 GEMINI: Final = "google.generate_content"
 BEDROCK: Final = "bedrock.converse"
 
+CALL_FORMATS: Final = (CHAT, RESPONSES, ANTHROPIC, BEDROCK)
+"""The formats in which several events bring the arguments of a call."""
+
 
 def samples() -> list[tuple[str, Path]]:
     """Returns the samples of streams, each with its format."""

@@ -1,4 +1,4 @@
-"""An engine in this process, and another client that writes to its database."""
+"""An engine in this process, another client that writes to its database, and a decider alone."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from pdp.client.local import LocalClient
 from pdp.embedded import Engine
+from tests.support.payload_streams import Decisions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,3 +39,11 @@ def local(url: str) -> Iterator[LocalClient]:
     """Another client that writes to the database."""
     with LocalClient(url) as client:
         yield client
+
+
+@pytest.fixture
+def decisions(url: str) -> Iterator[Decisions]:
+    """A decider with a database of its own."""
+    opened = Decisions(url)
+    yield opened
+    opened.close()

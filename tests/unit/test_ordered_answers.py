@@ -47,7 +47,7 @@ class Records:
         self._changed.set()
         if name == "refused":
             raise InternalError("refused")
-        call.is_decided(waits=not name.startswith("plain"))
+        call.note_decided(waits=not name.startswith("plain"))
         if not name.startswith("plain"):
             await self.written.setdefault(name, asyncio.get_running_loop().create_future())
         return Response(response=pb.DecideResponse(request_id=name))

@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pdp.admin.static_policies import StaticPolicies
-from pdp.decisions import payload_frames, payload_lanes, payload_streams, stream_ids
-from pdp.decisions.call_payload_streams import CallPayloadStreams
-from pdp.decisions.decider import InvalidItem
-from pdp.decisions.stream_ids import MAX_OPEN
-from pdp.decisions.text_stream import HOLD_BACK, MAX_TEXT_BYTES
+from pdp.decisions.text_stream import HOLD_BACK
 from pdp.domain.decision import ObligationType, Outcome
-from pdp.domain.dlp_rule import KIND, NER, DlpRule, body_of
-from pdp.domain.ner import NamedEntity, NerFindings
 from pdp.domain.request import Request
 from pdp.domain.static_policy import StaticPolicy
-from pdp.domain.stored_entity import StoredEntity
-from pdp.errors import InvalidArgument, RateLimited, RequestTooLarge
+from pdp.errors import InvalidArgument
 from pdp.payloads.formats import read_payload
 from tests.support import text_streams
 from tests.support.payload_streams import (
     ANTHROPIC,
     BEDROCK,
+    CALL_FORMATS,
     CHAT,
     GEMINI,
     MAKERS,
@@ -46,11 +40,6 @@ from tests.support.payload_streams import (
     text_of,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
-
-    from pdp.domain.ner import EntityLabel
-
 CARD = "4111 1111 1111 1111"
 SECRET = "the forbidden phrase"
 FILLER = "word and word " * 40
@@ -61,13 +50,6 @@ few = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-
-
-@pytest.fixture
-def decisions(url: str) -> Iterator[Decisions]:
-    opened = Decisions(url)
-    yield opened
-    opened.close()
 
 
 async def forbid(decisions: Decisions) -> None:
@@ -309,9 +291,6 @@ async def test_the_probabilities_of_changed_texts_are_removed(decisions: Decisio
     assert not out[5]["part"]["logprobs"]
 
 
-CALL_FORMATS = (CHAT, RESPONSES, ANTHROPIC, BEDROCK)
-
-
 @pytest.mark.parametrize("format_", CALL_FORMATS)
 async def test_the_arguments_of_a_call_are_redacted_and_stay_json(
     decisions: Decisions, format_: str
@@ -448,96 +427,6 @@ async def test_bytes_may_be_cut_inside_a_character(decisions: Decisions) -> None
     assert released(answers) == raw.replace(CARD, "[REDACTED]")
 
 
-@pytest.mark.parametrize("format_", [CHAT, ""])
-@pytest.mark.parametrize(
-    ("raw", "problem"),
-    [
-        ("data: {\n\n", "is not JSON"),
-        ("hello\n\ndata: x\n\n", "is not JSON"),
-        ('{"choices": [', "cut off"),
-        ('data: {"choices":[],"choices":[]}\n\n', "twice"),
-        ('data: {"choices":[{"delta":{"content":"\\ud83d"}}]}\n\n', "surrogate"),
-        (b"data: \xff\n\n", "UTF-8"),
-        ("data: " + "[" * 200 + "]" * 200 + "\n\n", "nested"),
-    ],
-)
-async def test_what_is_not_understood_is_refused(
-    decisions: Decisions, format_: str, raw: str | bytes, problem: str
-) -> None:
-    stream = decisions.begin(format_)
-    with pytest.raises(InvalidArgument, match=problem):
-        await stream.feed(raw, last=True)
-    item = InvalidItem("other", "other", "INVALID_ARGUMENT", "no", 400)
-    answer = await stream.refuse(item)
-    assert (answer.text, answer.closed) == ("", True)
-    assert (answer.decision.outcome, answer.decision.request_id) == (Outcome.BLOCK, "r")
-    assert len(decisions.observed) == 1
-    assert (decisions.streams.open, decisions.streams.held) == (0, 0)
-    with pytest.raises(ValueError, match="closed"):
-        await stream.feed("")
-
-
-async def test_an_unknown_format_is_refused(decisions: Decisions) -> None:
-    with pytest.raises(InvalidArgument, match="no format of streams"):
-        decisions.begin("mcp.jsonrpc")
-    assert decisions.streams.open == 0
-
-
-async def test_a_piece_after_the_end_of_its_text_is_refused(decisions: Decisions) -> None:
-    """It could complete a value whose begin was released."""
-    raw = chat(["4111 1111"]).removesuffix("data: [DONE]\n\n")
-    stream = decisions.begin()
-    await stream.feed(raw)
-    with pytest.raises(InvalidArgument, match="after its end"):
-        await stream.feed(chat(["1111 1111"]))
-    stream.abandon()
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "problem"),
-    [
-        ("MAX_HELD_EVENTS", 1000, "must be held"),
-        ("MAX_TEXTS_LENGTH", 100, "texts of more than 100"),
-        ("MAX_STREAM", 1000, "more than 1000 characters"),
-        ("MAX_OPEN_LANES", 0, "at once"),
-        ("MAX_LANES", 0, "texts and calls"),
-    ],
-)
-async def test_streams_are_bounded(
-    decisions: Decisions, monkeypatch: pytest.MonkeyPatch, name: str, value: int, problem: str
-) -> None:
-    module = payload_streams if hasattr(payload_streams, name) else payload_lanes
-    monkeypatch.setattr(module, name, value)
-    stream = decisions.begin()
-    raw = chat(["x" * 20] * 20)
-    with pytest.raises(InvalidArgument, match=problem):
-        await stream.feed(raw[: len(raw) * 3 // 4])
-    stream.abandon()
-
-
-async def test_a_text_is_bounded(decisions: Decisions) -> None:
-    stream = decisions.begin()
-    with pytest.raises(RequestTooLarge, match=str(MAX_TEXT_BYTES)):
-        await stream.feed(chat(["word " * (MAX_TEXT_BYTES // 5 + 1)]))
-    stream.abandon()
-
-
-async def test_a_process_holds_a_bounded_amount(
-    decisions: Decisions, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(payload_streams, "MAX_HELD", 1000)
-    first = decisions.begin()
-    with pytest.raises(RateLimited):
-        await first.feed(chat(["x" * 1000]))
-    first.abandon()
-    monkeypatch.setattr(payload_streams, "MAX_OPEN_IN_PROCESS", 1)
-    second = decisions.begin()
-    with pytest.raises(RateLimited):
-        decisions.begin()
-    second.abandon()
-    assert (decisions.streams.open, decisions.streams.held) == (0, 0)
-
-
 async def test_a_stream_is_one_decision(decisions: Decisions) -> None:
     answers = await decisions.stream(cut_at(chat([FILLER, CARD, FILLER]), 20))
     ids = {each.decision.decision_id for each in answers}
@@ -590,72 +479,6 @@ async def test_any_bytes_are_judged_or_refused(
     assert (decisions.streams.open, decisions.streams.held) == (0, 0)
 
 
-class Names:
-    """A model that finds every "Greta", and records the texts that it gets."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    async def find(
-        self, texts: Sequence[tuple[str | None, str]], labels: Collection[EntityLabel]
-    ) -> NerFindings:
-        self.texts += (text for _, text in texts)
-        return NerFindings(
-            tuple(
-                NamedEntity(label, 0.9, at, at + 5, path)
-                for label in labels
-                for path, text in texts
-                for at in range(len(text))
-                if text.startswith("Greta", at)
-            )
-        )
-
-
-@pytest.fixture
-async def names(decisions: Decisions, monkeypatch: pytest.MonkeyPatch) -> Names:
-    """A model, and a rule that redacts the names that it finds."""
-    rule = DlpRule("r", "Names", NER, "PERSON", "redact")
-    with decisions.store.write() as transaction:
-        transaction.put(
-            StoredEntity(KIND, "acme", rule.id, body_of(rule), name=rule.detector_name),
-            actor="me",
-            summary="",
-        )
-    await decisions.workspace.catch_up()
-    model = Names()
-    monkeypatch.setattr(decisions.decider, "_entity_finder", model)
-    return model
-
-
-@pytest.mark.parametrize("maker", MAKERS)
-async def test_names_are_redacted_in_texts(decisions: Decisions, names: Names, maker: str) -> None:
-    format_, make = MAKERS[maker]
-    text = f"{FILLER}My name is Greta. {FILLER}Greta again."
-    answers = await decisions.stream(cut_at(make(cut_at(text, 3)), 90))
-    out = released(answers)
-    assert text_of(format_, out) == text.replace("Greta", "[REDACTED]")
-    assert "Greta" not in out
-
-
-async def test_names_are_redacted_in_calls_and_other_members(
-    decisions: Decisions, names: Names
-) -> None:
-    arguments = json.dumps({"to": "Greta"})
-    for format_ in CALL_FORMATS:
-        raw = call_stream(format_, "send", cut_at(arguments, 3))
-        out = released(await decisions.stream(cut_at(raw, 30)))
-        assert arguments_of(format_, out) == arguments.replace("Greta", "[REDACTED]")
-    raw = chat(["a", "b"]).replace('"fp_44709d6fcb"', '"Greta"')
-    out = released(await decisions.stream(cut_at(raw, 30)))
-    assert out == raw.replace("Greta", "[REDACTED]")
-
-
-async def test_models_see_what_events_repeat_only_once(decisions: Decisions, names: Names) -> None:
-    await decisions.stream(cut_at(chat(["word "] * 100), 50))
-    assert names.texts.count("assistant") == 1
-    assert names.texts.count("chat.completion.chunk") < 4
-
-
 async def test_two_models_are_both_judged(decisions: Decisions) -> None:
     """That of the request and that of the events; a value is redacted once."""
     for model in ("gpt-4o-mini", "another-model"):
@@ -666,48 +489,6 @@ async def test_two_models_are_both_judged(decisions: Decisions) -> None:
         raw = call_stream(CHAT, "save", cut_at(json.dumps({"note": CARD}), 5))
         answers = await decisions.stream(cut_at(raw, 70), model=model)
         assert arguments_of(CHAT, released(answers)) == '{"note": "[REDACTED]"}'
-
-
-async def test_an_error_inside_stops_the_stream(
-    decisions: Decisions, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nothing of the chunk is released, and the decision says that it is incomplete."""
-
-    def fail(*_: object) -> str:
-        raise RuntimeError("a fault")
-
-    monkeypatch.setattr(payload_frames, "write", fail)
-    answers = await decisions.stream([chat([CARD])])
-    assert answers[-1].closed
-    assert answers[-1].text == ""
-    decision = answers[-1].decision
-    assert (decision.outcome, decision.incomplete) == (Outcome.BLOCK, True)
-    assert [str(each.error) for each in decision.faults] == ["a fault"]
-    assert (decisions.streams.open, decisions.streams.held) == (0, 0)
-
-
-async def test_a_call_has_a_bounded_number_of_streams(
-    decisions: Decisions, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    streams = CallPayloadStreams(decisions.streams)
-    request = Request(request_id="r", tenant_id="acme", timestamp=1.0)
-    for index in range(MAX_OPEN):
-        streams.check_new(str(index))
-        streams.begin(str(index), request, CHAT, 0)
-    with pytest.raises(InvalidArgument, match="may be open in one call"):
-        streams.check_new("more")
-    answer = await streams.feed("0", chat(["Hi"]), last=True)
-    assert answer.closed
-    assert not streams.is_open("0")
-    streams.check_new("more")
-    with pytest.raises(InvalidArgument, match="has ended"):
-        streams.check_new("0")
-    monkeypatch.setattr(stream_ids, "MAX_TEXTS", MAX_OPEN)
-    with pytest.raises(InvalidArgument, match="begin another call"):
-        streams.check_new("more")
-    assert decisions.streams.open == MAX_OPEN - 1
-    streams.abandon()
-    assert (decisions.streams.open, decisions.streams.held) == (0, 0)
 
 
 async def test_an_exact_escape_is_not_cut(decisions: Decisions) -> None:

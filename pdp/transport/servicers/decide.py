@@ -106,12 +106,7 @@ class DecideServicer:
         pending = self._decide(call, request, body)
         if not isinstance(pending, tuple):
             pending = await pending
-        decision, acknowledgement = pending
-        if acknowledgement is None:
-            self._decider.observe(decision)
-        else:
-            decision = await self._decider.answer(decision, acknowledgement)
-        return to_response(decision, body)
+        return to_response(await self._decider.answer(*pending), body)
 
     def _decide(
         self, call: Call, request: Request, body: pb.DecideRequest, path: str = ""
@@ -186,7 +181,7 @@ class DecideServicer:
             raise
         except PdpError as error:
             pending = self._decider.refused(_invalid_item(call, item.request_id, error))
-        call.is_decided(waits=pending[1] is not None)
+        call.note_decided(waits=pending[1] is not None)
         decision = await self._decider.answer(*pending)
         return pb.DecideStreamResponse(response=to_response(decision, item))
 

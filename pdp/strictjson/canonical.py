@@ -28,9 +28,6 @@ def canonical(value: Any) -> bytes:
 
     Args:
         value: its floats are in the form of `written_float`; see `with_written_floats`.
-
-    Raises:
-        TypeError: it has a value that is not JSON.
     """
     try:
         return _encode(value)
@@ -54,6 +51,9 @@ def with_written_floats(value: Any, write: Callable[[float], Any] = written_floa
     Args:
         value: the value.
         write: returns a float in the form of `written_float`, or an integer in its place.
+
+    Raises:
+        TypeError: it has a value that is not JSON.
     """
     kind = type(value)
     if kind in _UNCHANGED:
@@ -64,10 +64,16 @@ def with_written_floats(value: Any, write: Callable[[float], Any] = written_floa
         return {name: with_written_floats(item, write) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [with_written_floats(item, write) for item in value]
-    return value
+    if isinstance(value, (str, int, float)):
+        return value  # of a class of its own
+    raise _not_json(value)  # the encoder would write dates, sets and bytes
 
 
 def _read(value: object) -> Any:
     if isinstance(value, msgspec.Raw):
         return json.loads(bytes(value))
-    raise TypeError(f"JSON has no form for a {type(value).__name__}")
+    raise _not_json(value)
+
+
+def _not_json(value: object) -> TypeError:
+    return TypeError(f"JSON has no form for a {type(value).__name__}")
